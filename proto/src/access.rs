@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use crate::{
     area::{AreaCode, Level},
     code::{Code, Coded},
+    time::Timestamp,
 };
 
 /// What somebody is employed to do here.
@@ -40,6 +41,16 @@ impl Role {
             Self::Street => Some(Level::Street),
             Self::Centre | Self::Admin | Self::Service => Some(Level::City),
             Self::Analyst => None,
+        }
+    }
+    /// The level at which the role's own areas lie; none for roles that may be given areas of any level.
+    #[must_use]
+    pub fn level(self) -> Option<Level> {
+        match self {
+            Self::GridWorker => Some(Level::Grid),
+            Self::Community => Some(Level::Community),
+            Self::Street => Some(Level::Street),
+            Self::Centre | Self::Analyst | Self::Admin | Self::Service => None,
         }
     }
 }
@@ -99,11 +110,133 @@ impl Coded for AccessError {
     }
 }
 
+/// Why claims are not ones that this system issues or accepts.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimsError {
+    /// The name is empty, too long or holds control characters.
+    #[error(
+        "'sub' has to be 1 to {} characters, none of them a control character",
+        Claims::SUB_LONGEST
+    )]
+    Sub,
+    /// No area at all.
+    #[error("'areas' is empty: a token has to name the areas it is for")]
+    NoArea,
+    /// The role works at one level, and the area lies at another.
+    #[error("the role {role:?} is for areas of the level {expected:?}, not for {area}")]
+    Level {
+        /// The role.
+        role: Role,
+        /// The level of its areas.
+        expected: Level,
+        /// The area that is none of them.
+        area: AreaCode,
+    },
+    /// The area lies in another district.
+    #[error("area {area} does not lie in the district {district}")]
+    District {
+        /// The area.
+        area: AreaCode,
+        /// The district that is served here.
+        district: AreaCode,
+    },
+    /// It would end before it begins.
+    #[error("'exp' ({exp}) does not come after 'iat' ({iat})")]
+    Span {
+        /// Issued at, seconds since 1970.
+        iat: u64,
+        /// Expires at, seconds since 1970.
+        exp: u64,
+    },
+}
+
+impl Coded for ClaimsError {
+    fn code(&self) -> Code {
+        Code(7)
+    }
+}
+
 impl Claims {
+    /// The longest name of a bearer, in characters.
+    pub const SUB_LONGEST: usize = 64;
+
+    /// Claims that hold from now on for so many seconds.
+    #[must_use]
+    pub fn lasting(
+        sub: String,
+        role: Role,
+        areas: Vec<AreaCode>,
+        now: Timestamp,
+        seconds: u64,
+    ) -> Self {
+        let iat = now.seconds();
+        Self {
+            sub,
+            role,
+            areas,
+            iat,
+            exp: iat.saturating_add(seconds),
+        }
+    }
+
+    /// Whether these are claims that may be issued and accepted: a usable name, areas of the level that
+    /// the role works at, and an end after the beginning.
+    ///
+    /// # Errors
+    /// [`ClaimsError`].
+    pub fn check(&self) -> Result<(), ClaimsError> {
+        let length = self.sub.chars().take(Self::SUB_LONGEST + 1).count();
+        if !(1..=Self::SUB_LONGEST).contains(&length) || self.sub.chars().any(char::is_control) {
+            return Err(ClaimsError::Sub);
+        }
+        if self.areas.is_empty() {
+            return Err(ClaimsError::NoArea);
+        }
+        if let Some(expected) = self.role.level()
+            && let Some(area) = self.areas.iter().find(|area| area.level() != expected)
+        {
+            return Err(ClaimsError::Level {
+                role: self.role,
+                expected,
+                area: *area,
+            });
+        }
+        if self.exp <= self.iat {
+            return Err(ClaimsError::Span {
+                iat: self.iat,
+                exp: self.exp,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether all areas lie in the district.
+    ///
+    /// # Errors
+    /// [`ClaimsError::District`] with the first that does not.
+    pub fn only_in(&self, district: AreaCode) -> Result<(), ClaimsError> {
+        match self.areas.iter().find(|area| !district.contains(area)) {
+            None => Ok(()),
+            Some(area) => Err(ClaimsError::District {
+                area: *area,
+                district,
+            }),
+        }
+    }
+
+    /// Whether the claims have run out: `exp` is the first second in which they do not hold.
+    #[must_use]
+    pub fn expired(&self, now: Timestamp) -> bool {
+        now.seconds() >= self.exp
+    }
+
     /// The bearer as events name it.
     #[must_use]
     pub fn actor(&self) -> Actor {
-        Actor { id: self.sub.clone(), role: self.role }
+        Actor {
+            id: self.sub.clone(),
+            role: self.role,
+        }
     }
 
     /// Whether the area is one of the bearer's or lies in one.
@@ -115,7 +248,10 @@ impl Claims {
             return Ok(());
         }
         let yours: Vec<_> = self.areas.iter().map(AreaCode::as_str).collect();
-        Err(AccessError::OutsideArea { area, yours: yours.join(", ") })
+        Err(AccessError::OutsideArea {
+            area,
+            yours: yours.join(", "),
+        })
     }
 
     /// Whether the bearer may file a report in the grid.
@@ -124,7 +260,10 @@ impl Claims {
     /// [`AccessError`].
     pub fn may_file(&self, grid: AreaCode) -> Result<(), AccessError> {
         if self.role == Role::Analyst {
-            return Err(AccessError::Role { role: self.role, what: "file reports" });
+            return Err(AccessError::Role {
+                role: self.role,
+                what: "file reports",
+            });
         }
         self.within(grid)
     }
@@ -136,7 +275,10 @@ impl Claims {
     pub fn may_import(&self) -> Result<(), AccessError> {
         match self.role {
             Role::Admin => Ok(()),
-            role => Err(AccessError::Role { role, what: "import records of another system" }),
+            role => Err(AccessError::Role {
+                role,
+                what: "import records of another system",
+            }),
         }
     }
 
@@ -144,5 +286,81 @@ impl Claims {
     #[must_use]
     pub fn sees_parties(&self) -> bool {
         self.role != Role::Analyst
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(role: Role, areas: &[&str]) -> Claims {
+        let areas = areas.iter().map(|area| area.parse().unwrap()).collect();
+        let now = Timestamp::from_millis(1_700_000_000_999).unwrap();
+        Claims::lasting("wang.li".to_owned(), role, areas, now, 60)
+    }
+
+    const DISTRICT: &str = "510402";
+    const STREET: &str = "510402002";
+    const COMMUNITY: &str = "510402002005";
+    const GRID: &str = "51040200200507";
+
+    #[test]
+    fn roles_of_one_level_hold_areas_of_that_level_only() {
+        let levels = [
+            (Role::GridWorker, GRID),
+            (Role::Community, COMMUNITY),
+            (Role::Street, STREET),
+        ];
+        for (role, own) in levels {
+            for area in [DISTRICT, STREET, COMMUNITY, GRID] {
+                let checked = claims(role, &[own, area]).check();
+                assert_eq!(checked.is_ok(), area == own, "{role:?} {area}: {checked:?}");
+            }
+        }
+        for role in [Role::Centre, Role::Analyst, Role::Admin, Role::Service] {
+            assert_eq!(claims(role, &[DISTRICT, STREET, GRID]).check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn names_are_1_to_64_characters_without_control_characters() {
+        let mut claims = claims(Role::Centre, &[DISTRICT]);
+        for (sub, fine) in [
+            (String::new(), false),
+            ("网".repeat(64), true),
+            ("a".repeat(65), false),
+            ("a\nb".to_owned(), false),
+        ] {
+            claims.sub = sub;
+            assert_eq!(claims.check().is_ok(), fine, "{:?}", claims.sub);
+        }
+    }
+
+    #[test]
+    fn claims_without_areas_or_duration_are_refused() {
+        assert_eq!(claims(Role::Centre, &[]).check(), Err(ClaimsError::NoArea));
+        let mut ended = claims(Role::Centre, &[DISTRICT]);
+        ended.exp = ended.iat;
+        assert!(matches!(ended.check(), Err(ClaimsError::Span { .. })));
+    }
+
+    #[test]
+    fn areas_of_another_district_are_found() {
+        let both = claims(Role::Centre, &[STREET, "510403"]);
+        let district = DISTRICT.parse().unwrap();
+        let area = "510403".parse().unwrap();
+        assert_eq!(
+            both.only_in(district),
+            Err(ClaimsError::District { area, district })
+        );
+        assert_eq!(claims(Role::Centre, &[STREET]).only_in(district), Ok(()));
+    }
+
+    #[test]
+    fn claims_end_with_their_last_second() {
+        let claims = claims(Role::Centre, &[DISTRICT]);
+        let end = Timestamp::from_millis(1_700_000_060_000).unwrap();
+        assert!(!claims.expired(end.plus_millis(-1)));
+        assert!(claims.expired(end));
     }
 }

@@ -31,8 +31,13 @@ pub enum Level {
 
 impl Level {
     /// All levels, lowest first.
-    pub const ALL: [Self; 5] =
-        [Self::Grid, Self::Community, Self::Street, Self::District, Self::City];
+    pub const ALL: [Self; 5] = [
+        Self::Grid,
+        Self::Community,
+        Self::Street,
+        Self::District,
+        Self::City,
+    ];
 
     /// The next rung up; none above the city.
     #[must_use]
@@ -132,7 +137,10 @@ impl AreaCode {
     fn prefix(&self, length: usize) -> Self {
         let mut digits = [0; Self::LONGEST];
         digits[..length].copy_from_slice(&self.digits[..length]);
-        Self { digits, length: u8::try_from(length).unwrap_or(u8::MAX) }
+        Self {
+            digits,
+            length: u8::try_from(length).unwrap_or(u8::MAX),
+        }
     }
 
     /// The subject of a grid's events: `evt.510402.002.005.07` for grid `51040200200507`. None for an
@@ -180,13 +188,21 @@ impl FromStr for AreaCode {
     type Err = AreaCodeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = matches!(text.len(), Self::DISTRICT | Self::STREET | Self::COMMUNITY | 14 | 15);
+        let known = matches!(
+            text.len(),
+            Self::DISTRICT | Self::STREET | Self::COMMUNITY | 14 | 15
+        );
         if !known || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(AreaCodeError { text: text.chars().take(40).collect() });
+            return Err(AreaCodeError {
+                text: text.chars().take(40).collect(),
+            });
         }
         let mut digits = [0; Self::LONGEST];
         digits[..text.len()].copy_from_slice(text.as_bytes());
-        Ok(Self { digits, length: u8::try_from(text.len()).unwrap_or(u8::MAX) })
+        Ok(Self {
+            digits,
+            length: u8::try_from(text.len()).unwrap_or(u8::MAX),
+        })
     }
 }
 
@@ -268,7 +284,10 @@ mod tests {
         let grid = area("51040200200507");
         assert_eq!(grid.level(), Level::Grid);
         let all: Vec<_> = grid.and_ancestors().map(|a| a.to_string()).collect();
-        assert_eq!(all, ["51040200200507", "510402002005", "510402002", "510402"]);
+        assert_eq!(
+            all,
+            ["51040200200507", "510402002005", "510402002", "510402"]
+        );
         assert_eq!(grid.at(Level::Street), Some(area("510402002")));
         assert_eq!(grid.at(Level::City), Some(area("510402")));
         assert_eq!(area("510402002").at(Level::Grid), None);
@@ -283,8 +302,14 @@ mod tests {
 
     #[test]
     fn subjects_make_a_street_a_wildcard() {
-        assert_eq!(area("51040200200507").subject().unwrap(), "evt.510402.002.005.07");
-        assert_eq!(area("510402002005071").subject().unwrap(), "evt.510402.002.005.071");
+        assert_eq!(
+            area("51040200200507").subject().unwrap(),
+            "evt.510402.002.005.07"
+        );
+        assert_eq!(
+            area("510402002005071").subject().unwrap(),
+            "evt.510402.002.005.071"
+        );
         assert_eq!(area("510402002").subject_filter(), "evt.510402.002.>");
         assert_eq!(area("510402").subject_filter(), "evt.510402.>");
         assert_eq!(area("510402").subject(), None);
@@ -296,7 +321,15 @@ mod tests {
 
     #[test]
     fn what_is_not_a_code_is_refused() {
-        for text in ["", "5104", "51040x", "510402002005", "５１０４０２", "5104020020050", "-51040"] {
+        for text in [
+            "",
+            "5104",
+            "51040x",
+            "510402002005",
+            "５１０４０２",
+            "5104020020050",
+            "-51040",
+        ] {
             let parsed = text.parse::<AreaCode>();
             assert_eq!(parsed.is_ok(), text == "510402002005", "{text}");
         }

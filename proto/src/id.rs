@@ -171,7 +171,10 @@ impl EventId {
     /// The id of a command's event number `index`.
     #[must_use]
     pub fn of(command: CommandId, index: u32) -> Self {
-        Self(derived("gridkeeper event id v1", &[command.as_bytes(), &index.to_be_bytes()]))
+        Self(derived(
+            "gridkeeper event id v1",
+            &[command.as_bytes(), &index.to_be_bytes()],
+        ))
     }
 }
 

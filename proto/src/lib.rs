@@ -5,8 +5,15 @@
 //! to the log, and folded into cases ([`case::Case::evolve`]) and views ([`view`]).
 
 pub mod access;
+pub mod api;
 pub mod area;
+pub mod case;
 pub mod code;
+pub mod command;
 pub mod envelope;
+pub mod event;
 pub mod id;
+pub mod policy;
+pub mod sealed;
 pub mod time;
+pub mod view;

@@ -56,13 +56,23 @@ impl Timestamp {
     /// # Errors
     /// Outside 1970 to 2200.
     pub fn from_millis(millis: i64) -> Result<Self, TimeError> {
-        if (0..Self::END).contains(&millis) { Ok(Self(millis)) } else { Err(TimeError::Range) }
+        if (0..Self::END).contains(&millis) {
+            Ok(Self(millis))
+        } else {
+            Err(TimeError::Range)
+        }
     }
 
     /// Milliseconds since 1970 (UTC).
     #[must_use]
     pub const fn millis(self) -> i64 {
         self.0
+    }
+
+    /// Whole seconds since 1970 (UTC), rounded down, as tokens count them.
+    #[must_use]
+    pub const fn seconds(self) -> u64 {
+        self.0.unsigned_abs() / 1000
     }
 
     /// The moment so many milliseconds later; it stops at the ends of the range.
@@ -82,8 +92,9 @@ impl FromStr for Timestamp {
     type Err = TimeError;
 
     fn from_str(text: &str) -> Result<Self, TimeError> {
-        let parsed: jiff::Timestamp =
-            text.parse().map_err(|_| TimeError::Syntax { text: excerpt(text) })?;
+        let parsed: jiff::Timestamp = text.parse().map_err(|_| TimeError::Syntax {
+            text: excerpt(text),
+        })?;
         Self::from_millis(parsed.as_millisecond())
     }
 }
@@ -169,7 +180,9 @@ impl FromStr for Day {
     type Err = TimeError;
 
     fn from_str(text: &str) -> Result<Self, TimeError> {
-        text.parse().map(Self).map_err(|_| TimeError::Date { text: excerpt(text) })
+        text.parse().map(Self).map_err(|_| TimeError::Date {
+            text: excerpt(text),
+        })
     }
 }
 
@@ -244,7 +257,9 @@ impl Zone {
     pub fn named(name: &str) -> Result<Self, TimeError> {
         tz::TimeZone::get(name)
             .map(Self)
-            .map_err(|_| TimeError::Zone { name: excerpt(name) })
+            .map_err(|_| TimeError::Zone {
+                name: excerpt(name),
+            })
     }
 
     /// The civil day in which the moment falls.
@@ -260,15 +275,19 @@ impl Zone {
     /// # Errors
     /// Outside 1970 to 2200.
     pub fn moment_of(&self, local: civil::DateTime) -> Result<Timestamp, TimeError> {
-        let instant =
-            self.0.to_ambiguous_timestamp(local).compatible().map_err(|_| TimeError::Range)?;
+        let instant = self
+            .0
+            .to_ambiguous_timestamp(local)
+            .compatible()
+            .map_err(|_| TimeError::Range)?;
         Timestamp::from_millis(instant.as_millisecond())
     }
 
     /// The civil date and time that the zone's clocks show at the moment.
     #[must_use]
     pub fn local(&self, moment: Timestamp) -> civil::DateTime {
-        self.0.to_datetime(jiff::Timestamp::from_millisecond(moment.0).unwrap_or_default())
+        self.0
+            .to_datetime(jiff::Timestamp::from_millisecond(moment.0).unwrap_or_default())
     }
 }
 
@@ -281,7 +300,10 @@ mod tests {
         let shanghai = Zone::named("Asia/Shanghai").unwrap();
         let before: Timestamp = "2026-11-22T15:59:59.999Z".parse().unwrap();
         assert_eq!(shanghai.day_of(before).to_string(), "2026-11-22");
-        assert_eq!(shanghai.day_of(before.plus_millis(1)).to_string(), "2026-11-23");
+        assert_eq!(
+            shanghai.day_of(before.plus_millis(1)).to_string(),
+            "2026-11-23"
+        );
     }
 
     #[test]
@@ -298,7 +320,10 @@ mod tests {
             assert_eq!(text.parse::<Timestamp>(), Err(TimeError::Range));
         }
         for text in ["", "yesterday", "2026-13-01T00:00:00Z", "2026-11-23 08:30"] {
-            assert!(matches!(text.parse::<Timestamp>(), Err(TimeError::Syntax { .. })), "{text}");
+            assert!(
+                matches!(text.parse::<Timestamp>(), Err(TimeError::Syntax { .. })),
+                "{text}"
+            );
         }
     }
 }

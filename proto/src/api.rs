@@ -1,0 +1,436 @@
+//! The shapes of the HTTP API: what phones, the centre and analysts send and get.
+//!
+//! Times are RFC 3339; answers give them in UTC. Unknown fields of a request are refused.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    access::Actor,
+    area::{AreaCode, Level},
+    case::{
+        CaseKind, CaseState, Channel, Holder, PartiesState, Place, Severity, SourceRecord,
+        Suspension,
+    },
+    command::{Imported, Step},
+    envelope::Position,
+    event::Event,
+    id::{CaseId, CommandId, EventId},
+    sealed::Party,
+    time::{Day, Timestamp},
+};
+
+/// The reports of `POST /v1/reports`: one, or a batch.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportsRequest {
+    /// 1 to 500 reports. Each is decided by itself: one that is refused does not stop the others.
+    pub reports: Vec<ReportRequest>,
+}
+
+/// A report of a dispute or an incident.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReportRequest {
+    /// The case's id, a UUIDv7 made by the sender. Sent again, the same report gets the same answer.
+    pub id: CaseId,
+    /// Dispute or incident.
+    pub kind: CaseKind,
+    /// Code of a category of the district.
+    pub category: String,
+    /// How bad; 一般 when left out.
+    #[serde(default = "general")]
+    pub severity: Severity,
+    /// How it came in.
+    pub channel: Channel,
+    /// What happened: 1 to 4,000 characters.
+    pub description: String,
+    /// Where, as a point. Either this or `grid` has to be given; with both the grid decides.
+    #[serde(default)]
+    pub location: Option<Location>,
+    /// The grid it is filed in.
+    #[serde(default)]
+    pub grid: Option<AreaCode>,
+    /// Address or description of the place: up to 300 characters.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// How many people are involved.
+    #[serde(default)]
+    pub people: Option<u32>,
+    /// The parties: up to 50. Kept apart from the log's clear text.
+    #[serde(default)]
+    pub parties: Vec<Party>,
+    /// When it happened; the time of the report when left out.
+    #[serde(default)]
+    pub occurred_at: Option<Timestamp>,
+    /// When it was saved on the phone.
+    #[serde(default)]
+    pub filed_at: Option<Timestamp>,
+    /// For the record of another system.
+    #[serde(default)]
+    pub imported: Option<Imported>,
+}
+
+fn general() -> Severity {
+    Severity::General
+}
+
+/// A point as a phone knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Location {
+    /// Degrees, -180 to 180.
+    pub longitude: f64,
+    /// Degrees, -90 to 90.
+    pub latitude: f64,
+    /// What the degrees are degrees of.
+    #[serde(default)]
+    pub system: CoordinateSystem,
+}
+
+/// Which map the coordinates belong to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum CoordinateSystem {
+    /// As satellites give it.
+    #[default]
+    #[serde(rename = "WGS84")]
+    Wgs84,
+    /// As Chinese map services give it.
+    #[serde(rename = "GCJ-02")]
+    Gcj02,
+}
+
+/// A result per report, in the order sent.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReportsAnswer {
+    /// The results.
+    pub results: Vec<ReportResult>,
+}
+
+/// What became of a report.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReportResult {
+    /// The case's id, as sent.
+    pub id: CaseId,
+    /// What was recorded; none for a refused report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
+    /// Why it was refused; none for a recorded one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedItem>,
+}
+
+/// Proof that a command is recorded for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Receipt {
+    /// The case.
+    pub case_id: CaseId,
+    /// The grid it is filed in.
+    pub grid: AreaCode,
+    /// The place of the command's last event in the log; `at_least` takes it.
+    pub position: Position,
+    /// The case's version after it; `if_version` takes it.
+    pub version: u32,
+    /// Whether the same command was recorded before and this is the answer it got.
+    pub repeated: bool,
+}
+
+/// A report of a batch that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RefusedItem {
+    /// Stable code, such as GK0212.
+    pub code: String,
+    /// What is wrong and what to do.
+    pub detail: String,
+    /// Whether the same report may be sent again unchanged later.
+    pub retry: bool,
+}
+
+/// A step for `POST /v1/cases/{id}/commands`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CommandRequest {
+    /// The command's id, a UUID made by the sender. Sent again, the same command gets the same answer.
+    pub id: CommandId,
+    /// The version of the case that the sender saw; refused when it is another by now.
+    #[serde(default)]
+    pub if_version: Option<u32>,
+    /// When it happened; the time of the command when left out.
+    #[serde(default)]
+    pub occurred_at: Option<Timestamp>,
+    /// The step and its fields.
+    pub command: Step,
+}
+
+/// A case, whole.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CaseDetail {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// The case in short.
+    #[serde(flatten)]
+    pub summary: CaseSummary,
+    /// What happened.
+    pub description: String,
+    /// Where.
+    pub place: Place,
+    /// How it came in.
+    pub channel: Channel,
+    /// How many people are involved.
+    pub people: Option<u32>,
+    /// The parties, for those who may see them; none where there are none or they are forgotten.
+    pub parties: Option<Vec<Party>>,
+    /// Whether there are parties.
+    pub parties_state: PartiesState,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// When it was saved on the phone.
+    pub filed_at: Option<Timestamp>,
+    /// How long it waited between being saved and being received, in milliseconds.
+    pub waited_ms: Option<i64>,
+    /// The record of another system it comes from.
+    pub source: Option<SourceRecord>,
+    /// The older case it goes on as.
+    pub merged_into: Option<CaseId>,
+    /// What the resident said.
+    pub satisfied: Option<bool>,
+    /// The stopped clock.
+    pub suspension: Option<Suspension>,
+}
+
+/// A case in short, as lists show it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CaseSummary {
+    /// The case.
+    pub id: CaseId,
+    /// Its version.
+    pub version: u32,
+    /// The grid it was filed in.
+    pub grid: AreaCode,
+    /// Dispute or incident.
+    pub kind: CaseKind,
+    /// Code of its category.
+    pub category: String,
+    /// How bad.
+    pub severity: Severity,
+    /// Where it stands.
+    pub state: CaseState,
+    /// Who has it.
+    pub holder: Holder,
+    /// By when the next step has to be done; none for a case at its end.
+    pub due_at: Option<Timestamp>,
+    /// Whether that time was found passed.
+    pub overdue: bool,
+    /// When it was recorded.
+    pub reported_at: Timestamp,
+    /// When it was closed.
+    pub closed_at: Option<Timestamp>,
+}
+
+/// A page of cases.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CaseList {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// The cases.
+    pub cases: Vec<CaseSummary>,
+    /// For `after=`, when there are more.
+    pub next: Option<String>,
+}
+
+/// One event of a case's timeline, or of a pull.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct EventRecord {
+    /// Its place in the log.
+    pub position: Position,
+    /// Its id.
+    pub event_id: EventId,
+    /// The case.
+    pub case_id: CaseId,
+    /// The grid.
+    pub grid: AreaCode,
+    /// The command it answers.
+    pub command_id: CommandId,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// Who caused it.
+    pub actor: Actor,
+    /// What happened; sealed sections are left out.
+    pub event: Event,
+}
+
+/// A case's events.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Timeline {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// The case.
+    pub case_id: CaseId,
+    /// In the order of the log.
+    pub events: Vec<EventRecord>,
+}
+
+/// Who holds a case now, by when, and where it goes next.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct EscalationStatus {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// The case.
+    pub case_id: CaseId,
+    /// Where it stands.
+    pub state: CaseState,
+    /// Who has it.
+    pub holder: Holder,
+    /// Since when.
+    pub since: Timestamp,
+    /// By when; none for a case at its end.
+    pub due_at: Option<Timestamp>,
+    /// How much of the time is gone, in thousandths; above 1,000 when it is late.
+    pub used_permille: Option<u64>,
+    /// Whether the due time was found passed.
+    pub overdue: bool,
+    /// What happens next by itself, and when; none for a case at its end.
+    pub next: Option<NextStep>,
+    /// Every step up so far and every due time that passed.
+    pub history: Vec<EventRecord>,
+}
+
+/// What happens by itself if nobody acts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NextStep {
+    /// What.
+    pub action: NextAction,
+    /// When.
+    pub at: Timestamp,
+    /// The level the case goes to.
+    pub level: Level,
+}
+
+/// What happens by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NextAction {
+    /// It goes up one level.
+    Escalate,
+    /// It stays at the city and is marked overdue.
+    MarkOverdue,
+    /// Its clock runs again.
+    Resume,
+}
+
+/// The open cases of an area by due time.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct EscalationList {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// The earliest due first.
+    pub cases: Vec<CaseSummary>,
+    /// For `after=`, when there are more.
+    pub next: Option<String>,
+}
+
+/// The figures of an area.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AreaFigures {
+    /// Its code.
+    pub code: AreaCode,
+    /// Its name.
+    pub name: String,
+    /// Its level.
+    pub level: Level,
+    /// Cases ever reported.
+    pub reported: u64,
+    /// Open cases.
+    pub open: u64,
+    /// Open cases whose due time passed.
+    pub overdue: u64,
+    /// Open cases that somebody above watches over.
+    pub supervised: u64,
+    /// Cases closed after their due time.
+    pub closed_late: u64,
+    /// Cases by state.
+    pub by_state: BTreeMap<String, u64>,
+    /// Open cases by the level that holds them.
+    pub open_by_level: BTreeMap<String, u64>,
+    /// Open cases by severity.
+    pub open_by_severity: BTreeMap<String, u64>,
+    /// Open cases by category.
+    pub open_by_category: BTreeMap<String, u64>,
+    /// All cases by category.
+    pub by_category: BTreeMap<String, u64>,
+    /// Imported cases by the state they had in the other system.
+    pub by_source_state: BTreeMap<String, u64>,
+    /// Cases that the resident is satisfied with.
+    pub satisfied: u64,
+    /// Cases that the resident is not satisfied with.
+    pub dissatisfied: u64,
+}
+
+/// An area's figures, and as of when.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AreaAnswer {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// The figures.
+    #[serde(flatten)]
+    pub figures: AreaFigures,
+}
+
+/// The figures of the areas right below one.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ChildrenAnswer {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// By code.
+    pub children: Vec<AreaFigures>,
+}
+
+/// An area's figures by day.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RollupsAnswer {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// The area.
+    pub code: AreaCode,
+    /// Every day of the span in order; one on which nothing happened has zeros.
+    pub days: Vec<DayFigures>,
+}
+
+/// What happened on a day.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DayFigures {
+    /// The day, in the district's zone.
+    pub day: Day,
+    /// Cases reported.
+    pub reported: u64,
+    /// Cases accepted.
+    pub accepted: u64,
+    /// Cases resolved.
+    pub resolved: u64,
+    /// Cases closed.
+    pub closed: u64,
+    /// Cases opened again.
+    pub reopened: u64,
+    /// Steps up.
+    pub escalated: u64,
+    /// Due times that passed.
+    pub deadlines_missed: u64,
+    /// From the report to acceptance.
+    pub time_to_accept: Took,
+    /// From the report to being resolved.
+    pub time_to_resolve: Took,
+}
+
+/// How long something took, in seconds, to about three per cent.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Took {
+    /// How many were measured.
+    pub count: u64,
+    /// The median.
+    pub median_s: Option<u64>,
+    /// The 90th percentile.
+    pub p90_s: Option<u64>,
+}

@@ -1,0 +1,130 @@
+//! Why a command changes nothing.
+
+use super::CaseState;
+use crate::{
+    access::{AccessError, Role},
+    area::Level,
+    code::{Code, Coded},
+    id::CaseId,
+    time::Timestamp,
+};
+
+/// Why a command was refused. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such case.
+    #[error("there is no case {case}")]
+    NoSuchCase {
+        /// The id asked for.
+        case: CaseId,
+    },
+    /// The id was used for something else.
+    #[error(
+        "this id already stands for a command with another content; use a new id for a new command"
+    )]
+    IdReused,
+    /// The case is not in a state in which the step makes sense.
+    #[error("a case that is {state:?} cannot be taken through the step '{step}'")]
+    WrongState {
+        /// The step.
+        step: &'static str,
+        /// The case's state.
+        state: CaseState,
+    },
+    /// The case changed since the sender saw it.
+    #[error("the case is at version {actual}, not {expected}: read it again and decide anew")]
+    StaleVersion {
+        /// What the sender saw.
+        expected: u32,
+        /// What it is.
+        actual: u32,
+    },
+    /// The case is held above the actor's level.
+    #[error("the case is held at level {holder:?}, above your role {role:?}")]
+    HeldAbove {
+        /// Level of the holder.
+        holder: Level,
+        /// The actor's role.
+        role: Role,
+    },
+    /// The role may not take this step.
+    #[error("the role {role:?} may not take the step '{step}'")]
+    RoleMayNot {
+        /// The step.
+        step: &'static str,
+        /// The actor's role.
+        role: Role,
+    },
+    /// Whoever handled the case may not verify it.
+    #[error("whoever handled a case may not verify it: somebody else has to")]
+    OwnWork,
+    /// The assignee cannot take the case.
+    #[error("the case cannot be given to {area}: {why}")]
+    WrongAssignee {
+        /// The area named.
+        area: crate::area::AreaCode,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The unit has returned the case once already.
+    #[error("the case was returned once already; it has to be handled or escalated")]
+    ReturnedBefore,
+    /// Nothing lies above.
+    #[error("the case is held by the city: no level lies above it")]
+    TopLevel,
+    /// A merge into itself, a newer case, or one that is over.
+    #[error("the case cannot be merged into {into}: {why}")]
+    WrongMerge {
+        /// The case named.
+        into: CaseId,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The deadline is not the case's, or has not passed.
+    #[error("the case is due at {due_at}, which is not the deadline named or has not passed")]
+    NotMissed {
+        /// The case's due time.
+        due_at: Timestamp,
+    },
+    /// A time that makes no sense for the step.
+    #[error("the time {field} {why}")]
+    AbsurdTime {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A text that is empty where it must not be, or too long.
+    #[error("the text {field} has to have {allowed} characters")]
+    TextLength {
+        /// The field.
+        field: &'static str,
+        /// The allowed range.
+        allowed: &'static str,
+    },
+    /// The area or the right is not the actor's.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+}
+
+impl Coded for Refusal {
+    fn code(&self) -> Code {
+        match self {
+            Self::NoSuchCase { .. } => Code(200),
+            Self::IdReused => Code(201),
+            Self::WrongState { .. } => Code(202),
+            Self::StaleVersion { .. } => Code(203),
+            Self::HeldAbove { .. } => Code(204),
+            Self::RoleMayNot { .. } => Code(205),
+            Self::OwnWork => Code(206),
+            Self::WrongAssignee { .. } => Code(207),
+            Self::ReturnedBefore => Code(208),
+            Self::TopLevel => Code(209),
+            Self::WrongMerge { .. } => Code(210),
+            Self::NotMissed { .. } => Code(211),
+            Self::AbsurdTime { .. } => Code(212),
+            Self::TextLength { .. } => Code(213),
+            Self::Access(error) => error.code(),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The first version of every event's payload.
+//!
+//! These structs are the storage format. Once released none of them changes: another field is another
+//! version with a `From` of this one. postcard writes fields in order and without names, so that even
+//! the order of fields, and of the variants of every enum in them, is part of the format; new variants
+//! go to the end. `tests/golden.rs` holds the bytes.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    area::Level,
+    case::{
+        CaseKind, Channel, EscalationReason, Holder, Measure, Outcome, Place, Severity,
+        SourceRecord,
+    },
+    id::CaseId,
+    sealed::SealedParties,
+    time::Timestamp,
+};
+
+/// A case begins: somebody told of a dispute or an incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReportedV1 {
+    /// Dispute or incident.
+    pub kind: CaseKind,
+    /// Code of a category of the district's file.
+    pub category: String,
+    /// How bad.
+    pub severity: Severity,
+    /// How it came in.
+    pub channel: Channel,
+    /// What happened, in the reporter's words: 1 to 4,000 characters.
+    pub description: String,
+    /// Where.
+    pub place: Place,
+    /// How many people are involved, where known.
+    pub people: Option<u32>,
+    /// The parties' personal data, sealed with the case's key.
+    pub parties: Option<SealedParties>,
+    /// When the report was saved on the phone, by the phone's clock; what passed until `recorded_at`
+    /// it waited for a signal.
+    pub filed_at: Option<Timestamp>,
+    /// The record of another system that this case was imported from.
+    pub source: Option<SourceRecord>,
+    /// Version of the policy that the case runs under.
+    pub policy: u32,
+    /// Who has to accept it.
+    pub holder: Holder,
+    /// By when it has to be accepted; an imported record's own due time where it has one.
+    pub due_at: Timestamp,
+}
+
+/// Somebody took the case on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AcceptedV1 {
+    /// Who holds it now.
+    pub holder: Holder,
+    /// By when it has to be settled.
+    pub due_at: Timestamp,
+    /// Remark; empty for none.
+    pub note: String,
+}
+
+/// The case was given to a unit or a person to handle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AssignedV1 {
+    /// Who holds it now.
+    pub holder: Holder,
+    /// By when it has to be settled; assigning does not move it.
+    pub due_at: Timestamp,
+    /// Remark; empty for none.
+    pub note: String,
+}
+
+/// Something was done about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HandlingRecordedV1 {
+    /// What was done.
+    pub measure: Measure,
+    /// How it went.
+    pub note: String,
+}
+
+/// The handler is done with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ResolvedV1 {
+    /// With which outcome.
+    pub outcome: Outcome,
+    /// How it was settled.
+    pub note: String,
+    /// Who has to verify it.
+    pub holder: Holder,
+    /// By when it has to be verified.
+    pub due_at: Timestamp,
+}
+
+/// Somebody other than the handler found it settled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct VerifiedV1 {
+    /// Remark; empty for none.
+    pub note: String,
+    /// Who has to close it.
+    pub holder: Holder,
+    /// By when it has to be closed.
+    pub due_at: Timestamp,
+}
+
+/// Somebody other than the handler found it not settled.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReworkOrderedV1 {
+    /// What is missing.
+    pub reason: String,
+    /// Who has to handle it again.
+    pub holder: Holder,
+    /// By when it has to be settled.
+    pub due_at: Timestamp,
+}
+
+/// The case is at its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ClosedV1 {
+    /// Remark; empty for none.
+    pub note: String,
+    /// False for an imported record that says that it was closed but not when; it then counts as closed
+    /// and not in the times it took.
+    pub moment_known: bool,
+}
+
+/// The unit gave it back to who assigned it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReturnedV1 {
+    /// Why it is not the unit's.
+    pub reason: String,
+    /// Who holds it now.
+    pub holder: Holder,
+    /// By when it has to be settled; returning does not move it.
+    pub due_at: Timestamp,
+}
+
+/// The clock stopped.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SuspendedV1 {
+    /// Why.
+    pub reason: String,
+    /// When it runs again at the latest, so that a suspended case is not forgotten.
+    pub until: Timestamp,
+}
+
+/// The clock runs again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ResumedV1 {
+    /// The due time, later by the time the clock stood.
+    pub due_at: Timestamp,
+    /// Remark; empty for none.
+    pub note: String,
+}
+
+/// The case was handed to another area or unit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TransferredV1 {
+    /// Why.
+    pub reason: String,
+    /// Who holds it now.
+    pub holder: Holder,
+    /// By when; handing over does not move it.
+    pub due_at: Timestamp,
+}
+
+/// The due time passed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DeadlineMissedV1 {
+    /// The due time that passed.
+    pub due_at: Timestamp,
+    /// The level that held the case then.
+    pub level: Level,
+}
+
+/// The case went up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EscalatedV1 {
+    /// The level it came from.
+    pub from: Level,
+    /// What sent it up.
+    pub reason: EscalationReason,
+    /// Remark; empty for none.
+    pub note: String,
+    /// Who holds it now.
+    pub holder: Holder,
+    /// By when at this level.
+    pub due_at: Timestamp,
+}
+
+/// Somebody above watches over it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SupervisedV1 {
+    /// The level that supervises.
+    pub level: Level,
+    /// What it demands.
+    pub note: String,
+}
+
+/// It repeats an older case and goes on as that one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MergedV1 {
+    /// The older case.
+    pub into: CaseId,
+    /// Remark; empty for none.
+    pub note: String,
+}
+
+/// It turned out not to be over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReopenedV1 {
+    /// Why.
+    pub reason: String,
+    /// Who holds it now.
+    pub holder: Holder,
+    /// By when it has to be settled.
+    pub due_at: Timestamp,
+}
+
+/// It is not gone on with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CancelledV1 {
+    /// Why.
+    pub reason: String,
+}
+
+/// The resident was asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RatedV1 {
+    /// Whether the resident is satisfied.
+    pub satisfied: bool,
+    /// In the resident's words; empty for none.
+    pub note: String,
+}
+
+/// The key to the parties' personal data was destroyed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PartiesForgottenV1 {
+    /// On which ground.
+    pub reason: String,
+}

@@ -1,0 +1,215 @@
+//! Questions to an aggregator and its answers, as they travel over NATS (postcard).
+//!
+//! Subject: [`ViewRequest::subject`]; aggregators of one district share a queue group. Both sides are of
+//! one release: the first byte names it, and another one is refused.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{AreaSummary, CaseView, DayRollup};
+use crate::{
+    area::{AreaCode, Level},
+    case::CaseState,
+    code::{Code, Coded},
+    envelope::{Position, decode_exact},
+    id::CaseId,
+    time::{Day, Timestamp},
+};
+
+/// First byte of requests and replies.
+const RELEASE: u8 = 1;
+
+/// A question, and how fresh the answer has to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ViewRequest {
+    /// Answer from views that hold at least this position.
+    pub at_least: Position,
+    /// How long to wait for it, in milliseconds; then the answer is [`ViewError::Behind`].
+    pub wait_ms: u32,
+    /// The question.
+    pub question: ViewQuestion,
+}
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ViewQuestion {
+    /// One case.
+    Case(CaseId),
+    /// Cases of an area, by grid and id.
+    Cases(CaseFilter),
+    /// Open cases by due time.
+    Escalations(EscalationFilter),
+    /// The figures of areas; one that never had a case has all zeros.
+    Summaries(Vec<AreaCode>),
+    /// The figures of areas by day.
+    Days(Vec<AreaCode>, Day, Day),
+    /// Only the position.
+    Position,
+}
+
+/// Which cases.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CaseFilter {
+    /// Filed in this area.
+    pub area: AreaCode,
+    /// In this state.
+    pub state: Option<CaseState>,
+    /// Held at this level.
+    pub level: Option<Level>,
+    /// Overdue or not.
+    pub overdue: Option<bool>,
+    /// Of this category or one below it.
+    pub category: Option<String>,
+    /// Held by this person.
+    pub person: Option<String>,
+    /// After this case, in the order of grid and id.
+    pub after: Option<(AreaCode, CaseId)>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Which open cases, by due time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EscalationFilter {
+    /// Filed in this area.
+    pub area: AreaCode,
+    /// Held at this level.
+    pub level: Option<Level>,
+    /// Due before this moment.
+    pub due_before: Option<Timestamp>,
+    /// After this one.
+    pub after: Option<DueCase>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A case by its due time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DueCase {
+    /// When.
+    pub due_at: Timestamp,
+    /// Which.
+    pub case: CaseId,
+}
+
+/// Cases, and whether there are more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CasePage {
+    /// In the order asked for.
+    pub cases: Vec<CaseView>,
+    /// Whether more follow.
+    pub more: bool,
+}
+
+/// An area's days.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AreaDays {
+    /// The area.
+    pub area: AreaCode,
+    /// Days on which anything happened, in order.
+    pub days: Vec<(Day, DayRollup)>,
+}
+
+/// What an aggregator answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ViewReply {
+    /// The views hold all events up to this one, and no later one.
+    pub position: Position,
+    /// The answer.
+    pub answer: Result<ViewAnswer, ViewError>,
+}
+
+/// An answer, in the shape of its question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ViewAnswer {
+    /// To [`ViewQuestion::Case`].
+    Case(Option<Box<CaseView>>),
+    /// To [`ViewQuestion::Cases`] and [`ViewQuestion::Escalations`].
+    Cases(CasePage),
+    /// To [`ViewQuestion::Summaries`], in the order asked.
+    Summaries(Vec<(AreaCode, AreaSummary)>),
+    /// To [`ViewQuestion::Days`].
+    Days(Vec<AreaDays>),
+    /// To [`ViewQuestion::Position`].
+    Position,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum ViewError {
+    /// The views did not reach the position in time.
+    #[error("the views are at position {position} and did not reach the one asked for in time")]
+    Behind {
+        /// Where they are.
+        position: Position,
+    },
+    /// The projection stopped at an error, or the store did not answer.
+    #[error("the views are out of order ({code}): {detail}")]
+    Stopped {
+        /// Code of the error that stopped them.
+        code: u16,
+        /// What it said.
+        detail: String,
+    },
+    /// The request does not decode: another release asked.
+    #[error("the request is not one of this release")]
+    Release,
+}
+
+impl Coded for ViewError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Behind { .. } => Code(600),
+            Self::Stopped { .. } => Code(601),
+            Self::Release => Code(602),
+        }
+    }
+}
+
+impl ViewRequest {
+    /// The subject on which aggregators of a district listen.
+    #[must_use]
+    pub fn subject(district: AreaCode) -> String {
+        format!("view.{}", district.as_str())
+    }
+
+    /// As bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// From bytes.
+    ///
+    /// # Errors
+    /// [`ViewError::Release`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, ViewError> {
+        decode(bytes)
+    }
+}
+
+impl ViewReply {
+    /// As bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    /// From bytes.
+    ///
+    /// # Errors
+    /// [`ViewError::Release`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, ViewError> {
+        decode(bytes)
+    }
+}
+
+fn encode(message: &impl Serialize) -> Vec<u8> {
+    postcard::to_extend(message, vec![RELEASE]).expect("a message always encodes")
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ViewError> {
+    match bytes.split_first() {
+        Some((&RELEASE, rest)) => decode_exact(rest).map_err(|_| ViewError::Release),
+        _ => Err(ViewError::Release),
+    }
+}
