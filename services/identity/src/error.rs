@@ -1,0 +1,124 @@
+//! What can be wrong with a token and with a folder of keys.
+
+use std::{io, path::PathBuf};
+
+use gridkeeper_proto::{
+    access::ClaimsError,
+    code::{Code, Coded},
+};
+
+/// Why a token is not believed.
+///
+/// The texts go to whoever sent the token, so they say nothing of the keys that are known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// None was sent.
+    #[error("no bearer token was sent: set the header 'Authorization: Bearer <token>'")]
+    Missing,
+    /// Not a token at all.
+    #[error("this is not a token of Gridkeeper: {reason}")]
+    Malformed {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Not signed by a key of this installation.
+    #[error("the token is not signed by a key of this installation: {reason}")]
+    Forged {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Its time is over.
+    #[error("the token expired at second {exp} since 1970: ask for a new one")]
+    Expired {
+        /// The first second since 1970 in which it does not hold.
+        exp: u64,
+    },
+    /// Signed, but with claims that this installation does not accept.
+    #[error("the token's claims are not acceptable here: {0}")]
+    Claims(#[from] ClaimsError),
+}
+
+impl Coded for TokenError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Missing => Code(1),
+            Self::Malformed { .. } => Code(2),
+            Self::Forged { .. } => Code(3),
+            Self::Expired { .. } => Code(4),
+            Self::Claims(error) => error.code(),
+        }
+    }
+}
+
+/// Why keys cannot be made or used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// A file or folder cannot be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system gave no randomness.
+    #[error("the system gives no random bytes for a key: {reason}")]
+    Randomness {
+        /// What the system said.
+        reason: String,
+    },
+    /// There is a signing key already; it was left alone.
+    #[error("{} exists already and was left as it is; rotate to replace it", path.display())]
+    Exists {
+        /// The private key's file.
+        path: PathBuf,
+    },
+    /// A file is not the key that it should be.
+    #[error("{} is not an Ed25519 key as expected: {reason}", path.display())]
+    NotAKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No public key, so that no token could ever be verified.
+    #[error("{} holds no public key", folder.display())]
+    NoPublicKey {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Others than its owner can reach the private key.
+    #[error("{} can be read or written by others (mode {mode:o}): it has to be 600", path.display())]
+    Exposed {
+        /// The private key's file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Signing failed in the token library.
+    #[error("the token could not be signed: {reason}")]
+    Signing {
+        /// What the library said.
+        reason: String,
+    },
+    /// The claims are not ones that may be issued.
+    #[error("no token was issued: {0}")]
+    Claims(#[from] ClaimsError),
+}
+
+impl Coded for KeyError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Io { .. }
+            | Self::Randomness { .. }
+            | Self::NotAKey { .. }
+            | Self::NoPublicKey { .. }
+            | Self::Signing { .. } => Code(8),
+            Self::Exposed { .. } => Code(9),
+            Self::Claims(error) => error.code(),
+            Self::Exists { .. } => Code(13),
+        }
+    }
+}
