@@ -141,3 +141,53 @@ impl From<PartyBytes> for Party {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(last: u8) -> CaseId {
+        CaseId::from_bytes([last; 16])
+    }
+
+    fn parties() -> Vec<Party> {
+        vec![Party {
+            name: "甲".into(),
+            phone: Some("0812-0000000".into()),
+            id_number: None,
+            part: Some("applicant".into()),
+        }]
+    }
+
+    #[test]
+    fn parties_open_with_their_key_for_their_case_only() {
+        let key = CaseKey([1; 32]);
+        let sealed = seal(key, [2; 24], case(1), &parties()).unwrap();
+        assert_eq!(open(key, case(1), &sealed), Ok(parties()));
+        assert_eq!(
+            open(CaseKey([9; 32]), case(1), &sealed),
+            Err(SealError::DoesNotOpen)
+        );
+        assert_eq!(open(key, case(2), &sealed), Err(SealError::DoesNotOpen));
+        let mut changed = sealed;
+        changed.ciphertext[0] ^= 1;
+        assert_eq!(open(key, case(1), &changed), Err(SealError::DoesNotOpen));
+    }
+
+    #[test]
+    fn sealed_bytes_show_nothing_of_the_name() {
+        let sealed = seal(CaseKey([1; 32]), [2; 24], case(1), &parties()).unwrap();
+        let name = "甲".as_bytes();
+        assert!(
+            !sealed
+                .ciphertext
+                .windows(name.len())
+                .any(|window| window == name)
+        );
+    }
+
+    #[test]
+    fn a_key_is_never_printed() {
+        assert_eq!(format!("{:?}", CaseKey([7; 32])), "CaseKey(..)");
+    }
+}

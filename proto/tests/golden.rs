@@ -1,0 +1,292 @@
+//! The bytes of every event version ever released, and of the envelope, as they stand in `golden/`.
+//!
+//! A difference means that events already in a log would be read wrongly: add a new version instead.
+
+use std::{fs, path::PathBuf};
+
+use gridkeeper_proto::{
+    access::{Actor, Role},
+    area::Level,
+    case::{
+        CaseKind, Channel, EscalationReason, Holder, Measure, Outcome, Place, Point, Severity,
+        SourceRecord,
+    },
+    envelope::{EnvelopeError, EventHash, Header, Position},
+    event::{self, EVENT_TYPES, Event, Recorded, v1},
+    id::{CaseId, CommandId, EventId},
+    sealed::SealedParties,
+    time::Timestamp,
+};
+
+fn case_id() -> CaseId {
+    "01980000-0000-7000-8000-000000000001".parse().unwrap()
+}
+
+fn moment(minute: i64) -> Timestamp {
+    let start: Timestamp = "2026-11-23T08:30:00+08:00".parse().unwrap();
+    start.plus_millis(minute * 60_000)
+}
+
+fn holder() -> Holder {
+    Holder {
+        level: Level::Street,
+        area: "510402002".parse().unwrap(),
+        unit: Some("司法所".into()),
+        person: Some("p-7".into()),
+    }
+}
+
+/// One of each type, every field set.
+fn samples() -> Vec<Event> {
+    let (holder, due_at, text) = (holder(), moment(300), String::from("楼上漏水"));
+    let (reason, note) = (text.clone(), text.clone());
+    vec![
+        Event::Reported(v1::ReportedV1 {
+            kind: CaseKind::Dispute,
+            category: "dispute.neighbour".into(),
+            severity: Severity::Larger,
+            channel: Channel::Hotline,
+            description: text.clone(),
+            place: Place {
+                point: Some(Point {
+                    longitude_e7: 1_017_190_000,
+                    latitude_e7: 265_800_000,
+                }),
+                address: Some("炳草岗大街".into()),
+            },
+            people: Some(5),
+            parties: Some(SealedParties {
+                nonce: [7; 24],
+                ciphertext: vec![1, 2, 3],
+            }),
+            filed_at: Some(moment(-90)),
+            source: Some(SourceRecord {
+                system: "old".into(),
+                record: "42".into(),
+                state: Some("Open".into()),
+            }),
+            policy: 3,
+            holder: holder.clone(),
+            due_at,
+        }),
+        Event::Accepted(v1::AcceptedV1 {
+            holder: holder.clone(),
+            due_at,
+            note: note.clone(),
+        }),
+        Event::Assigned(v1::AssignedV1 {
+            holder: holder.clone(),
+            due_at,
+            note: note.clone(),
+        }),
+        Event::HandlingRecorded(v1::HandlingRecordedV1 {
+            measure: Measure::Mediation,
+            note: note.clone(),
+        }),
+        Event::Resolved(v1::ResolvedV1 {
+            outcome: Outcome::Referred,
+            note: note.clone(),
+            holder: holder.clone(),
+            due_at,
+        }),
+        Event::Verified(v1::VerifiedV1 {
+            note: note.clone(),
+            holder: holder.clone(),
+            due_at,
+        }),
+        Event::ReworkOrdered(v1::ReworkOrderedV1 {
+            reason: reason.clone(),
+            holder: holder.clone(),
+            due_at,
+        }),
+        Event::Closed(v1::ClosedV1 {
+            note: note.clone(),
+            moment_known: true,
+        }),
+        Event::Returned(v1::ReturnedV1 {
+            reason: reason.clone(),
+            holder: holder.clone(),
+            due_at,
+        }),
+        Event::Suspended(v1::SuspendedV1 {
+            reason: reason.clone(),
+            until: moment(600),
+        }),
+        Event::Resumed(v1::ResumedV1 {
+            due_at,
+            note: note.clone(),
+        }),
+        Event::Transferred(v1::TransferredV1 {
+            reason: reason.clone(),
+            holder: holder.clone(),
+            due_at,
+        }),
+        Event::DeadlineMissed(v1::DeadlineMissedV1 {
+            due_at,
+            level: Level::Community,
+        }),
+        Event::Escalated(v1::EscalatedV1 {
+            from: Level::Community,
+            reason: EscalationReason::Request,
+            note: note.clone(),
+            holder: holder.clone(),
+            due_at,
+        }),
+        Event::Supervised(v1::SupervisedV1 {
+            level: Level::District,
+            note: note.clone(),
+        }),
+        Event::Merged(v1::MergedV1 {
+            into: case_id(),
+            note: note.clone(),
+        }),
+        Event::Reopened(v1::ReopenedV1 {
+            reason: reason.clone(),
+            holder,
+            due_at,
+        }),
+        Event::Cancelled(v1::CancelledV1 {
+            reason: reason.clone(),
+        }),
+        Event::Rated(v1::RatedV1 {
+            satisfied: true,
+            note,
+        }),
+        Event::PartiesForgotten(v1::PartiesForgottenV1 { reason }),
+    ]
+}
+
+fn header(event_type: u16, schema_version: u16) -> Header {
+    let command_id = CommandId::from(case_id());
+    Header {
+        event_id: EventId::of(command_id, 0),
+        case_id: case_id(),
+        command_id,
+        command_digest: [1, 2, 3, 4, 5, 6, 7, 8],
+        grid: "51040200200507".parse().unwrap(),
+        occurred_at: moment(-5),
+        recorded_at: moment(0),
+        actor: Actor {
+            id: "w-51040200200507".into(),
+            role: Role::GridWorker,
+        },
+        event_type,
+        schema_version,
+        previous: EventHash::of(b"the event before"),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn golden(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("golden")
+        .join(format!("{name}.hex"))
+}
+
+/// Compares with the file; a missing one is written beside it as `.new` to be looked at and renamed.
+fn compare(name: &str, bytes: &[u8]) {
+    let path = golden(name);
+    let actual = hex(bytes);
+    match fs::read_to_string(&path) {
+        Ok(expected) => assert_eq!(actual, expected.trim(), "{name}: the stored bytes changed"),
+        Err(_) => {
+            fs::write(path.with_extension("hex.new"), actual + "\n").unwrap();
+            panic!("{name}: no golden bytes; look at the .new file and rename it");
+        }
+    }
+}
+
+#[test]
+fn every_type_has_a_sample_and_a_name() {
+    let samples = samples();
+    assert_eq!(samples.len(), EVENT_TYPES.len());
+    for (event, (number, version, name)) in samples.iter().zip(EVENT_TYPES) {
+        let payload = event.encode();
+        assert_eq!(
+            (payload.event_type, payload.schema_version),
+            (number, version),
+            "{name}"
+        );
+        assert_eq!(event.name(), name);
+        let json = serde_json::to_value(event).unwrap();
+        assert_eq!(json["type"], name, "the name in JSON");
+        assert_eq!(serde_json::from_value::<Event>(json).unwrap(), *event);
+    }
+}
+
+#[test]
+fn payloads_keep_their_bytes() {
+    for event in samples() {
+        let payload = event.encode();
+        compare(
+            &format!("{}.v{}", event.name(), payload.schema_version),
+            &payload.bytes,
+        );
+        let back = event::decode(payload.event_type, payload.schema_version, &payload.bytes);
+        assert_eq!(back.as_ref(), Ok(&event));
+    }
+}
+
+#[test]
+fn the_envelope_keeps_its_bytes() {
+    let payload = samples().remove(7).encode();
+    let header = header(payload.event_type, payload.schema_version);
+    let bytes = header.encode(&payload.bytes);
+    compare("envelope.v1", &bytes);
+    let recorded = Recorded::decode(Position(9), &bytes).unwrap();
+    assert_eq!(recorded.header, header);
+    assert_eq!(EventHash::of(&bytes).to_string().len(), 64);
+}
+
+#[test]
+fn a_byte_too_many_or_too_few_is_an_error() {
+    for event in samples() {
+        let payload = event.encode();
+        let (number, version) = (payload.event_type, payload.schema_version);
+        let broken = Err(EnvelopeError::Payload {
+            event_type: number,
+            schema_version: version,
+        });
+        let longer = [payload.bytes.clone(), vec![0]].concat();
+        assert_eq!(event::decode(number, version, &longer), broken);
+        let shorter = &payload.bytes[..payload.bytes.len() - 1];
+        assert_eq!(event::decode(number, version, shorter), broken);
+    }
+}
+
+#[test]
+fn the_header_of_an_unknown_type_still_decodes() {
+    let bytes = header(999, 4).encode(b"from the future");
+    let (decoded, payload) = Header::decode(&bytes).unwrap();
+    assert_eq!(
+        (decoded.event_type, payload),
+        (999, b"from the future".as_slice())
+    );
+    let unknown = EnvelopeError::UnknownType {
+        event_type: 999,
+        schema_version: 4,
+    };
+    assert_eq!(Recorded::decode(Position(1), &bytes), Err(unknown));
+    let mut other = bytes;
+    other[0] = 2;
+    assert_eq!(
+        Header::decode(&other),
+        Err(EnvelopeError::UnknownFormat { found: 2 })
+    );
+}
+
+#[test]
+fn event_and_command_ids_follow_from_their_command() {
+    let command = CommandId::derived(case_id(), "miss_deadline", 5);
+    assert_eq!(command, CommandId::derived(case_id(), "miss_deadline", 5));
+    assert_ne!(command, CommandId::derived(case_id(), "miss_deadline", 6));
+    assert_ne!(EventId::of(command, 0), EventId::of(command, 1));
+    assert_eq!(EventId::of(command, 0).uuid().get_version_num(), 8);
+    let imported = CaseId::of_source("old", "42", moment(0));
+    assert!(imported.is_time_ordered());
+    assert_eq!(imported, CaseId::of_source("old", "42", moment(0)));
+    assert_ne!(imported, CaseId::of_source("ol", "d42", moment(0)));
+}
