@@ -2,6 +2,13 @@
 //!
 //! A difference means that events already in a log would be read wrongly: add a new version instead.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and reads its golden files"
+)]
+
 use std::{fs, path::PathBuf};
 
 use gridkeeper_proto::{

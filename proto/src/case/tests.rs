@@ -126,7 +126,7 @@ impl Given {
     }
 
     fn reported() -> Self {
-        Self::nothing().and(&worker(), 0, Command::Report(report()))
+        Self::nothing().and(&worker(), 0, &Command::Report(report()))
     }
 
     fn accepted() -> Self {
@@ -191,11 +191,11 @@ impl Given {
     }
 
     #[track_caller]
-    fn and(mut self, claims: &Claims, minute: i64, command: Command) -> Self {
+    fn and(mut self, claims: &Claims, minute: i64, command: &Command) -> Self {
         let policy = policy();
         let situation = self.situation(claims, &policy, minute);
         let (command_id, now) = (situation.command_id, situation.now);
-        let Decision::Events(events) = decide(&command, &situation).unwrap() else {
+        let Decision::Events(events) = decide(command, &situation).unwrap() else {
             panic!("the command was answered before")
         };
         for (index, decided) in (0..).zip(events) {
@@ -227,7 +227,7 @@ impl Given {
 
     #[track_caller]
     fn step(self, claims: &Claims, minute: i64, step: Step) -> Self {
-        self.and(claims, minute, Command::Step(step))
+        self.and(claims, minute, &Command::Step(step))
     }
 
     fn when(&self, claims: &Claims, minute: i64, step: Step) -> Result<Vec<Event>, Refusal> {
@@ -264,7 +264,7 @@ fn a_report_is_held_where_its_severity_sends_it_until_its_acceptance_is_due() {
             severity,
             ..report()
         };
-        let given = Given::nothing().and(&worker(), 0, Command::Report(report));
+        let given = Given::nothing().and(&worker(), 0, &Command::Report(report));
         assert_eq!(given.case().holder, Holder::of_level(level, area(GRID)));
         assert_eq!(given.due_minute(), 10);
         assert_eq!(given.case().policy, 3);
@@ -577,7 +577,7 @@ fn a_transfer_stays_on_its_level_and_keeps_the_due_time() {
 
 #[test]
 fn a_case_merges_only_into_an_older_open_one() {
-    let newer = Given::nothing().and(&worker(), 5, Command::Report(report()));
+    let newer = Given::nothing().and(&worker(), 5, &Command::Report(report()));
     let older = Case {
         id: case_id(9),
         ..Given::reported().case().clone()
@@ -754,7 +754,7 @@ fn an_imported_record_keeps_its_own_times() {
         imported: Some(imported),
         ..report()
     };
-    let given = Given::nothing().and(&admin(), 0, Command::Report(import(imported.clone())));
+    let given = Given::nothing().and(&admin(), 0, &Command::Report(import(imported.clone())));
     let case = given.case();
     assert_eq!((case.state, case.version), (CaseState::Closed, 2));
     assert_eq!((case.reported_at, case.due_at), (at(-900), at(-500)));
