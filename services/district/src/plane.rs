@@ -4,7 +4,7 @@
 //! everywhere. That keeps straight borders straight and equal borders equal, which matters more here
 //! than the tenth of a percent by which areas at the district's edges are off.
 
-use geo::{Area as _, Coord, MultiPolygon};
+use geo::{Area as _, BoundingRect, Coord, MultiPolygon};
 
 /// Metres of a degree of latitude, on the sphere with the area of the Earth.
 const METRES_PER_DEGREE: f64 = 6_371_007.2 * std::f64::consts::PI / 180.0;
@@ -17,8 +17,11 @@ pub(crate) struct Plane {
 }
 
 impl Plane {
-    /// The plane whose scale is right at this latitude, in degrees.
-    pub(crate) fn at(latitude: f64) -> Self {
+    /// The plane whose scale is right in the middle of an outline in degrees.
+    pub(crate) fn of(outline: &MultiPolygon<f64>) -> Self {
+        let latitude = outline
+            .bounding_rect()
+            .map_or(0.0, |bounds| bounds.center().y);
         // Rounded, so that a cosine whose last bit differs between machines gives the same map.
         Self {
             narrowing: (latitude.to_radians().cos() * 1e6).round() / 1e6,

@@ -69,10 +69,8 @@ pub(crate) fn checked(
             reason: "grids.geojson needs the outline that its grids lie in".to_owned(),
         });
     };
-    let grids = matched(areas, features)?;
-    for (code, shape) in &grids {
-        valid(shape).map_err(|reason| polygon_error(POLYGONS, code.as_str(), reason))?;
-    }
+    let grids = valid_grids(features)?;
+    match_grids(areas, &grids)?;
     check_division(&outline, &grids)?;
     Ok(Some(Shapes {
         synthetic: features.metadata.synthetic,
@@ -85,10 +83,7 @@ pub(crate) fn check_division(
     outline: &MultiPolygon<f64>,
     grids: &BTreeMap<AreaCode, MultiPolygon<f64>>,
 ) -> Result<(), DistrictError> {
-    let Some(bounds) = outline.bounding_rect() else {
-        return Ok(());
-    };
-    let plane = Plane::at(bounds.center().y);
+    let plane = Plane::of(outline);
     inside(plane, outline, grids)?;
     apart(plane, grids)
 }
@@ -115,31 +110,44 @@ pub(crate) fn outline(
     Ok(shape.orient(Direction::Default))
 }
 
-/// The features by grid: each grid has one, and each is a grid's.
-fn matched(
-    areas: &BTreeMap<AreaCode, Area>,
+/// The shapes of a file's features by their codes, each valid.
+pub(crate) fn valid_grids(
     features: &Features,
 ) -> Result<BTreeMap<AreaCode, MultiPolygon<f64>>, DistrictError> {
-    let wrong = |area: &str, reason: &str| DistrictError::Feature {
+    let mut grids = BTreeMap::new();
+    for (text, shape) in &features.shapes {
+        let code: AreaCode = text
+            .parse()
+            .map_err(|_| unmatched(text, "it is not a code"))?;
+        valid(shape).map_err(|reason| polygon_error(POLYGONS, text, reason))?;
+        if grids.insert(code, shape.clone()).is_some() {
+            return Err(unmatched(text, "it stands there twice"));
+        }
+    }
+    Ok(grids)
+}
+
+/// Whether each grid has a shape, and each shape is a grid's.
+fn match_grids(
+    areas: &BTreeMap<AreaCode, Area>,
+    shapes: &BTreeMap<AreaCode, MultiPolygon<f64>>,
+) -> Result<(), DistrictError> {
+    let is_grid = |code: &AreaCode| code.level() == Level::Grid && areas.contains_key(code);
+    if let Some(code) = shapes.keys().find(|code| !is_grid(code)) {
+        return Err(unmatched(code.as_str(), "it is not a grid of grids.csv"));
+    }
+    let mut grids = areas.keys().filter(|code| code.level() == Level::Grid);
+    match grids.find(|code| !shapes.contains_key(code)) {
+        Some(code) => Err(unmatched(code.as_str(), "this grid has no polygon")),
+        None => Ok(()),
+    }
+}
+
+fn unmatched(area: &str, reason: &str) -> DistrictError {
+    DistrictError::Feature {
         file: POLYGONS,
         area: area.to_owned(),
         reason: reason.to_owned(),
-    };
-    let mut grids = BTreeMap::new();
-    for (text, shape) in &features.shapes {
-        let code: Option<AreaCode> = text.parse().ok();
-        let known = code.filter(|code| code.level() == Level::Grid && areas.contains_key(code));
-        let code = known.ok_or_else(|| wrong(text, "it is not a grid of grids.csv"))?;
-        if grids.insert(code, shape.clone()).is_some() {
-            return Err(wrong(text, "it stands there twice"));
-        }
-    }
-    let without = areas
-        .keys()
-        .find(|code| code.level() == Level::Grid && !grids.contains_key(code));
-    match without {
-        Some(code) => Err(wrong(code.as_str(), "this grid has no polygon")),
-        None => Ok(grids),
     }
 }
 
