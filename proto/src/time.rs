@@ -48,6 +48,9 @@ fn excerpt(text: &str) -> String {
 }
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+
     /// 2200-01-01T00:00:00Z.
     const END: i64 = 7_258_118_400_000;
 

@@ -1,0 +1,123 @@
+//! `/metrics`: one recorder per process, which all of its services share, as Prometheus text.
+
+use std::{fs, sync::OnceLock, time::Duration};
+
+use gridkeeper_proto::time::Timestamp;
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::HttpError;
+
+const DURATION: &str = "gridkeeper_http_request_duration_seconds";
+const POSITION: &str = "gridkeeper_follower_position";
+const BEHIND: &str = "gridkeeper_follower_behind_events";
+const CONFIRMED: &str = "gridkeeper_follower_confirmed_timestamp_seconds";
+const WORKS: &str = "gridkeeper_part_works";
+const PANICS: &str = "gridkeeper_http_panics_total";
+const BUILD: &str = "gridkeeper_build_info";
+const RESIDENT: &str = "process_resident_memory_bytes";
+const THREADS: &str = "process_threads";
+const OPEN_FDS: &str = "process_open_fds";
+
+/// Upper bounds of the histograms of `…_seconds`: from a cached answer to the request's time limit.
+const SECONDS: [f64; 13] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
+];
+
+/// The recorder of this process, installed by the first who asks.
+///
+/// # Errors
+/// [`HttpError::Recorder`] when something else was installed before.
+pub fn recorder() -> Result<PrometheusHandle, HttpError> {
+    static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    RECORDER
+        .get_or_init(|| install().ok())
+        .clone()
+        .ok_or(HttpError::Recorder)
+}
+
+fn install() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .install_recorder()?;
+    describe_histogram!(
+        DURATION,
+        Unit::Seconds,
+        "Time until the answer begins, by route and status"
+    );
+    describe_gauge!(POSITION, "Last event that the follower has dealt with");
+    describe_gauge!(BEHIND, "Events between the follower and the end of the log");
+    describe_gauge!(
+        CONFIRMED,
+        Unit::Seconds,
+        "When the follower's position last moved or was the end of the log, since 1970"
+    );
+    describe_gauge!(WORKS, "1 while the part works, 0 after it failed");
+    describe_counter!(PANICS, "Requests that ended in a panic");
+    describe_gauge!(BUILD, "1, with the version as a label");
+    describe_gauge!(RESIDENT, Unit::Bytes, "Memory that the process holds");
+    describe_gauge!(THREADS, "Threads of the process");
+    describe_gauge!(OPEN_FDS, "Open files and connections of the process");
+    gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(handle)
+}
+
+/// The text that Prometheus reads, with the figures of the process as they are now.
+#[must_use]
+pub fn render(handle: &PrometheusHandle) -> String {
+    process();
+    handle.run_upkeep();
+    handle.render()
+}
+
+/// The figures that Linux gives of the process; elsewhere there are none.
+fn process() {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = |name: &str| -> Option<f64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim_start_matches(':')
+            .split_whitespace()
+            .next()?
+            .parse()
+            .ok()
+    };
+    if let Some(kibibytes) = field("VmRSS") {
+        gauge!(RESIDENT).set(kibibytes * 1024.0);
+    }
+    if let Some(threads) = field("Threads") {
+        gauge!(THREADS).set(threads);
+    }
+    if let Ok(files) = fs::read_dir("/proc/self/fd") {
+        gauge!(OPEN_FDS).set(files.count() as f64);
+    }
+}
+
+pub(crate) fn request(method: &'static str, route: &str, status: u16, took: Duration) {
+    let labels = [
+        ("method", method.to_owned()),
+        ("route", route.to_owned()),
+        ("status", status.to_string()),
+    ];
+    histogram!(DURATION, &labels).record(took.as_secs_f64());
+}
+
+pub(crate) fn panicked() {
+    counter!(PANICS).increment(1);
+}
+
+pub(crate) fn position(part: &str, position: u64, last_known: u64, confirmed: Timestamp) {
+    gauge!(POSITION, "part" => part.to_owned()).set(position as f64);
+    gauge!(BEHIND, "part" => part.to_owned()).set((last_known - position) as f64);
+    gauge!(CONFIRMED, "part" => part.to_owned()).set(confirmed.millis() as f64 / 1000.0);
+    works(part);
+}
+
+pub(crate) fn failed(part: &str) {
+    gauge!(WORKS, "part" => part.to_owned()).set(0.0);
+}
+
+pub(crate) fn works(part: &str) {
+    gauge!(WORKS, "part" => part.to_owned()).set(1.0);
+}
