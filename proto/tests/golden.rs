@@ -109,6 +109,7 @@ fn samples() -> Vec<Event> {
         Event::Closed(v1::ClosedV1 {
             note: note.clone(),
             moment_known: true,
+            in_time: Some(false),
         }),
         Event::Returned(v1::ReturnedV1 {
             reason: reason.clone(),

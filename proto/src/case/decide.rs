@@ -152,9 +152,14 @@ impl Situation<'_> {
             event: reported,
         }];
         if let Some(closing) = imported.and_then(|imported| imported.closed.as_ref()) {
+            let in_time = imported
+                .and_then(|imported| imported.due_at)
+                .zip(closing.at)
+                .map(|(due_at, closed_at)| closed_at <= due_at);
             let event = Closed {
                 note: String::new(),
                 moment_known: closing.at.is_some(),
+                in_time,
             };
             let recorded_at = closing.at.unwrap_or(recorded_at);
             events.push(Decided {
@@ -278,9 +283,11 @@ impl Situation<'_> {
             Step::Close { note } => {
                 Self::require(case, step, &[CaseState::Verified])?;
                 optional_text("note", note)?;
+                let in_time = case.deadlines_missed == 0 && self.now <= case.due_at;
                 Ok(vec![Event::Closed(Closed {
                     note: note.clone(),
                     moment_known: true,
+                    in_time: Some(in_time),
                 })])
             }
             Step::Return { reason } => self.give_back(case, step, reason),

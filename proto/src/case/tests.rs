@@ -831,3 +831,65 @@ fn a_request_goes_up_with_its_reason_and_supervision_leaves_the_holder() {
     assert!(given.case().supervised);
     assert_eq!(given.case().holder.level, Level::Grid);
 }
+
+#[test]
+fn a_closing_says_whether_it_was_in_time() {
+    let close = Step::Close {
+        note: String::new(),
+    };
+    let in_time = |events: &[Event]| match events {
+        [Event::Closed(closed)] => closed.in_time,
+        _ => panic!("{events:?}"),
+    };
+    let given = Given::verified();
+    assert_eq!(
+        in_time(&given.when(&community(), 33, close.clone()).unwrap()),
+        Some(true)
+    );
+    assert_eq!(
+        in_time(&given.when(&community(), 34, close.clone()).unwrap()),
+        Some(false)
+    );
+    let (due_at, minute) = (given.case().due_at, given.due_minute());
+    let late = given.step(&service(), minute, Step::MissDeadline { due_at });
+    assert_eq!(
+        in_time(&late.when(&street(), minute + 1, close).unwrap()),
+        Some(false)
+    );
+}
+
+#[test]
+fn an_imported_closing_is_judged_only_by_the_records_own_times() {
+    let at = |minute: i64| start().plus_millis(minute * MINUTE);
+    for (due, closed, in_time) in [
+        (Some(-500), Some(-400), Some(false)),
+        (Some(-400), Some(-400), Some(true)),
+        (None, Some(-400), None),
+        (Some(-500), None, None),
+    ] {
+        let source = SourceRecord {
+            system: "old".into(),
+            record: "7".into(),
+            state: None,
+        };
+        let imported = Imported {
+            source,
+            reported_at: at(-900),
+            due_at: due.map(at),
+            closed: Some(ImportedClosing { at: closed.map(at) }),
+        };
+        let report = Command::Report(Report {
+            imported: Some(imported),
+            ..report()
+        });
+        let (policy, admin, nothing) = (policy(), admin(), Given::nothing());
+        let decision = decide(&report, &nothing.situation(&admin, &policy, 0)).unwrap();
+        let Decision::Events(events) = decision else {
+            panic!("{decision:?}")
+        };
+        let Event::Closed(closed) = &events[1].event else {
+            panic!("{events:?}")
+        };
+        assert_eq!(closed.in_time, in_time);
+    }
+}

@@ -125,6 +125,9 @@ pub struct ClosedV1 {
     /// False for an imported record that says that it was closed but not when; it then counts as closed
     /// and not in the times it took.
     pub moment_known: bool,
+    /// Whether it was closed by its due time; none where that cannot be told: an imported record that
+    /// names no due time of its own or no moment of closing.
+    pub in_time: Option<bool>,
 }
 
 /// The unit gave it back to who assigned it.

@@ -42,7 +42,7 @@ pub struct CaseView {
     pub filed_at: Option<Timestamp>,
     /// The record of another system it comes from.
     pub source: Option<SourceRecord>,
-    /// Whether it was closed after its due time.
+    /// Whether it was closed late: after its due time, or after one had passed on the way.
     pub closed_late: bool,
     /// Its events, in order.
     pub events: Vec<Position>,
@@ -79,10 +79,7 @@ impl CaseView {
             }
         };
         match &recorded.event {
-            Event::Closed(event) => {
-                let due_at = before.map_or(after.case.due_at, |view| view.case.due_at);
-                after.closed_late = event.moment_known && recorded.header.recorded_at > due_at;
-            }
+            Event::Closed(event) => after.closed_late = event.in_time == Some(false),
             Event::Reopened(_) => after.closed_late = false,
             _ => {}
         }
