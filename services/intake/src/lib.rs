@@ -1,1 +1,19 @@
-//! Stub.
+//! Intake: the one door. A command comes in by HTTP, is decided against the state of its grid, and its
+//! events are appended to the log; or it is refused with a reason and changes nothing.
+
+mod decider;
+mod error;
+mod http;
+pub mod log;
+mod options;
+mod plan;
+mod problem;
+mod run;
+mod state;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+pub use error::Error;
+pub use options::Options;
+pub use run::{Parts, run_on};

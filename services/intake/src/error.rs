@@ -1,0 +1,226 @@
+//! Why a command is not recorded, and why intake stops.
+
+use gridkeeper_district::LocateError;
+use gridkeeper_proto::{
+    area::AreaCode,
+    case::{CaseKind, EvolveError, Refusal},
+    code::{Code, Coded},
+    envelope::{EnvelopeError, Position},
+    id::CaseId,
+};
+
+/// Why a command is not recorded, or why intake does not run.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The case's rules say no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The point has no grid.
+    #[error(transparent)]
+    Locate(#[from] LocateError),
+    /// More commands wait than may.
+    #[error("{waiting} commands wait to be decided; send the same id again in a moment")]
+    Busy {
+        /// The length of the queue.
+        waiting: usize,
+    },
+    /// The log did not acknowledge in time.
+    #[error(
+        "the log did not acknowledge in time ({detail}); nothing is known to be lost: send the same id again"
+    )]
+    Unacknowledged {
+        /// What was seen last.
+        detail: String,
+    },
+    /// Others were faster, again and again.
+    #[error("others changed the same grid {tries} times in between; send the same id again")]
+    Contended {
+        /// How often it was decided.
+        tries: u32,
+    },
+    /// It has not read the log to its end yet, or stops.
+    #[error("intake takes no commands right now: {why}; send the same id again")]
+    NotReady {
+        /// Starting or stopping.
+        why: &'static str,
+    },
+    /// The keys of personal data cannot be reached.
+    #[error(
+        "the store of keys does not answer ({detail}); nothing was recorded: send the same id again"
+    )]
+    Keys {
+        /// What was seen.
+        detail: String,
+    },
+    /// Recorded, and the key still exists.
+    #[error(
+        "it is recorded that the parties of case {case} are forgotten, but their key could not be destroyed yet; send the same id again"
+    )]
+    KeyRemains {
+        /// The case.
+        case: CaseId,
+    },
+    /// The broker will not take these events, however often they are sent.
+    #[error("the log does not take the command's events: {detail}; nothing was recorded")]
+    NotTaken {
+        /// The broker's reason.
+        detail: String,
+    },
+    /// The case's id is no UUIDv7.
+    #[error(
+        "the id of a report has to be a UUIDv7; make one on the phone when the report is saved"
+    )]
+    IdVersion,
+    /// The category is none of the district's.
+    #[error("'{category}' is no category of this district")]
+    UnknownCategory {
+        /// As sent, shortened.
+        category: String,
+    },
+    /// The category belongs to the other kind.
+    #[error("category '{category}' is for a {expected:?}, and the report says {sent:?}")]
+    CategoryKind {
+        /// The category.
+        category: String,
+        /// Its kind.
+        expected: CaseKind,
+        /// The report's kind.
+        sent: CaseKind,
+    },
+    /// Neither grid nor point.
+    #[error("a report has to say where: give 'grid' or 'location'")]
+    NoPlace,
+    /// The area is no grid of the district.
+    #[error("{area} is no grid of district {district}")]
+    UnknownGrid {
+        /// As sent.
+        area: AreaCode,
+        /// The district.
+        district: AreaCode,
+    },
+    /// The area named to take the case is none of the district's.
+    #[error("{area} is no area of district {district}")]
+    UnknownArea {
+        /// As sent.
+        area: AreaCode,
+        /// The district.
+        district: AreaCode,
+    },
+    /// The number of people makes no sense.
+    #[error("'people' has to be 1 to 1,000,000, not {people}")]
+    People {
+        /// As sent.
+        people: u32,
+    },
+    /// More parties than one case may have.
+    #[error("a report takes up to 50 parties, not {count}")]
+    TooManyParties {
+        /// As sent.
+        count: usize,
+    },
+    /// An empty batch, or one that is too large.
+    #[error("a request takes 1 to 500 reports, not {count}")]
+    BatchSize {
+        /// As sent.
+        count: usize,
+    },
+    /// An option makes no sense.
+    #[error("option {option}: {why}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The endpoint does not start.
+    #[error("the endpoint does not start: {detail}")]
+    Endpoint {
+        /// What was said.
+        detail: String,
+        /// The code of the cause.
+        code: Code,
+    },
+    /// The log cannot be opened or read.
+    #[error("the log cannot be used: {detail}")]
+    Log {
+        /// What was said.
+        detail: String,
+        /// The code of the cause.
+        code: Code,
+    },
+    /// An event of the log does not decode.
+    #[error("event at position {position}: {source}")]
+    Event {
+        /// Its place.
+        position: Position,
+        /// What is wrong with it.
+        source: EnvelopeError,
+    },
+    /// An event of the log does not follow from those before.
+    #[error(transparent)]
+    Evolve(#[from] EvolveError),
+    /// The chain of hashes is broken.
+    #[error("event at position {position} does not follow the one before it in grid {grid}")]
+    Chain {
+        /// Its place.
+        position: Position,
+        /// Its grid.
+        grid: AreaCode,
+    },
+    /// The log is shorter than what this intake has seen of it.
+    #[error("the log ends at position {last}, and this intake has seen it up to {seen}")]
+    Shorter {
+        /// The log's end.
+        last: Position,
+        /// What was seen.
+        seen: Position,
+    },
+}
+
+impl Coded for Error {
+    fn code(&self) -> Code {
+        Code(match self {
+            Self::Refused(error) => return error.code(),
+            Self::Locate(error) => return error.code(),
+            Self::Event { source, .. } => return source.code(),
+            Self::Evolve(error) => return error.code(),
+            Self::Endpoint { code, .. } | Self::Log { code, .. } => return *code,
+            Self::Busy { .. } => 500,
+            Self::Unacknowledged { .. } => 501,
+            Self::Contended { .. } => 502,
+            Self::NotReady { .. } => 503,
+            Self::Keys { .. } => 504,
+            Self::KeyRemains { .. } => 505,
+            Self::NotTaken { .. } => 506,
+            Self::IdVersion => 510,
+            Self::UnknownCategory { .. } => 511,
+            Self::CategoryKind { .. } => 512,
+            Self::NoPlace => 513,
+            Self::UnknownGrid { .. } => 514,
+            Self::UnknownArea { .. } => 515,
+            Self::People { .. } => 516,
+            Self::TooManyParties { .. } => 517,
+            Self::BatchSize { .. } => 518,
+            Self::Option { .. } => 520,
+            Self::Chain { .. } => 521,
+            Self::Shorter { .. } => 522,
+        })
+    }
+}
+
+impl Error {
+    /// Whether the same command may be sent again unchanged.
+    #[must_use]
+    pub fn retry(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy { .. }
+                | Self::Unacknowledged { .. }
+                | Self::Contended { .. }
+                | Self::NotReady { .. }
+                | Self::Keys { .. }
+                | Self::KeyRemains { .. }
+        )
+    }
+}

@@ -1,0 +1,62 @@
+//! What an operator may set of intake.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// The options of intake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Host and port that the HTTP endpoint listens at.
+    pub listen: String,
+    /// Address of the broker.
+    pub nats: String,
+    /// Folder of the state that decisions stand on. It can be deleted: the log fills it again.
+    pub folder: PathBuf,
+    /// How many commands may wait to be decided; more are turned away with 429.
+    pub queue_commands: usize,
+    /// How many events are appended at once at most; the broker takes 1,000.
+    pub batch_events: usize,
+    /// How long a command may wait for the broker's acknowledgement, in milliseconds.
+    pub append_deadline_ms: u64,
+    /// How often a command is decided again because somebody else appended to its grid first.
+    pub conflict_tries: u32,
+    /// How often an idle intake looks whether the log went on without it, in milliseconds.
+    pub follow_every_ms: u64,
+    /// The HTTP endpoint.
+    pub http: gridkeeper_http::Options,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8401".to_owned(),
+            nats: "nats://127.0.0.1:4222".to_owned(),
+            folder: PathBuf::from("data/intake"),
+            queue_commands: 4_096,
+            batch_events: 1_000,
+            append_deadline_ms: 10_000,
+            conflict_tries: 20,
+            follow_every_ms: 1_000,
+            http: gridkeeper_http::Options {
+                body_limit_bytes: 2 * 1024 * 1024,
+                ..gridkeeper_http::Options::default()
+            },
+        }
+    }
+}
+
+impl Options {
+    /// How long a command may wait for the broker's acknowledgement.
+    #[must_use]
+    pub const fn append_deadline(&self) -> Duration {
+        Duration::from_millis(self.append_deadline_ms)
+    }
+
+    /// How often an idle intake looks at the log.
+    #[must_use]
+    pub const fn follow_every(&self) -> Duration {
+        Duration::from_millis(self.follow_every_ms)
+    }
+}

@@ -1,0 +1,68 @@
+//! Errors as answers of the endpoint.
+
+use axum::http::StatusCode;
+use gridkeeper_http::Problem;
+use gridkeeper_proto::case::Refusal;
+
+use crate::Error;
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let (status, title) = match &error {
+            Error::Refused(refusal) => of_refusal(refusal),
+            _ => of_error(&error),
+        };
+        let problem = Self::of(status, title, &error);
+        match &error {
+            Error::Refused(Refusal::StaleVersion { actual, .. }) => {
+                problem.with("version", *actual)
+            }
+            error if error.retry() => problem.retry_after(1),
+            _ => problem,
+        }
+    }
+}
+
+fn of_refusal(refusal: &Refusal) -> (StatusCode, &'static str) {
+    match refusal {
+        Refusal::NoSuchCase { .. } => (StatusCode::NOT_FOUND, "no such case"),
+        Refusal::IdReused => (StatusCode::CONFLICT, "id used for something else"),
+        Refusal::WrongState { .. } => (StatusCode::CONFLICT, "step does not fit the state"),
+        Refusal::StaleVersion { .. } => (StatusCode::CONFLICT, "case has changed"),
+        Refusal::HeldAbove { .. } => (StatusCode::FORBIDDEN, "held above your level"),
+        Refusal::RoleMayNot { .. } => (StatusCode::FORBIDDEN, "role may not take the step"),
+        Refusal::OwnWork => (StatusCode::FORBIDDEN, "own work is not verified"),
+        Refusal::WrongAssignee { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong assignee"),
+        Refusal::ReturnedBefore => (StatusCode::CONFLICT, "returned before"),
+        Refusal::TopLevel => (StatusCode::CONFLICT, "no level above"),
+        Refusal::WrongMerge { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong merge"),
+        Refusal::NotMissed { .. } => (StatusCode::CONFLICT, "deadline not missed"),
+        Refusal::AbsurdTime { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "absurd time"),
+        Refusal::TextLength { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong length of a text"),
+        Refusal::Access(_) => (StatusCode::FORBIDDEN, "area or right not yours"),
+    }
+}
+
+fn of_error(error: &Error) -> (StatusCode, &'static str) {
+    match error {
+        Error::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "too many commands at once"),
+        Error::Unacknowledged { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "log does not acknowledge")
+        }
+        Error::Contended { .. } => (StatusCode::SERVICE_UNAVAILABLE, "grid changes too fast"),
+        Error::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "takes no commands now"),
+        Error::Keys { .. } => (StatusCode::SERVICE_UNAVAILABLE, "keys out of reach"),
+        Error::KeyRemains { .. } => (StatusCode::SERVICE_UNAVAILABLE, "key not destroyed yet"),
+        Error::Locate(_)
+        | Error::IdVersion
+        | Error::UnknownCategory { .. }
+        | Error::CategoryKind { .. }
+        | Error::NoPlace
+        | Error::UnknownGrid { .. }
+        | Error::UnknownArea { .. }
+        | Error::People { .. }
+        | Error::TooManyParties { .. }
+        | Error::BatchSize { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, "intake failed"),
+    }
+}

@@ -1,0 +1,174 @@
+//! Starts the decider and the endpoint, and stops them.
+
+use std::sync::{
+    Arc, RwLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+use gridkeeper_district::District;
+use gridkeeper_http::{About, Clock, Health, Standard, application};
+use gridkeeper_identity::Verifier;
+use gridkeeper_proto::{code::Coded as _, envelope::Position, policy::Policy};
+use tokio::{net::TcpListener, sync::mpsc, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Error, Options,
+    decider::Decider,
+    http::{self, Handle, Intake},
+    log::{Keys, Log, ReadError},
+    state::State,
+};
+
+/// What the whole process shares.
+pub struct Parts {
+    /// Areas, categories, shapes.
+    pub district: Arc<District>,
+    /// The district's limits.
+    pub policy: Policy,
+    /// By whose keys tokens are believed.
+    pub verifier: Arc<Verifier>,
+    /// The time.
+    pub clock: Clock,
+}
+
+const ABOUT: About = About {
+    title: "Gridkeeper intake",
+    description: "Takes reports and steps, decides them and records them in the log.",
+};
+
+/// Serves at the listener, on this log and these keys, until it is told to stop.
+///
+/// A log that breaks its own rules turns health red and closes the door to commands; the endpoint goes
+/// on to say so, and the error is returned when intake is told to stop.
+///
+/// # Errors
+/// [`Error::Option`], and what the log is broken by.
+pub async fn run_on<L: Log, K: Keys>(
+    listener: TcpListener,
+    options: Options,
+    parts: Parts,
+    (log, keys): (L, K),
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    check(&options)?;
+    let Parts {
+        district,
+        policy,
+        verifier,
+        clock,
+    } = parts;
+    let health = Health::new(&options.http, clock.now());
+    let check = health.register("intake position", clock.now());
+    let seen = check.clone();
+    let now = clock.clone();
+    let progress = Box::new(move |own: Position, last: Position| {
+        seen.progress(own.0, last.0, now.now());
+    });
+    let keys = Arc::new(keys);
+    let state = Arc::new(RwLock::new(State::default()));
+    let open = Arc::new(AtomicBool::new(false));
+    let (queue, jobs) = mpsc::channel(options.queue_commands);
+    let intake = Intake {
+        district,
+        verifier,
+        clock: clock.clone(),
+        options: options.clone(),
+        queue,
+        open: Arc::clone(&open),
+        state: Arc::clone(&state),
+        keys: Arc::clone(&keys),
+    };
+    let metrics = gridkeeper_http::metrics::recorder().map_err(|error| endpoint(&error))?;
+    let standard = Standard {
+        health,
+        clock: clock.clone(),
+        metrics,
+        options: options.http.clone(),
+    };
+    let state_of_routes = Handle(Arc::new(intake));
+    let (router, _document) = application(&ABOUT, http::routes(), state_of_routes, standard);
+    let decider = Decider::new(log, keys, state, policy, clock, options.clone(), progress);
+    // The endpoint ends first, so that every command it took in is answered.
+    let stop_deciding = CancellationToken::new();
+    let deciding = async {
+        let decided = match start(&decider, &options, &shutdown).await {
+            Ok(true) => {
+                open.store(true, Ordering::Release);
+                decider.run(jobs, stop_deciding.clone()).await
+            }
+            Ok(false) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &decided {
+            tracing::error!(code = %error.code(), %error, "intake takes no more commands");
+            check.failed(error);
+        }
+        open.store(false, Ordering::Release);
+        decided
+    };
+    let serving = async {
+        gridkeeper_http::serve(listener, router, shutdown.clone(), options.http.drain()).await;
+        stop_deciding.cancel();
+    };
+    let (decided, ()) = tokio::join!(deciding, serving);
+    decided
+}
+
+/// Reads the log to its end, however long the broker takes to answer; false when told to stop before.
+async fn start<L: Log, K: Keys>(
+    decider: &Decider<L, K>,
+    options: &Options,
+    shutdown: &CancellationToken,
+) -> Result<bool, Error> {
+    loop {
+        let caught_up = tokio::select! {
+            caught_up = decider.catch_up() => caught_up,
+            () = shutdown.cancelled() => return Ok(false),
+        };
+        match caught_up {
+            Ok(_) => {
+                decider.destroy_keys().await;
+                return Ok(true);
+            }
+            Err(ReadError::Broken(error)) => return Err(error),
+            Err(ReadError::Unavailable(detail)) => {
+                tracing::warn!(detail, "the log does not answer yet");
+                tokio::select! {
+                    () = sleep(options.follow_every()) => {}
+                    () = shutdown.cancelled() => return Ok(false),
+                }
+            }
+        }
+    }
+}
+
+fn check(options: &Options) -> Result<(), Error> {
+    let refused = |option, why| Err(Error::Option { option, why });
+    if options.queue_commands == 0 {
+        return refused("queue_commands", "has to be at least 1");
+    }
+    if !(2..=1_000).contains(&options.batch_events) {
+        return refused(
+            "batch_events",
+            "has to be 2 to 1,000, what the broker takes at once",
+        );
+    }
+    if options.append_deadline_ms >= options.http.request_timeout_ms {
+        return refused(
+            "append_deadline_ms",
+            "has to be less than http.request_timeout_ms",
+        );
+    }
+    if options.follow_every_ms == 0 {
+        return refused("follow_every_ms", "has to be at least 1");
+    }
+    Ok(())
+}
+
+fn endpoint(error: &gridkeeper_http::HttpError) -> Error {
+    Error::Endpoint {
+        detail: error.to_string(),
+        code: error.code(),
+    }
+}

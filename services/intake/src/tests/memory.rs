@@ -1,0 +1,159 @@
+//! A log and a store of keys in memory.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use gridkeeper_proto::{
+    area::AreaCode,
+    envelope::{EventHash, Position},
+    event::Recorded,
+    id::CaseId,
+    sealed::CaseKey,
+};
+
+use crate::{
+    Error,
+    log::{AppendError, Keys, Log, NewEvent, ReadError, Stored},
+};
+
+/// What goes wrong with an append.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    /// The events never reach the log.
+    LoseEvents,
+    /// The events land, and nobody is told.
+    LoseAnswer,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct MemoryLog {
+    events: Mutex<Vec<NewEvent>>,
+    fault: Mutex<Option<Fault>>,
+    away: AtomicBool,
+}
+
+impl MemoryLog {
+    pub(super) fn next_append(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = Some(fault);
+    }
+
+    pub(super) fn away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    pub(super) fn recorded(&self) -> Vec<Recorded> {
+        let events = self.events.lock().unwrap();
+        let numbered = (1..).zip(events.iter());
+        numbered
+            .map(|(at, event)| Recorded::decode(Position(at), &event.bytes).unwrap())
+            .collect()
+    }
+
+    pub(super) fn check_chains(&self) {
+        let mut heads: HashMap<AreaCode, EventHash> = HashMap::new();
+        let recorded = self.recorded();
+        for (event, recorded) in self.events.lock().unwrap().iter().zip(recorded) {
+            let head = heads.entry(event.grid).or_default();
+            assert_eq!(recorded.header.previous, *head);
+            *head = EventHash::of(&event.bytes);
+        }
+    }
+
+    pub(super) fn remove_first(&self) {
+        self.events.lock().unwrap().remove(0);
+    }
+
+    fn answers(&self) -> Result<(), String> {
+        match self.away.load(Ordering::SeqCst) {
+            true => Err("away".to_owned()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Log for Arc<MemoryLog> {
+    async fn append(&self, new: Vec<NewEvent>) -> Result<Position, AppendError> {
+        // Whoever waits for an answer lets others go on.
+        tokio::task::yield_now().await;
+        self.answers().map_err(AppendError::Unknown)?;
+        let fault = self.fault.lock().unwrap().take();
+        let lost = || AppendError::Unknown("lost".to_owned());
+        if matches!(fault, Some(Fault::LoseEvents)) {
+            return Err(lost());
+        }
+        let mut events = self.events.lock().unwrap();
+        for event in &new {
+            let last = events.iter().rposition(|stored| stored.grid == event.grid);
+            let last = Position(last.map_or(0, |index| index as u64 + 1));
+            if event.expected.is_some_and(|expected| expected != last) {
+                return Err(AppendError::Conflict);
+            }
+        }
+        let first = Position(events.len() as u64 + 1);
+        events.extend(new);
+        match fault {
+            None => Ok(first),
+            Some(_) => Err(lost()),
+        }
+    }
+
+    async fn last_position(&self) -> Result<Position, ReadError> {
+        self.answers().map_err(ReadError::Unavailable)?;
+        Ok(Position(self.events.lock().unwrap().len() as u64))
+    }
+
+    async fn read_after(&self, position: Position) -> Result<Vec<Stored>, ReadError> {
+        self.answers().map_err(ReadError::Unavailable)?;
+        let events = self.events.lock().unwrap();
+        let numbered = (1..).zip(events.iter()).filter(|(at, _)| *at > position.0);
+        let stored = numbered.map(|(at, event)| Stored {
+            position: Position(at),
+            bytes: event.bytes.clone(),
+        });
+        // A few at a time, as a broker hands them out.
+        Ok(stored.take(7).collect())
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct MemoryKeys {
+    keys: Mutex<HashMap<CaseId, CaseKey>>,
+    away: AtomicBool,
+}
+
+impl MemoryKeys {
+    pub(super) fn count(&self) -> usize {
+        self.keys.lock().unwrap().len()
+    }
+
+    pub(super) fn away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    fn answers(&self) -> Result<(), Error> {
+        match self.away.load(Ordering::SeqCst) {
+            true => Err(Error::Keys {
+                detail: "away".to_owned(),
+            }),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Keys for Arc<MemoryKeys> {
+    async fn put_if_absent(&self, case: CaseId, key: CaseKey) -> Result<CaseKey, Error> {
+        self.answers()?;
+        Ok(*self.keys.lock().unwrap().entry(case).or_insert(key))
+    }
+
+    async fn destroy(&self, case: CaseId) -> Result<(), Error> {
+        self.answers()?;
+        self.keys.lock().unwrap().remove(&case);
+        Ok(())
+    }
+}
