@@ -1,2 +1,27 @@
-//! Stub.
-fn main() {}
+//! `gridkeeper`: the whole of Gridkeeper in one program.
+//!
+//! Each command is a module of [`commands`]. The program prints answers on standard output, progress
+//! and errors on standard error, and ends with 0, with 1 after an error that has a code, or with 2 after
+//! a command line that cannot be understood.
+
+mod commands;
+mod door;
+mod error;
+mod import;
+mod simulate;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let command = commands::Arguments::parse();
+    match commands::run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

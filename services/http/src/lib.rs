@@ -48,6 +48,7 @@ pub use error::HttpError;
 pub use extract::{BodyLimit, Json, Path, Query, body_limit};
 pub use health::{Check, CheckReport, Health, HealthReport};
 pub use options::Options;
+pub use pages::page as error_page_of;
 pub use problem::{FieldError, PROBLEM_JSON, Problem, Refusals};
 pub use request::RequestId;
 pub use serve::{listen, serve};

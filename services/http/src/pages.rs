@@ -11,8 +11,9 @@ use crate::{Path, Problem};
 /// Code and page, ordered by code.
 static PAGES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
-/// The page of a code such as `GK0203`.
-pub(crate) fn page(code: &str) -> Option<&'static str> {
+/// The page of a code such as `GK0203`: title, what happened, what was kept, what to do.
+#[must_use]
+pub fn page(code: &str) -> Option<&'static str> {
     let place = PAGES.binary_search_by_key(&code, |(code, _)| code).ok()?;
     PAGES.get(place).map(|(_, page)| *page)
 }

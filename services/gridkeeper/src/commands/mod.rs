@@ -1,0 +1,106 @@
+//! The commands, one module each.
+
+mod district;
+mod import;
+mod simulate;
+mod token;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Error;
+
+/// Gridkeeper: reports of grid workers, kept in a log, and who holds each case by when.
+#[derive(Debug, Parser)]
+#[command(name = "gridkeeper", version, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// Which command.
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// A command of the program.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a district's folder, generate its grids, or derive one from a history.
+    #[command(subcommand)]
+    District(district::Command),
+    /// Issue a bearer token.
+    Token(token::Command),
+    /// File reports as simulated grid workers do, through the HTTP door.
+    Simulate(simulate::Command),
+    /// Import the history of another system.
+    Import(import::Command),
+}
+
+/// Where an installation keeps its data.
+#[derive(Clone, Debug, clap::Args)]
+struct DataFolder {
+    /// The folder of the installation's data.
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+}
+
+impl DataFolder {
+    /// Where the keys of tokens are.
+    fn keys(&self) -> PathBuf {
+        self.data.join("keys")
+    }
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// What it ended with.
+pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
+    match arguments.command {
+        Command::District(command) => district::run(command),
+        Command::Token(command) => token::run(&command),
+        Command::Simulate(command) => blocking(simulate::run(command)),
+        Command::Import(command) => blocking(import::run(command)),
+    }
+}
+
+/// Runs what waits for a network.
+fn blocking(command: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|source| Error::Io {
+        action: "start",
+        path: "threads".into(),
+        source,
+    })?;
+    runtime.block_on(command)
+}
+
+/// Reads a text file that the command line names.
+fn read(path: &std::path::Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|source| Error::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Writes a text file that the command line names.
+fn write(path: &std::path::Path, text: &str) -> Result<(), Error> {
+    std::fs::write(path, text).map_err(|source| Error::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,154 @@
+use std::{collections::BTreeSet, path::Path, time::Duration};
+
+use gridkeeper_district::{District, coordinates};
+use gridkeeper_proto::{access::Role, case::CaseKind, time::Timestamp};
+
+use super::{
+    Plan, Settings, World,
+    plan::{Action, What},
+};
+
+/// A day of simulated hours.
+const DAY: Duration = Duration::from_secs(24 * 3600 / 60);
+
+fn district() -> District {
+    let root =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/districts/panzhihua-dongqu");
+    District::load(root).unwrap()
+}
+
+fn plan(seed: u64) -> Plan {
+    let start = "2026-11-23T00:00:00Z".parse::<Timestamp>().unwrap();
+    let settings = Settings {
+        seed,
+        start,
+        speed: 60.0,
+    };
+    Plan::new(World::new(&district(), 519), settings)
+}
+
+fn day(seed: u64) -> Vec<Action> {
+    plan(seed).take_while(|action| action.after < DAY).collect()
+}
+
+#[test]
+fn the_same_seed_makes_the_same_plan_and_another_one_another() {
+    let text = |seed| format!("{:?}", plan(seed).take(300).collect::<Vec<_>>());
+    assert_eq!(text(1), text(1));
+    assert_ne!(text(1), text(2));
+}
+
+#[test]
+fn actions_come_in_the_order_of_their_time() {
+    let day = day(3);
+    assert!(day.is_sorted_by_key(|action| action.after));
+    assert!(day.len() > 2_000, "{}", day.len());
+}
+
+#[test]
+fn days_are_busy_and_nights_are_quiet() {
+    // The simulated day begins at eight in the morning, and an hour of it takes a minute.
+    let reports_from = |from: u64, to: u64| {
+        day(4)
+            .iter()
+            .filter(|action| matches!(action.what, What::Reports(_)))
+            .filter(|action| (from * 60..to * 60).contains(&action.after.as_secs()))
+            .count()
+    };
+    let (morning, night) = (reports_from(0, 3), reports_from(16, 19));
+    assert!(
+        morning > 5 * night,
+        "{morning} in the morning, {night} at night"
+    );
+}
+
+#[test]
+fn workers_file_in_their_own_grids_except_by_mistake() {
+    let district = district();
+    let (mut right, mut wrong) = (0, 0);
+    for action in day(5) {
+        let What::Reports(reports) = action.what else {
+            continue;
+        };
+        assert_eq!(
+            (action.by.role, action.by.area),
+            (Role::GridWorker, action.grid)
+        );
+        for report in reports {
+            let point = report.location.map(|location| {
+                coordinates::to_wgs84(location.system, location.longitude, location.latitude)
+            });
+            let grid = point.map(|point| district.locate(point.unwrap()));
+            let known = district
+                .category(&report.category)
+                .is_some_and(|category| category.kind() == report.kind);
+            match grid {
+                Some(Ok(grid)) if grid == action.grid && known => right += 1,
+                _ => wrong += 1,
+            }
+        }
+    }
+    assert!(wrong > 20, "{wrong} mistakes");
+    assert!(right > 20 * wrong, "{right} right, {wrong} mistakes");
+}
+
+#[test]
+fn repeats_late_batches_and_all_steps_of_a_life_occur() {
+    let (mut ids, mut repeated, mut largest, mut steps) = (BTreeSet::new(), 0, 0, BTreeSet::new());
+    let mut kinds = BTreeSet::new();
+    for action in day(6) {
+        match action.what {
+            What::Reports(reports) => {
+                largest = largest.max(reports.len());
+                for report in reports {
+                    assert!(report.id.is_time_ordered());
+                    kinds.insert(report.kind);
+                    repeated += usize::from(!ids.insert(report.id));
+                }
+            }
+            What::Step(case, request) => {
+                assert!(ids.contains(&case), "a step comes after its report");
+                steps.insert(request.command.name());
+            }
+        }
+    }
+    assert!(repeated > 10, "{repeated}");
+    assert!((10..=20).contains(&largest), "{largest}");
+    assert_eq!(
+        kinds,
+        BTreeSet::from([CaseKind::Dispute, CaseKind::Incident])
+    );
+    let life = ["accept", "record_handling", "resolve", "verify", "close"];
+    assert_eq!(steps, BTreeSet::from(life));
+}
+
+#[test]
+fn late_reports_were_saved_up_to_six_hours_before_they_are_sent() {
+    let start = "2026-11-23T00:00:00Z".parse::<Timestamp>().unwrap();
+    let mut late = 0;
+    for action in day(7) {
+        let What::Reports(reports) = action.what else {
+            continue;
+        };
+        let sent = start.plus_millis(i64::try_from(action.after.as_millis()).unwrap());
+        for saved in reports.iter().filter_map(|report| report.filed_at) {
+            late += 1;
+            assert!((0..6 * 3_600_000).contains(&sent.since(saved)));
+        }
+    }
+    assert!(late > 50, "{late}");
+}
+
+#[test]
+fn without_workers_there_is_no_plan() {
+    let settings = Settings {
+        seed: 1,
+        start: Timestamp::EPOCH,
+        speed: 1.0,
+    };
+    assert!(
+        Plan::new(World::new(&district(), 0), settings)
+            .next()
+            .is_none()
+    );
+}

@@ -1,0 +1,38 @@
+//! What the user sees: answers on standard output, progress and errors on standard error.
+
+use std::io::{self, Write as _};
+
+use gridkeeper_proto::code::Coded as _;
+
+use crate::error::Error;
+
+/// Prints a line of the answer.
+///
+/// # Errors
+/// Standard output is closed.
+pub(crate) fn answer(line: impl AsRef<str>) -> Result<(), Error> {
+    writeln!(io::stdout().lock(), "{}", line.as_ref()).map_err(|source| Error::Io {
+        action: "write to",
+        path: "standard output".into(),
+        source,
+    })
+}
+
+/// Prints a line of progress. A closed standard error loses it, and nothing else.
+pub(crate) fn progress(line: impl AsRef<str>) {
+    let _closed = writeln!(io::stderr().lock(), "{}", line.as_ref());
+}
+
+/// Prints an error: code, what happened, what was kept and what to do.
+pub(crate) fn error(error: &Error) {
+    let code = error.code();
+    progress(format!("{code}: {error}"));
+    match gridkeeper_http::error_page_of(&code.to_string()) {
+        // The first two parts of a page are its title and what happened, which the error told better.
+        Some(page) => page
+            .split("\n\n")
+            .skip(2)
+            .for_each(|part| progress(part.trim_end())),
+        None => progress(format!("docs/errors/{code}.md tells more.")),
+    }
+}
