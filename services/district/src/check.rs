@@ -25,6 +25,10 @@ pub(crate) fn district(source: &Source) -> Result<District, DistrictError> {
     let head = head(&source.about)?;
     let code = head.code;
     let areas = areas(head, source)?;
+    if source.grids.is_empty() {
+        let reason = "it has no grids: list them, or generate them".to_owned();
+        return Err(area_error(source::GRIDS, code.as_str(), reason));
+    }
     let mut children: BTreeMap<AreaCode, Vec<AreaCode>> = BTreeMap::new();
     for area in areas.keys() {
         if let Some(parent) = area.parent() {

@@ -133,22 +133,22 @@ pub enum DistrictError {
 
 impl Coded for DistrictError {
     fn code(&self) -> Code {
-        Code(match self {
-            Self::Read { .. } => 100,
-            Self::Syntax { .. } => 101,
-            Self::Area { .. } => 102,
-            Self::AreaTwice { .. } => 103,
-            Self::NoParent { .. } => 104,
-            Self::Category { .. } => 105,
-            Self::CategoryTwice { .. } => 106,
-            Self::Polygon { .. } => 107,
-            Self::Outside { .. } => 108,
-            Self::Overlap { .. } => 109,
-            Self::Feature { .. } => 110,
-            Self::Write { .. } => 111,
-            Self::Generation { .. } => 130,
-            Self::Division { .. } => 131,
-        })
+        match self {
+            Self::Read { .. } => Code(100),
+            Self::Syntax { .. } => Code(101),
+            Self::Area { .. } => Code(102),
+            Self::AreaTwice { .. } => Code(103),
+            Self::NoParent { .. } => Code(104),
+            Self::Category { .. } => Code(105),
+            Self::CategoryTwice { .. } => Code(106),
+            Self::Polygon { .. } => Code(107),
+            Self::Outside { .. } => Code(108),
+            Self::Overlap { .. } => Code(109),
+            Self::Feature { .. } => Code(110),
+            Self::Write { .. } => Code(111),
+            Self::Generation { .. } => Code(130),
+            Self::Division { .. } => Code(131),
+        }
     }
 }
 
@@ -186,10 +186,10 @@ pub enum LocateError {
 
 impl Coded for LocateError {
     fn code(&self) -> Code {
-        Code(match self {
-            Self::NoPolygons { .. } => 120,
-            Self::Outside { .. } => 121,
-            Self::NotOnEarth { .. } => 122,
-        })
+        match self {
+            Self::NoPolygons { .. } => Code(120),
+            Self::Outside { .. } => Code(121),
+            Self::NotOnEarth { .. } => Code(122),
+        }
     }
 }

@@ -22,8 +22,8 @@ use crate::{
     source::{OUTLINE, POLYGONS, Source},
 };
 
-/// How much two grids may share, and how much of a grid may lie outside: what rounding to centimetres
-/// can cause along a border, and no more.
+/// How much two grids may share, and how much of a grid may lie outside: more than corners rounded to
+/// millimetres cause along a border of a kilometre.
 const TOLERANCE_SQUARE_METRES: f64 = 1.0;
 
 /// The checked shapes of a district's grids.
