@@ -178,6 +178,18 @@ impl EventId {
     }
 }
 
+impl EventId {
+    /// The id of a command's event number `index` in a case. The case is part of it, so that a sender who
+    /// uses one id for the commands of several cases does not make the log take them for repetitions.
+    #[must_use]
+    pub fn in_case(case: CaseId, command: CommandId, index: u32) -> Self {
+        Self(derived(
+            "gridkeeper event id in case v1",
+            &[case.as_bytes(), command.as_bytes(), &index.to_be_bytes()],
+        ))
+    }
+}
+
 impl CommandId {
     /// The id of the command that a service sends by itself for a case, named by what makes it unique.
     #[must_use]

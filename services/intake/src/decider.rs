@@ -212,8 +212,12 @@ impl<L: Log, K: Keys> Decider<L, K> {
             }
             // They landed behind events of others: their places are read from the log.
             Ok(_) => {
-                put_back(decided, jobs, |job| job.sent = true);
-                self.catch_up().await.map(drop)
+                put_back(decided, jobs, |job| {
+                    job.sent = true;
+                    job.conflicts += 1;
+                });
+                self.catch_up().await?;
+                Ok(())
             }
             Err(AppendError::Conflict) => {
                 metrics::counter!("gridkeeper_intake_conflicts_total").increment(1);

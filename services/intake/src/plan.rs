@@ -196,7 +196,7 @@ impl Plan {
             let (head, moved) = self.changes.head(state, answer.grid);
             let payload = decided.event.encode();
             let header = Header {
-                event_id: EventId::of(job.command_id, index),
+                event_id: EventId::in_case(job.case_id, job.command_id, index),
                 case_id: job.case_id,
                 command_id: job.command_id,
                 command_digest: job.digest,

@@ -206,6 +206,29 @@ async fn a_step_on_a_version_that_another_intake_moved_on_is_refused() {
 }
 
 #[tokio::test]
+async fn one_command_id_for_two_cases_is_two_commands() {
+    let site = Site::new();
+    let intake = site.start().await;
+    let accept = json!({ "id": id(), "command": { "step": "accept" } });
+    for _ in 0..2 {
+        let case = id();
+        intake.file(&report(&case, GRID)).await;
+        let (status, answer) = intake
+            .post(&format!("/v1/cases/{case}/commands"), &accept)
+            .await;
+        assert_eq!((status, &answer["repeated"]), (200, &json!(false)));
+    }
+    let ids: std::collections::BTreeSet<_> = site
+        .log
+        .recorded()
+        .iter()
+        .map(|event| event.header.event_id)
+        .collect();
+    assert_eq!(ids.len(), 4);
+    intake.stop().await;
+}
+
+#[tokio::test]
 async fn a_case_is_found_by_its_id_whatever_grid_the_repetition_names() {
     let site = Site::new();
     let intake = site.start().await;
