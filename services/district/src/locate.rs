@@ -81,9 +81,12 @@ impl Locator {
         self.grids.get(&code)?.0.get(index)
     }
 
-    /// A point inside a grid.
+    /// A point inside a grid; none for a grid that holds no point of whole ten-millionths of a degree.
     pub(crate) fn point_inside(&self, grid: AreaCode) -> Option<Point> {
-        let inside = self.grids.get(&grid)?.interior_point()?;
-        coordinates::to_wgs84(CoordinateSystem::Wgs84, inside.x(), inside.y()).ok()
+        let shape = self.grids.get(&grid)?;
+        let inside = shape.interior_point()?;
+        let point = coordinates::to_wgs84(CoordinateSystem::Wgs84, inside.x(), inside.y()).ok()?;
+        let (x, y) = coordinates::degrees(point);
+        (shape.coordinate_position(&Coord { x, y }) == CoordPos::Inside).then_some(point)
     }
 }
