@@ -10,6 +10,8 @@ mod error;
 mod import;
 mod simulate;
 mod terminal;
+#[cfg(test)]
+mod testdoor;
 
 use std::process::ExitCode;
 

@@ -32,7 +32,7 @@ pub(crate) fn error(error: &Error) {
         Some(page) => page
             .split("\n\n")
             .skip(2)
-            .for_each(|part| progress(part.trim_end())),
+            .for_each(|part| progress(part.trim_end().replace("**", ""))),
         None => progress(format!("docs/errors/{code}.md tells more.")),
     }
 }

@@ -201,3 +201,114 @@ fn two_areas_of_one_code_are_refused() {
     let refused = derive(&mapping(PINGSHAN), file.path()).err().unwrap();
     assert_eq!(refused.code().0, 705, "{refused}");
 }
+
+/// Counts of a real history: rows that become reports, and rows that are refused by code.
+fn counts_of(mapping: &Mapping, file: &str) -> Option<(u64, std::collections::BTreeMap<u16, u64>)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/events");
+    let path = root.join(file);
+    if !path.exists() {
+        println!("skipped: {} is not there", path.display());
+        return None;
+    }
+    let mut rows = Rows::open(mapping, &path).unwrap();
+    let (mut reports, mut refused) = (0, std::collections::BTreeMap::new());
+    while let Some((row, read)) = rows.next_row() {
+        match read.and_then(|()| rows.report(&row)) {
+            Ok(_) => reports += 1,
+            Err(error) => *refused.entry(error.code().0).or_default() += 1,
+        }
+    }
+    Some((reports, refused))
+}
+
+#[test]
+fn a_real_history_of_a_district_is_read_but_for_its_ten_rows_without_area() {
+    if let Some(counts) = counts_of(&mapping(PINGSHAN), "pingshan_10000.csv") {
+        assert_eq!(counts, (9_990, [(702, 10)].into()));
+    }
+}
+
+#[test]
+fn a_real_history_of_a_city_is_read_whole() {
+    if let Some(counts) = counts_of(&mapping(BALTIMORE), "baltimore311_clean.csv") {
+        assert_eq!(counts, (10_000, [].into()));
+    }
+}
+
+mod sending {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        door::{Door, DoorError},
+        import::{Outcome, send},
+        testdoor::{self, Seen},
+    };
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    async fn import(address: &str, rows: &str) -> Result<Outcome, DoorError> {
+        let (mapping, file) = (mapping(PINGSHAN), pingshan(rows));
+        let mut rows = Rows::open(&mapping, file.path()).unwrap();
+        let door = Door::new(address, PATIENCE)?;
+        send(&mut rows, &door, "token", |_| ()).await
+    }
+
+    fn many(count: u32) -> String {
+        (0..count)
+            .map(|number| IN_TIME.replacen('7', &format!("r{number}"), 1))
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn every_row_is_accounted_for_and_a_second_import_adds_nothing() {
+        let (address, seen) = testdoor::start(Seen::default()).await;
+        let rows = format!("{}{NO_AREA}", many(1_203));
+        let first = import(&address, &rows).await.unwrap();
+        assert_eq!(
+            (first.rows, first.recorded, first.repeated, first.refused),
+            (1_204, 1_203, 0, 1)
+        );
+        assert_eq!(
+            (first.refused_rows[0].row, first.refused_rows[0].line),
+            (1_204, 1_205)
+        );
+        assert_eq!(
+            (
+                first.refused_rows[0].record.as_str(),
+                first.refused_rows[0].code.as_str()
+            ),
+            ("8", "GK0702")
+        );
+        let second = import(&address, &rows).await.unwrap();
+        assert_eq!(
+            (second.recorded, second.repeated, second.refused),
+            (0, 1_203, 1)
+        );
+        assert_eq!(seen.lock().unwrap().cases.len(), 1_203);
+    }
+
+    #[tokio::test]
+    async fn a_busy_intake_and_reports_put_off_are_asked_again() {
+        let (address, _) = testdoor::start(Seen {
+            busy: 2,
+            later: 3,
+            ..Seen::default()
+        })
+        .await;
+        let outcome = import(&address, &many(5)).await.unwrap();
+        assert_eq!((outcome.recorded, outcome.refused), (5, 0));
+    }
+
+    #[tokio::test]
+    async fn a_refused_token_ends_the_import_with_its_code() {
+        let (address, _) = testdoor::start(Seen {
+            forbids: true,
+            ..Seen::default()
+        })
+        .await;
+        let refused = import(&address, &many(5)).await.unwrap_err();
+        assert_eq!(refused.code().0, 711);
+        assert!(refused.to_string().contains("GK0001"), "{refused}");
+    }
+}

@@ -124,7 +124,8 @@ impl Plan {
             0..4 => self.plan_mistake(&site, after, at),
             4..8 => {
                 let report = report::report(&self.world, &site, at, &mut self.rng);
-                let again = after + self.rng.random_range(200..20_000);
+                let minutes = f64::from(self.rng.random_range(1..20));
+                let again = after + self.simulated_minutes(minutes);
                 self.plan_life(&site, &report, again);
                 self.plan_reports(&site, after, vec![report.clone()]);
                 self.plan_reports(&site, again, vec![report]);
@@ -180,7 +181,7 @@ impl Plan {
                 return;
             }
             let minutes = f64::from(self.rng.random_range(minutes));
-            after += whole(minutes * MINUTE_MS / self.settings.speed).max(1);
+            after += self.simulated_minutes(minutes);
             let at = self.moment(after);
             let id = CommandId::new(report::id(&mut self.rng, at));
             let request = CommandRequest {
@@ -202,6 +203,11 @@ impl Plan {
         };
         self.agenda.insert((after, self.planned), action);
         self.planned += 1;
+    }
+
+    /// Simulated minutes in real milliseconds; at least one.
+    fn simulated_minutes(&self, minutes: f64) -> u64 {
+        whole(minutes * MINUTE_MS / self.settings.speed).max(1)
     }
 
     fn moment(&self, after: u64) -> Timestamp {

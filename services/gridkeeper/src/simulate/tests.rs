@@ -1,11 +1,25 @@
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use gridkeeper_district::{District, coordinates};
 use gridkeeper_proto::{access::Role, case::CaseKind, time::Timestamp};
 
+use gridkeeper_http::Clock;
+use gridkeeper_identity::SigningKey;
+use tokio_util::sync::CancellationToken;
+
 use super::{
-    Plan, Settings, World,
+    Limits, Plan, Settings, Tally, World,
     plan::{Action, What},
+    send,
+};
+use crate::{
+    door::Door,
+    testdoor::{self, Seen},
 };
 
 /// A day of simulated hours.
@@ -151,4 +165,55 @@ fn without_workers_there_is_no_plan() {
             .next()
             .is_none()
     );
+}
+
+#[tokio::test]
+async fn sent_plans_keep_the_order_of_each_case_and_count_what_became_of_them() {
+    let (address, seen) = testdoor::start(Seen {
+        busy: 5,
+        ..Seen::default()
+    })
+    .await;
+    let keys = tempfile::tempdir().unwrap();
+    let key = Arc::new(SigningKey::create(keys.path()).unwrap());
+    let start = "2026-11-23T00:00:00Z".parse::<Timestamp>().unwrap();
+    let settings = Settings {
+        seed: 9,
+        start,
+        speed: 50_000.0,
+    };
+    let plan = Plan::new(World::new(&district(), 519), settings);
+    let tally = Arc::new(Mutex::new(Tally::default()));
+    let limits = Limits {
+        time: None,
+        reports: Some(600),
+    };
+    let door = Door::new(&address, Duration::from_secs(20)).unwrap();
+    let clock = Clock::new(move || start);
+    send(
+        plan,
+        door,
+        key,
+        clock,
+        limits,
+        Arc::clone(&tally),
+        CancellationToken::new(),
+    )
+    .await
+    .unwrap();
+    let (seen, tally) = (seen.lock().unwrap(), tally.lock().unwrap());
+    assert!((600..620).contains(&tally.reports_sent), "{tally:?}");
+    let refused: u64 = tally.reports_refused.values().sum();
+    assert_eq!(
+        tally.reports_sent,
+        tally.reports_recorded + tally.reports_repeated + refused
+    );
+    assert_eq!(tally.reports_recorded, seen.cases.len() as u64);
+    assert!(tally.reports_repeated > 0 && refused > 0, "{tally:?}");
+    assert_eq!(
+        (seen.steps, tally.steps_sent),
+        (tally.steps_recorded, tally.steps_recorded)
+    );
+    assert!(seen.steps > 300, "{}", seen.steps);
+    assert_eq!(seen.steps_too_early, 0, "a step came before its report");
 }
