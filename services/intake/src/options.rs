@@ -1,6 +1,6 @@
 //! What an operator may set of intake.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,10 +10,6 @@ use serde::{Deserialize, Serialize};
 pub struct Options {
     /// Host and port that the HTTP endpoint listens at.
     pub listen: String,
-    /// Address of the broker.
-    pub nats: String,
-    /// Folder of the state that decisions stand on. It can be deleted: the log fills it again.
-    pub folder: PathBuf,
     /// How many commands may wait to be decided; more are turned away with 429.
     pub queue_commands: usize,
     /// How many events are appended at once at most; the broker takes 1,000.
@@ -32,8 +28,6 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8401".to_owned(),
-            nats: "nats://127.0.0.1:4222".to_owned(),
-            folder: PathBuf::from("data/intake"),
             queue_commands: 4_096,
             batch_events: 1_000,
             append_deadline_ms: 10_000,

@@ -37,6 +37,22 @@ const ABOUT: About = About {
     description: "Takes reports and steps, decides them and records them in the log.",
 };
 
+/// Listens at the address of the options, and then is [`run_on`].
+///
+/// # Errors
+/// [`Error::Endpoint`], and those of [`run_on`].
+pub async fn run<L: Log, K: Keys>(
+    options: Options,
+    parts: Parts,
+    stores: (L, K),
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let listener = gridkeeper_http::listen(&options.listen)
+        .await
+        .map_err(|error| endpoint(&error))?;
+    run_on(listener, options, parts, stores, shutdown).await
+}
+
 /// Serves at the listener, on this log and these keys, until it is told to stop.
 ///
 /// A log that breaks its own rules turns health red and closes the door to commands; the endpoint goes

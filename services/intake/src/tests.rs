@@ -137,6 +137,42 @@ async fn an_append_that_is_lost_is_tried_again() {
     intake.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn however_the_log_fails_every_acknowledged_report_stands_there_once() {
+    let site = Site::new();
+    let intake = site.start().await;
+    for _ in 0..5 {
+        for fault in [
+            Fault::LoseAnswer,
+            Fault::None,
+            Fault::LoseEvents,
+            Fault::LoseAnswer,
+        ] {
+            site.log.next_append(fault);
+        }
+    }
+    let mut all = tokio::task::JoinSet::new();
+    for round in 0..60 {
+        let client = intake.client();
+        let body = report(&id(), if round % 2 == 0 { GRID } else { OTHER_GRID });
+        all.spawn(async move {
+            let first = client.file(&body).await;
+            (first, client.file(&body).await)
+        });
+    }
+    let events = all.join_all().await;
+    let recorded = site.log.recorded();
+    assert_eq!(recorded.len(), 60);
+    for (first, again) in events {
+        assert!(!first.repeated && again.repeated);
+        assert_eq!(first.position, again.position);
+        let index = usize::try_from(first.position.0 - 1).unwrap();
+        assert_eq!(recorded[index].header.case_id, first.case_id);
+    }
+    site.log.check_chains();
+    intake.stop().await;
+}
+
 #[tokio::test]
 async fn nothing_is_acknowledged_while_the_log_is_away() {
     let site = Site::new();

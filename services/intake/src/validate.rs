@@ -61,15 +61,19 @@ pub(crate) fn report(
     if let Some(imported) = &request.imported {
         source(imported)?;
     }
+    // The other two times are judged where the case is decided.
+    if let Some(occurred_at) = request.occurred_at {
+        occurred(occurred_at, now, request.imported.is_some())?;
+    }
+    let imported_at = request
+        .imported
+        .as_ref()
+        .map(|imported| imported.reported_at);
     let occurred_at = request
         .occurred_at
         .or(request.filed_at)
-        .or(request
-            .imported
-            .as_ref()
-            .map(|imported| imported.reported_at))
+        .or(imported_at)
         .unwrap_or(now);
-    occurred(occurred_at, now, request.imported.is_some())?;
     let (grid, place) = place(request, district)?;
     let report = Report {
         kind: request.kind,

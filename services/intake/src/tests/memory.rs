@@ -1,7 +1,7 @@
 //! A log and a store of keys in memory.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -24,6 +24,8 @@ use crate::{
 /// What goes wrong with an append.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fault {
+    /// Nothing.
+    None,
     /// The events never reach the log.
     LoseEvents,
     /// The events land, and nobody is told.
@@ -33,13 +35,13 @@ pub(super) enum Fault {
 #[derive(Debug, Default)]
 pub(super) struct MemoryLog {
     events: Mutex<Vec<NewEvent>>,
-    fault: Mutex<Option<Fault>>,
+    faults: Mutex<VecDeque<Fault>>,
     away: AtomicBool,
 }
 
 impl MemoryLog {
     pub(super) fn next_append(&self, fault: Fault) {
-        *self.fault.lock().unwrap() = Some(fault);
+        self.faults.lock().unwrap().push_back(fault);
     }
 
     pub(super) fn away(&self, away: bool) {
@@ -81,7 +83,7 @@ impl Log for Arc<MemoryLog> {
         // Whoever waits for an answer lets others go on.
         tokio::task::yield_now().await;
         self.answers().map_err(AppendError::Unknown)?;
-        let fault = self.fault.lock().unwrap().take();
+        let fault = self.faults.lock().unwrap().pop_front();
         let lost = || AppendError::Unknown("lost".to_owned());
         if matches!(fault, Some(Fault::LoseEvents)) {
             return Err(lost());
@@ -97,7 +99,7 @@ impl Log for Arc<MemoryLog> {
         let first = Position(events.len() as u64 + 1);
         events.extend(new);
         match fault {
-            None => Ok(first),
+            None | Some(Fault::None) => Ok(first),
             Some(_) => Err(lost()),
         }
     }
