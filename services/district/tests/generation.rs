@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use geo::{MultiPolygon, polygon};
+use geo::{MultiPolygon, polygon, unary_union};
 use gridkeeper_district::{
     About, AreaKind, AreaRow, CategoryRow, District, Features, Generation, Metadata, Origin,
     Source,
@@ -25,6 +25,14 @@ fn comb() -> MultiPolygon<f64> {
         (x: 100.08, y: 30.02), (x: 100.079, y: 30.02), (x: 100.079, y: 30.06), (x: 100.05, y: 30.06),
         (x: 100.05, y: 30.02), (x: 100.049, y: 30.021), (x: 100.048, y: 30.06), (x: 100.02, y: 30.06),
         (x: 100.02, y: 30.01), (x: 100.018, y: 30.06), (x: 100.0, y: 30.06),
+    ]])
+}
+
+/// A ground whose shortest cut into halves goes through both arms, and leaves them apart.
+fn horseshoe() -> MultiPolygon<f64> {
+    MultiPolygon(vec![polygon![
+        (x: 100.0, y: 30.0), (x: 100.1, y: 30.0), (x: 100.1, y: 30.21), (x: 100.08, y: 30.21),
+        (x: 100.08, y: 30.06), (x: 100.02, y: 30.06), (x: 100.02, y: 30.21), (x: 100.0, y: 30.21),
     ]])
 }
 
@@ -125,6 +133,7 @@ fn grounds_with_arms_and_bays_are_divided_too() {
         (square(), 3, 4, 30),
         (comb(), 2, 3, 40),
         (comb(), 4, 3, 150),
+        (horseshoe(), 1, 2, 60),
     ] {
         let input = input(outline, streets, each, grids);
         let division = generate(&input).unwrap();
@@ -140,6 +149,9 @@ fn grounds_with_arms_and_bays_are_divided_too() {
                 (least..=least + 1).contains(&share),
                 "{community} has {share} grids"
             );
+            let grids = district.children(*community);
+            let shapes = grids.filter_map(|grid| district.polygon(grid.code()));
+            assert_eq!(unary_union(shapes).0.len(), 1, "{community} is one piece");
         }
     }
 }
