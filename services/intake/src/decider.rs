@@ -15,7 +15,7 @@ use gridkeeper_http::Clock;
 use gridkeeper_proto::{envelope::Position, id::CaseId, policy::Policy};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -76,17 +76,20 @@ impl<L: Log, K: Keys> Decider<L, K> {
         mut queue: mpsc::Receiver<Job>,
         shutdown: CancellationToken,
     ) -> Result<(), Error> {
+        // A busy intake looks too: what it decides on is never older than this.
+        let mut follow = interval(self.options.follow_every());
+        follow.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let first = tokio::select! {
                 biased;
+                _ = follow.tick() => {
+                    self.follow().await?;
+                    continue;
+                }
                 job = queue.recv() => job,
                 () = shutdown.cancelled() => {
                     queue.close();
                     queue.recv().await
-                }
-                () = sleep(self.options.follow_every()) => {
-                    self.idle().await?;
-                    continue;
                 }
             };
             let Some(first) = first else { return Ok(()) };
@@ -101,7 +104,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
         }
     }
 
-    async fn idle(&self) -> Result<(), Error> {
+    async fn follow(&self) -> Result<(), Error> {
         match self.catch_up().await {
             Ok(_) => self.destroy_keys().await,
             Err(ReadError::Unavailable(detail)) => {
@@ -296,7 +299,8 @@ impl<L: Log, K: Keys> Decider<L, K> {
             .key_remains(case)
     }
 
-    /// Destroys the keys of forgotten persons. What fails is tried again when idle and at the next start.
+    /// Destroys the keys of forgotten persons. What fails is tried again
+    /// with the next look at the log, and at the next start.
     pub(crate) async fn destroy_keys(&self) {
         let cases = self
             .state

@@ -92,7 +92,12 @@ pub(crate) fn routes<K: Keys>() -> OpenApiRouter<Handle<K>> {
     tag = "intake",
     security(("bearer" = [])),
     request_body = ReportsRequest,
-    responses((status = 200, description = "What became of each report", body = ReportsAnswer), Refusals),
+    responses(
+        (status = 200, description = "What became of each report", body = ReportsAnswer),
+        (status = 409, description = "Refused as things stand; nothing was changed", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many commands wait; `Retry-After` says when to come back", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    ),
 )]
 async fn file_reports<K: Keys>(
     State(Handle(intake)): State<Handle<K>>,
@@ -132,7 +137,13 @@ async fn file_reports<K: Keys>(
     security(("bearer" = [])),
     params(("id" = CaseId, Path, description = "The case")),
     request_body = CommandRequest,
-    responses((status = 200, description = "The step is recorded", body = Receipt), Refusals),
+    responses(
+        (status = 200, description = "The step is recorded", body = Receipt),
+        (status = 404, description = "No such case", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Refused as things stand; nothing was changed", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many commands wait; `Retry-After` says when to come back", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    ),
 )]
 async fn take_step<K: Keys>(
     State(Handle(intake)): State<Handle<K>>,

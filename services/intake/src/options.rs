@@ -18,7 +18,8 @@ pub struct Options {
     pub append_deadline_ms: u64,
     /// How often a command is decided again because somebody else appended to its grid first.
     pub conflict_tries: u32,
-    /// How often an idle intake looks whether the log went on without it, in milliseconds.
+    /// How often it looks whether the log went on without it, in milliseconds. To be shorter than the
+    /// stream's duplicate window, which catches what two intakes record at the same moment.
     pub follow_every_ms: u64,
     /// The HTTP endpoint.
     pub http: gridkeeper_http::Options,
@@ -48,7 +49,7 @@ impl Options {
         Duration::from_millis(self.append_deadline_ms)
     }
 
-    /// How often an idle intake looks at the log.
+    /// How often it looks whether the log went on without it.
     #[must_use]
     pub const fn follow_every(&self) -> Duration {
         Duration::from_millis(self.follow_every_ms)
