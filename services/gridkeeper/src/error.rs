@@ -9,7 +9,7 @@ use gridkeeper_proto::{
     code::{Code, Coded},
 };
 
-use crate::{door::DoorError, import::ImportError};
+use crate::{config::ConfigError, door::DoorError, import::ImportError};
 
 /// Why a command ended without what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,9 @@ pub(crate) enum Error {
         /// Why, as far as it is known.
         reason: String,
     },
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A district's folder.
     #[error(transparent)]
     District(#[from] DistrictError),
@@ -54,6 +57,7 @@ impl Coded for Error {
         match self {
             Self::Io { .. } => Code(820),
             Self::Ended { .. } => Code(822),
+            Self::Config(error) => error.code(),
             Self::District(error) => error.code(),
             Self::Key(error) => error.code(),
             Self::Claims(error) => error.code(),

@@ -5,10 +5,14 @@
 //! a command line that cannot be understood.
 
 mod commands;
+mod config;
 mod door;
 mod error;
 mod import;
+mod signals;
 mod simulate;
+#[cfg(test)]
+mod supervise;
 mod terminal;
 #[cfg(test)]
 mod testdoor;

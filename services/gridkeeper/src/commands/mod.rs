@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+mod config;
 mod district;
 mod import;
 mod simulate;
@@ -23,6 +24,8 @@ pub(crate) struct Arguments {
 /// A command of the program.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Print the default configuration with its explanations, or check one.
+    Config(config::Command),
     /// Check a district's folder, generate its grids, or derive one from a history.
     #[command(subcommand)]
     District(district::Command),
@@ -55,6 +58,7 @@ impl DataFolder {
 /// What it ended with.
 pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
     match arguments.command {
+        Command::Config(command) => config::run(&command),
         Command::District(command) => district::run(command),
         Command::Token(command) => token::run(&command),
         Command::Simulate(command) => blocking(simulate::run(command)),

@@ -16,6 +16,7 @@ use super::DataFolder;
 use crate::{
     door::Door,
     error::Error,
+    signals::asked_to_stop,
     simulate::{Limits, Plan, Settings, Tally, World, send},
     terminal,
 };
@@ -103,11 +104,10 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
         reports: command.reports,
     };
     let stop = CancellationToken::new();
-    let interrupted = stop.clone();
+    let (asked, asks) = (asked_to_stop()?, stop.clone());
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            interrupted.cancel();
-        }
+        asked.await;
+        asks.cancel();
     });
     let tally = Arc::new(Mutex::new(Tally::default()));
     let door = Door::new(&command.intake, PATIENCE)?;

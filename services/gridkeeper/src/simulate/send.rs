@@ -69,7 +69,8 @@ struct Post {
     tally: Arc<Mutex<Tally>>,
 }
 
-/// Sends the plan at its times until a limit is reached or it is told to stop.
+/// Sends the plan at its times until a limit is reached or it is told to stop; what is being sent then is
+/// still sent and counted.
 ///
 /// # Errors
 /// The door is gone for longer than its patience, or a token cannot be issued.
@@ -93,22 +94,25 @@ pub(crate) async fn send(
     for _ in 0..LANES {
         let (lane, actions) = mpsc::channel(LANE_LENGTH);
         lanes.push(lane);
-        running.spawn(Arc::clone(&post).work(actions));
+        running.spawn(Arc::clone(&post).work(actions, stop.clone()));
     }
-    let fed = feed(plan, lanes, limits);
-    tokio::pin!(fed);
-    let mut feeding = true;
-    loop {
+    running.spawn(async move {
         tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = &mut fed, if feeding => feeding = false,
-            ended = running.join_next() => match ended {
-                None => return Ok(()),
-                Some(Ok(result)) => result?,
-                Some(Err(error)) => return Err(Error::Ended { part: "simulation", reason: error.to_string() }),
-            },
+            () = stop.cancelled() => {}
+            () = feed(plan, lanes, limits) => {}
         }
+        Ok(())
+    });
+    while let Some(ended) = running.join_next().await {
+        ended.unwrap_or_else(|error| {
+            let reason = error.to_string();
+            Err(Error::Ended {
+                part: "simulation",
+                reason,
+            })
+        })?;
     }
+    Ok(())
 }
 
 /// Puts each action into its lane when its time has come.
@@ -139,9 +143,13 @@ fn lane(action: &Action) -> usize {
 }
 
 impl Post {
-    async fn work(self: Arc<Self>, mut actions: mpsc::Receiver<Action>) -> Result<(), Error> {
+    async fn work(
+        self: Arc<Self>,
+        mut actions: mpsc::Receiver<Action>,
+        stop: CancellationToken,
+    ) -> Result<(), Error> {
         let mut tokens = HashMap::new();
-        while let Some(action) = actions.recv().await {
+        while let Some(Some(action)) = stop.run_until_cancelled(actions.recv()).await {
             let token = self.token(&mut tokens, &action)?;
             match action.what {
                 What::Reports(reports) => self.file(&token, ReportsRequest { reports }).await?,

@@ -217,3 +217,44 @@ async fn sent_plans_keep_the_order_of_each_case_and_count_what_became_of_them() 
     assert!(seen.steps > 300, "{}", seen.steps);
     assert_eq!(seen.steps_too_early, 0, "a step came before its report");
 }
+
+#[tokio::test]
+async fn a_stop_ends_an_endless_plan_and_loses_no_count() {
+    let (address, seen) = testdoor::start(Seen::default()).await;
+    let keys = tempfile::tempdir().unwrap();
+    let key = Arc::new(SigningKey::create(keys.path()).unwrap());
+    let settings = Settings {
+        seed: 9,
+        start: Timestamp::EPOCH,
+        speed: 50_000.0,
+    };
+    let plan = Plan::new(World::new(&district(), 519), settings);
+    let (tally, stop) = (
+        Arc::new(Mutex::new(Tally::default())),
+        CancellationToken::new(),
+    );
+    let door = Door::new(&address, Duration::from_secs(20)).unwrap();
+    let clock = Clock::new(|| Timestamp::EPOCH);
+    let sent = tokio::spawn(send(
+        plan,
+        door,
+        key,
+        clock,
+        Limits::default(),
+        Arc::clone(&tally),
+        stop.clone(),
+    ));
+    while seen.lock().unwrap().cases.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(20), sent)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        tally.lock().unwrap().reports_recorded,
+        seen.lock().unwrap().cases.len() as u64
+    );
+}

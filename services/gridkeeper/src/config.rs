@@ -1,0 +1,83 @@
+//! The configuration of all services, a section each.
+
+use std::path::Path;
+
+use gridkeeper_proto::code::{Code, Coded};
+use serde::{Deserialize, Serialize};
+
+/// The default configuration, with each key explained. A test holds it equal to [`Config::default`].
+pub(crate) const EXPLAINED: &str = include_str!("../../../deploy/gridkeeper.toml");
+
+/// The configuration of all services.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Intake.
+    pub(crate) intake: gridkeeper_intake::Options,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {reason}", path.display())]
+pub(crate) struct ConfigError {
+    path: std::path::PathBuf,
+    reason: String,
+}
+
+impl Coded for ConfigError {
+    fn code(&self) -> Code {
+        Code(821)
+    }
+}
+
+impl Config {
+    /// Reads a configuration; what it does not name has its default.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: syntax, an unknown key, a value of another type.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(Path::new("gridkeeper.toml"), text)
+    }
+
+    #[test]
+    fn the_explained_configuration_is_the_default_one_and_names_every_key() {
+        assert_eq!(parsed(EXPLAINED).unwrap(), Config::default());
+        let named: toml::Table = toml::from_str(EXPLAINED).unwrap();
+        let all = toml::Table::try_from(Config::default()).unwrap();
+        assert_eq!(named, all);
+    }
+
+    #[test]
+    fn every_key_is_explained() {
+        let mut above = "";
+        for line in EXPLAINED.lines() {
+            assert!(!line.contains(" = ") || above.starts_with('#'), "{line}");
+            above = line;
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_by_name() {
+        for unknown in [
+            "[intake]\nlissten = \"x\"",
+            "[intak]",
+            "[intake.http]\nx = 1",
+        ] {
+            let refused = parsed(unknown).unwrap_err();
+            assert_eq!(refused.code().0, 821);
+            assert!(refused.to_string().contains("unknown field"), "{refused}");
+        }
+    }
+}
