@@ -180,32 +180,32 @@ pub enum Error {
 
 impl Coded for Error {
     fn code(&self) -> Code {
-        Code(match self {
-            Self::Refused(error) => return error.code(),
-            Self::Locate(error) => return error.code(),
-            Self::Event { source, .. } => return source.code(),
-            Self::Evolve(error) => return error.code(),
-            Self::Endpoint { code, .. } | Self::Log { code, .. } => return *code,
-            Self::Busy { .. } => 500,
-            Self::Unacknowledged { .. } => 501,
-            Self::Contended { .. } => 502,
-            Self::NotReady { .. } => 503,
-            Self::Keys { .. } => 504,
-            Self::KeyRemains { .. } => 505,
-            Self::NotTaken { .. } => 506,
-            Self::IdVersion => 510,
-            Self::UnknownCategory { .. } => 511,
-            Self::CategoryKind { .. } => 512,
-            Self::NoPlace => 513,
-            Self::UnknownGrid { .. } => 514,
-            Self::UnknownArea { .. } => 515,
-            Self::People { .. } => 516,
-            Self::TooManyParties { .. } => 517,
-            Self::BatchSize { .. } => 518,
-            Self::Option { .. } => 520,
-            Self::Chain { .. } => 521,
-            Self::Shorter { .. } => 522,
-        })
+        match self {
+            Self::Refused(error) => error.code(),
+            Self::Locate(error) => error.code(),
+            Self::Event { source, .. } => source.code(),
+            Self::Evolve(error) => error.code(),
+            Self::Endpoint { code, .. } | Self::Log { code, .. } => *code,
+            Self::Busy { .. } => Code(500),
+            Self::Unacknowledged { .. } => Code(501),
+            Self::Contended { .. } => Code(502),
+            Self::NotReady { .. } => Code(503),
+            Self::Keys { .. } => Code(504),
+            Self::KeyRemains { .. } => Code(505),
+            Self::NotTaken { .. } => Code(506),
+            Self::IdVersion => Code(510),
+            Self::UnknownCategory { .. } => Code(511),
+            Self::CategoryKind { .. } => Code(512),
+            Self::NoPlace => Code(513),
+            Self::UnknownGrid { .. } => Code(514),
+            Self::UnknownArea { .. } => Code(515),
+            Self::People { .. } => Code(516),
+            Self::TooManyParties { .. } => Code(517),
+            Self::BatchSize { .. } => Code(518),
+            Self::Option { .. } => Code(520),
+            Self::Chain { .. } => Code(521),
+            Self::Shorter { .. } => Code(522),
+        }
     }
 }
 
