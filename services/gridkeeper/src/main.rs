@@ -9,6 +9,8 @@ mod config;
 mod door;
 mod error;
 mod import;
+#[cfg(test)]
+mod realdoor;
 mod signals;
 mod simulate;
 #[cfg(test)]

@@ -312,3 +312,76 @@ mod sending {
         assert!(refused.to_string().contains("GK0001"), "{refused}");
     }
 }
+
+mod real_intake {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        door::Door,
+        import::{Outcome, send},
+        realdoor::{self, RealDoor},
+    };
+
+    async fn import(door: &RealDoor, mapping: &Mapping, file: &Path) -> Outcome {
+        let mut rows = Rows::open(mapping, file).unwrap();
+        let way = Door::new(&door.address, Duration::from_secs(20)).unwrap();
+        send(&mut rows, &way, &door.admin, |_| ()).await.unwrap()
+    }
+
+    async fn twice(mapping: Mapping, file: &Path) -> (Outcome, usize) {
+        let folder = tempfile::tempdir().unwrap();
+        derive(&mapping, file)
+            .unwrap()
+            .source
+            .write(folder.path())
+            .unwrap();
+        let door = realdoor::start(folder.path()).await;
+        let first = import(&door, &mapping, file).await;
+        let events = door.log.events();
+        let second = import(&door, &mapping, file).await;
+        assert_eq!((second.recorded, second.repeated), (0, first.recorded));
+        assert_eq!(door.log.events(), events, "a second import adds nothing");
+        (first, events)
+    }
+
+    #[tokio::test]
+    async fn intake_takes_what_a_mapping_makes_of_rows() {
+        let file = pingshan(&format!("{IN_TIME}{NO_AREA}"));
+        let (outcome, events) = twice(mapping(PINGSHAN), file.path()).await;
+        assert_eq!((outcome.recorded, outcome.refused), (1, 1));
+        assert_eq!(events, 2, "reported and closed");
+        let file = baltimore(&format!("{CLOSED}{UNSTATED}"));
+        let (outcome, events) = twice(mapping(BALTIMORE), file.path()).await;
+        assert_eq!(
+            (outcome.recorded, outcome.refused),
+            (2, 0),
+            "{:?}",
+            outcome.refused_rows
+        );
+        assert_eq!(events, 3, "one of them is not closed");
+    }
+
+    #[tokio::test]
+    async fn intake_takes_the_real_histories() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/events");
+        for (text, file, recorded, codes) in [
+            (
+                PINGSHAN,
+                "pingshan_10000.csv",
+                9_990,
+                vec![("GK0702".to_owned(), 10)],
+            ),
+            (BALTIMORE, "baltimore311_clean.csv", 10_000, vec![]),
+        ] {
+            let path = root.join(file);
+            if !path.exists() {
+                println!("skipped: {} is not there", path.display());
+                continue;
+            }
+            let (outcome, _) = twice(mapping(text), &path).await;
+            assert_eq!(outcome.recorded, recorded, "{:?}", outcome.refused_by_code);
+            assert_eq!(outcome.refused_by_code, codes.into_iter().collect());
+        }
+    }
+}

@@ -258,3 +258,53 @@ async fn a_stop_ends_an_endless_plan_and_loses_no_count() {
         seen.lock().unwrap().cases.len() as u64
     );
 }
+
+#[tokio::test]
+async fn intake_refuses_the_planned_mistakes_and_nothing_else() {
+    let root =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/districts/panzhihua-dongqu");
+    let intake = crate::realdoor::start(&root).await;
+    let clock = Clock::system();
+    let settings = Settings {
+        seed: 11,
+        start: clock.now(),
+        speed: 20_000.0,
+    };
+    let plan = Plan::new(World::new(&district(), 519), settings);
+    let tally = Arc::new(Mutex::new(Tally::default()));
+    let limits = Limits {
+        time: None,
+        reports: Some(800),
+    };
+    let door = Door::new(&intake.address, Duration::from_secs(20)).unwrap();
+    let key = Arc::clone(&intake.key);
+    send(
+        plan,
+        door,
+        key,
+        clock,
+        limits,
+        Arc::clone(&tally),
+        CancellationToken::new(),
+    )
+    .await
+    .unwrap();
+    let tally = tally.lock().unwrap();
+    assert!(
+        tally.reports_recorded > 700 && tally.reports_repeated > 0,
+        "{tally:?}"
+    );
+    let refused: u64 = tally.reports_refused.values().sum();
+    assert!((1..80).contains(&refused), "{tally:?}");
+    assert_eq!(
+        tally.reports_refused.len(),
+        3,
+        "outside, unknown category, another's grid: {tally:?}"
+    );
+    assert!(
+        tally.steps_recorded > 300 && tally.steps_refused.is_empty(),
+        "{tally:?}"
+    );
+    let recorded = tally.reports_recorded + tally.steps_recorded;
+    assert_eq!(intake.log.events() as u64, recorded);
+}

@@ -1,0 +1,122 @@
+//! The real intake in tests, on a log that lives in memory.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+use gridkeeper_district::District;
+use gridkeeper_http::Clock;
+use gridkeeper_identity::{SigningKey, Verifier};
+use gridkeeper_intake::{
+    Error as IntakeError, Options, Parts,
+    log::{AppendError, Keys, Log, NewEvent, ReadError, Stored},
+    run_on,
+};
+use gridkeeper_proto::{
+    access::{Claims, Role},
+    envelope::Position,
+    id::CaseId,
+    sealed::CaseKey,
+};
+use tokio_util::sync::CancellationToken;
+
+/// A log without other writers.
+#[derive(Clone, Default)]
+pub(crate) struct Memory {
+    events: Arc<Mutex<Vec<Stored>>>,
+    keys: Arc<Mutex<BTreeMap<CaseId, CaseKey>>>,
+}
+
+impl Memory {
+    /// How many events were appended.
+    pub(crate) fn events(&self) -> usize {
+        self.events.lock().unwrap().len()
+    }
+}
+
+impl Log for Memory {
+    async fn append(&self, new: Vec<NewEvent>) -> Result<Position, AppendError> {
+        let mut events = self.events.lock().unwrap();
+        let first = Position(events.len() as u64 + 1);
+        for event in new {
+            let position = Position(events.len() as u64 + 1);
+            events.push(Stored {
+                position,
+                bytes: event.bytes,
+            });
+        }
+        Ok(first)
+    }
+
+    async fn last_position(&self) -> Result<Position, ReadError> {
+        Ok(Position(self.events.lock().unwrap().len() as u64))
+    }
+
+    async fn read_after(&self, position: Position) -> Result<Vec<Stored>, ReadError> {
+        let from = usize::try_from(position.0).unwrap();
+        let events = self.events.lock().unwrap();
+        Ok(events.iter().skip(from).take(1_000).cloned().collect())
+    }
+}
+
+impl Keys for Memory {
+    async fn put_if_absent(&self, case: CaseId, key: CaseKey) -> Result<CaseKey, IntakeError> {
+        Ok(*self.keys.lock().unwrap().entry(case).or_insert(key))
+    }
+
+    async fn destroy(&self, case: CaseId) -> Result<(), IntakeError> {
+        self.keys.lock().unwrap().remove(&case);
+        Ok(())
+    }
+}
+
+/// A running intake of a district.
+pub(crate) struct RealDoor {
+    /// Its address.
+    pub(crate) address: String,
+    /// The key that signs its tokens.
+    pub(crate) key: Arc<SigningKey>,
+    /// The token of an admin.
+    pub(crate) admin: String,
+    /// What it wrote.
+    pub(crate) log: Memory,
+    _keys: tempfile::TempDir,
+}
+
+/// Starts intake for the district in this folder.
+pub(crate) async fn start(folder: &Path) -> RealDoor {
+    let district = Arc::new(District::load(folder).unwrap());
+    let keys = tempfile::tempdir().unwrap();
+    let key = Arc::new(SigningKey::create(keys.path()).unwrap());
+    let clock = Clock::system();
+    let areas = vec![district.code()];
+    let claims = Claims::lasting("admin".to_owned(), Role::Admin, areas, clock.now(), 3_600);
+    let admin = key.issue(&claims).unwrap();
+    let parts = Parts {
+        policy: toml::from_str(district.policy_text().unwrap()).unwrap(),
+        verifier: Arc::new(Verifier::load(keys.path(), Some(district.code())).unwrap()),
+        district,
+        clock,
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let log = Memory::default();
+    let stores = (log.clone(), log.clone());
+    let serving = run_on(
+        listener,
+        Options::default(),
+        parts,
+        stores,
+        CancellationToken::new(),
+    );
+    tokio::spawn(async move { serving.await.unwrap() });
+    RealDoor {
+        address,
+        key,
+        admin,
+        log,
+        _keys: keys,
+    }
+}
