@@ -1,0 +1,153 @@
+//! What lies in a store's folder.
+//!
+//! ```text
+//! lock              held while the store is open
+//! current           the number of the serving generation
+//! gen-000002/       a generation: a sled database
+//! corrupt-000001/   a generation that was set aside
+//! ```
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::{Error, generation::corrupt};
+
+const LOCK: &str = "lock";
+const POINTER: &str = "current";
+const NEXT_POINTER: &str = "current.next";
+const GENERATION: &str = "gen-";
+const CORRUPT: &str = "corrupt-";
+
+/// How many corrupt generations are kept for whoever wants to look into them.
+const KEPT_CORRUPT: usize = 2;
+
+/// A store's folder, locked.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    // The lock is held as long as the file is open.
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder where it is missing, and takes its lock.
+    pub(crate) fn lock(path: &Path) -> Result<Self, Error> {
+        let disk = disk(path);
+        fs::create_dir_all(path).map_err(&disk)?;
+        let lock = File::create(path.join(LOCK)).map_err(&disk)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(Error::Locked {
+                folder: path.to_owned(),
+            }),
+            Err(TryLockError::Error(refused)) => Err(disk(refused)),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn generation(&self, number: u64) -> PathBuf {
+        self.path.join(format!("{GENERATION}{number:06}"))
+    }
+
+    /// The number of the serving generation; none in a new folder.
+    pub(crate) fn pointer(&self) -> Result<Option<u64>, Error> {
+        let path = self.path.join(POINTER);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(refused) => return Err(disk(&path)(refused)),
+        };
+        let number = str::from_utf8(&text).ok().and_then(|text| {
+            let digits = text.strip_suffix('\n')?;
+            digits.parse().ok()
+        });
+        number
+            .map(Some)
+            .ok_or_else(|| corrupt(&path, "it does not hold the number of a generation"))
+    }
+
+    /// Writes the pointer beside the one that counts.
+    pub(crate) fn write_next_pointer(&self, number: u64) -> Result<(), Error> {
+        let path = self.path.join(NEXT_POINTER);
+        let write = || {
+            let mut file = File::create(&path)?;
+            writeln!(file, "{number}")?;
+            file.sync_all()
+        };
+        write().map_err(disk(&path))
+    }
+
+    /// Makes the pointer written before the one that counts.
+    pub(crate) fn move_pointer(&self) -> Result<(), Error> {
+        fs::rename(self.path.join(NEXT_POINTER), self.path.join(POINTER))
+            .and_then(|()| self.sync())
+            .map_err(disk(&self.path))
+    }
+
+    /// The numbers of the generations that lie here, in order.
+    pub(crate) fn generations(&self) -> Result<Vec<u64>, Error> {
+        self.numbered(GENERATION)
+    }
+
+    /// Removes a generation's folder.
+    pub(crate) fn remove(&self, number: u64) -> Result<(), Error> {
+        let path = self.generation(number);
+        fs::remove_dir_all(&path).map_err(disk(&path))
+    }
+
+    /// Sets a generation's folder aside, and removes what was set aside long ago.
+    pub(crate) fn quarantine(&self, number: u64) -> Result<PathBuf, Error> {
+        let aside = self.path.join(format!("{CORRUPT}{number:06}"));
+        fs::rename(self.generation(number), &aside)
+            .and_then(|()| self.sync())
+            .map_err(disk(&self.path))?;
+        let all = self.numbered(CORRUPT)?;
+        for old in all.iter().rev().skip(KEPT_CORRUPT) {
+            let path = self.path.join(format!("{CORRUPT}{old:06}"));
+            fs::remove_dir_all(&path).map_err(disk(&path))?;
+        }
+        Ok(aside)
+    }
+
+    /// A number that no generation has had, sound or corrupt.
+    pub(crate) fn next_number(&self) -> Result<u64, Error> {
+        let used = [GENERATION, CORRUPT].map(|prefix| self.numbered(prefix));
+        let mut highest = self.pointer().unwrap_or(None).unwrap_or(0);
+        for numbers in used {
+            highest = numbers?.last().copied().unwrap_or(0).max(highest);
+        }
+        Ok(highest + 1)
+    }
+
+    fn numbered(&self, prefix: &str) -> Result<Vec<u64>, Error> {
+        let disk = disk(&self.path);
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(&disk)? {
+            let name = entry.map_err(&disk)?.file_name();
+            let digits = name.to_str().and_then(|name| name.strip_prefix(prefix));
+            numbers.extend(digits.and_then(|digits| digits.parse::<u64>().ok()));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+fn disk(path: &Path) -> impl Fn(io::Error) -> Error + '_ {
+    |source| Error::Disk {
+        folder: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,441 @@
+//! One generation of the views: a sled database of its own.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    ops::{Bound, RangeBounds},
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    thread,
+    time::{Duration, Instant},
+};
+
+use gridkeeper_proto::envelope::Position;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use crate::{
+    Changes, Entries, Error, Options, Reader, Schema,
+    reader::{data_bounds, is_empty_range, prefix_bounds},
+    value::{RESERVED, check_key, decode},
+};
+
+// The position lies in the tree of the data, because one write is atomic on one tree only.
+const POSITION: &[u8] = &[RESERVED, b'p'];
+const SCHEMA: &[u8] = &[RESERVED, b's'];
+
+/// Marks a generation that was found corrupt while it was in use.
+const CORRUPT_MARK: &str = "corrupt";
+
+/// How long a database that this process has closed may keep its file: sled's threads let go of it a
+/// little after the last handle.
+const CLOSING_LIMIT: Duration = Duration::from_secs(5);
+
+/// What a generation is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Answers; its commits are announced.
+    Serving,
+    /// A rebuild fills it.
+    Filling,
+    /// Replaced; takes no more changes.
+    Retired,
+}
+
+/// What readers share and a commit holds alone.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) position: Position,
+    pub(crate) role: Role,
+}
+
+/// A generation of the views. The handle stays good for reading after another took its place.
+pub struct Generation {
+    number: u64,
+    folder: PathBuf,
+    database: sled::Db,
+    state: RwLock<State>,
+    announce: Arc<watch::Sender<Position>>,
+}
+
+/// What all keys and values of a generation come to at a position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checksum {
+    /// The position it is valid at.
+    pub position: Position,
+    /// How many keys there are.
+    pub entries: u64,
+    /// BLAKE3 over all keys and values in order, each preceded by its length.
+    pub digest: [u8; 32],
+}
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.digest
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generation")
+            .field("number", &self.number)
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was found in a generation's folder.
+pub(crate) enum Found {
+    /// A sound generation of the wanted schema.
+    Sound(Generation),
+    /// A sound generation of another schema.
+    OtherSchema(String),
+}
+
+impl Generation {
+    /// Makes a new and empty generation.
+    pub(crate) fn create(
+        folder: &Path,
+        number: u64,
+        schema: Schema,
+        options: &Options,
+        role: Role,
+        announce: Arc<watch::Sender<Position>>,
+    ) -> Result<Self, Error> {
+        let database = open_database(folder, options)?;
+        let generation = Self {
+            number,
+            folder: folder.to_owned(),
+            database,
+            state: RwLock::new(State {
+                position: Position(0),
+                role,
+            }),
+            announce,
+        };
+        let mut batch = sled::Batch::default();
+        batch.insert(SCHEMA, schema.to_string().as_bytes());
+        batch.insert(POSITION, &0_u64.to_be_bytes());
+        generation.write(batch)?;
+        generation.flush()?;
+        Ok(generation)
+    }
+
+    /// Opens a generation that exists and reads all of it once: damage is found here, where it can be
+    /// set aside, and not by a reader weeks later. Costs about a second per million entries.
+    pub(crate) fn open(
+        folder: &Path,
+        number: u64,
+        schema: Schema,
+        options: &Options,
+        announce: Arc<watch::Sender<Position>>,
+    ) -> Result<Found, Error> {
+        if folder.join(CORRUPT_MARK).exists() {
+            return Err(corrupt(folder, "it was found corrupt while in use"));
+        }
+        let database = open_database(folder, options)?;
+        let found = guarded(folder, || {
+            for entry in database.iter() {
+                entry.map_err(|failed| classified(folder, failed))?;
+            }
+            let read = |key| {
+                database
+                    .get(key)
+                    .map_err(|failed| classified(folder, failed))
+            };
+            Ok((read(SCHEMA)?, read(POSITION)?))
+        })?;
+        let (Some(found_schema), Some(position)) = found else {
+            return Err(corrupt(folder, "its schema or its position is missing"));
+        };
+        if *found_schema != *schema.to_string().as_bytes() {
+            let name = String::from_utf8_lossy(&found_schema).into_owned();
+            return Ok(Found::OtherSchema(name));
+        }
+        let position = <[u8; 8]>::try_from(&*position)
+            .map_err(|_| corrupt(folder, "its position does not have eight bytes"))?;
+        Ok(Found::Sound(Self {
+            number,
+            folder: folder.to_owned(),
+            database,
+            state: RwLock::new(State {
+                position: Position(u64::from_be_bytes(position)),
+                role: Role::Serving,
+            }),
+            announce,
+        }))
+    }
+
+    /// Its number; later generations have higher ones.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The folder it lies in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The position of the last event that it holds.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.shared().position
+    }
+
+    /// Reads at one position: no commit lands before `question` returns. A second reader must not be
+    /// opened inside.
+    pub fn read<T>(&self, question: impl FnOnce(&Reader<'_>) -> T) -> T {
+        question(&Reader::new(self, self.shared()))
+    }
+
+    /// Begins a batch of changes on top of what is committed.
+    #[must_use]
+    pub fn changes(self: &Arc<Self>) -> Changes {
+        Changes::new(Arc::clone(self), self.position())
+    }
+
+    /// Hands what is committed to the disk. Without it a crash takes the generation back to an earlier
+    /// position; the log then repeats the rest. Blocks for milliseconds.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] and [`Error::Corrupt`].
+    pub fn flush(&self) -> Result<(), Error> {
+        guarded(&self.folder, || {
+            self.database.flush().map_err(|failed| self.failed(failed))
+        })
+        .map(|_bytes| ())
+    }
+
+    /// The checksum of all keys and values. Reads everything and keeps commits waiting meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] and [`Error::Corrupt`].
+    pub fn checksum(&self) -> Result<Checksum, Error> {
+        self.read(|reader| {
+            let mut hasher = blake3::Hasher::new();
+            let mut entries = 0;
+            for entry in reader.range(..) {
+                let entry = entry?;
+                for part in [&entry.key, &entry.value] {
+                    hasher.update(&(part.len() as u64).to_be_bytes());
+                    hasher.update(part);
+                }
+                entries += 1;
+            }
+            Ok(Checksum {
+                position: reader.position(),
+                entries,
+                digest: *hasher.finalize().as_bytes(),
+            })
+        })
+    }
+
+    /// Bytes on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] and [`Error::Corrupt`].
+    pub fn size_on_disk(&self) -> Result<u64, Error> {
+        self.database
+            .size_on_disk()
+            .map_err(|failed| self.failed(failed))
+    }
+
+    /// Writes the overlay of a batch and its position at once.
+    pub(crate) fn commit(
+        &self,
+        overlay: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+        based_on: Position,
+        position: Position,
+    ) -> Result<(), Error> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in overlay {
+            check_key(&key)?;
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        batch.insert(POSITION, &position.0.to_be_bytes());
+        let mut state = self.alone();
+        if state.role == Role::Retired {
+            return Err(Error::Retired {
+                number: self.number,
+            });
+        }
+        if state.position != based_on || position <= state.position {
+            return Err(Error::Stale {
+                stored: state.position,
+                based_on,
+                offered: position,
+            });
+        }
+        self.write(batch)?;
+        state.position = position;
+        if state.role == Role::Serving {
+            // Inside the lock, so that positions are announced in their order.
+            self.announce.send_replace(position);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn shared(&self) -> RwLockReadGuard<'_, State> {
+        // A panic cannot leave the state half changed: it is assigned after the write, in one step.
+        self.state
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn alone(&self) -> RwLockWriteGuard<'_, State> {
+        self.state
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    pub(crate) fn fetch(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        check_key(key)?;
+        let found = self
+            .database
+            .get(key)
+            .map_err(|failed| self.failed(failed))?;
+        Ok(found.map(|value| value.to_vec()))
+    }
+
+    pub(crate) fn fetch_value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Error> {
+        check_key(key)?;
+        let found = self
+            .database
+            .get(key)
+            .map_err(|failed| self.failed(failed))?;
+        found
+            .map(|bytes| self.checked(decode(&self.folder, key, &bytes)))
+            .transpose()
+    }
+
+    pub(crate) fn entries<'k>(&self, range: &impl RangeBounds<&'k [u8]>) -> Entries<'_> {
+        self.entries_between(data_bounds(range))
+    }
+
+    pub(crate) fn entries_with_prefix(&self, prefix: &[u8], after: Option<&[u8]>) -> Entries<'_> {
+        self.entries_between(prefix_bounds(prefix, after))
+    }
+
+    pub(crate) fn entries_between(&self, bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>)) -> Entries<'_> {
+        let inner = (!is_empty_range(&bounds)).then(|| self.database.range(bounds));
+        Entries::new(self, inner)
+    }
+
+    /// Marks the generation when a value of it did not decode.
+    pub(crate) fn checked<T>(&self, decoded: Result<T, Error>) -> Result<T, Error> {
+        if matches!(decoded, Err(Error::Undecodable { .. })) {
+            self.mark_corrupt();
+        }
+        decoded
+    }
+
+    /// What an error of sled means; marks the generation when it is damage.
+    pub(crate) fn failed(&self, failed: sled::Error) -> Error {
+        let error = classified(&self.folder, failed);
+        if matches!(error, Error::Corrupt { .. }) {
+            self.mark_corrupt();
+        }
+        error
+    }
+
+    fn write(&self, batch: sled::Batch) -> Result<(), Error> {
+        let written = guarded(&self.folder, || {
+            self.database
+                .apply_batch(batch)
+                .map_err(|failed| self.failed(failed))
+        });
+        if matches!(written, Err(Error::Corrupt { .. })) {
+            self.mark_corrupt();
+        }
+        written
+    }
+
+    fn mark_corrupt(&self) {
+        if let Err(refused) = fs::write(self.folder.join(CORRUPT_MARK), b"") {
+            // The error itself goes to the caller; without the mark the next open has to find out again.
+            tracing::error!(folder = %self.folder.display(), %refused, "cannot mark corrupt views");
+        }
+    }
+}
+
+fn open_database(folder: &Path, options: &Options) -> Result<sled::Db, Error> {
+    let began = Instant::now();
+    loop {
+        let config = sled::Config::new()
+            .path(folder)
+            .cache_capacity(options.cache_bytes)
+            .segment_size(options.segment_bytes)
+            .flush_every_ms(None);
+        match guarded(folder, || Ok(config.open()))? {
+            Ok(database) => return Ok(database),
+            // The store's own lock keeps other processes out, so the holder is this one, closing.
+            Err(sled::Error::Io(held)) if is_lock(&held) => {
+                if began.elapsed() > CLOSING_LIMIT {
+                    return Err(Error::Locked {
+                        folder: folder.to_owned(),
+                    });
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(failed) => return Err(classified(folder, failed)),
+        }
+    }
+}
+
+/// Runs a call into sled. sled 0.34 answers some damage by panicking (its issue 1387 among others),
+/// and damage of a cache must not take the process down; nothing of ours is shared with the call but
+/// the database itself, which is given up when it panicked.
+fn guarded<T>(folder: &Path, call: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
+        let said = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(corrupt(
+            folder,
+            said.unwrap_or("the database panicked without a message"),
+        ))
+    })
+}
+
+fn classified(folder: &Path, failed: sled::Error) -> Error {
+    match failed {
+        sled::Error::Io(source) if !is_damage(&source) => Error::Disk {
+            folder: folder.to_owned(),
+            source,
+        },
+        other => corrupt(folder, &other.to_string()),
+    }
+}
+
+/// Errors of the file system that come from a file that is too short, gone, or holds what does not fit.
+fn is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::InvalidData
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::NotFound
+            | io::ErrorKind::IsADirectory
+    )
+}
+
+/// sled gives no other sign of its lock than the message.
+fn is_lock(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Other && error.to_string().starts_with("could not acquire lock")
+}
+
+pub(crate) fn corrupt(folder: &Path, reason: &str) -> Error {
+    Error::Corrupt {
+        folder: folder.to_owned(),
+        reason: reason.to_owned(),
+    }
+}

@@ -1,0 +1,168 @@
+//! Reading at one position.
+
+use std::{
+    ops::{Bound, RangeBounds},
+    sync::RwLockReadGuard,
+};
+
+use gridkeeper_proto::envelope::Position;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Error, Generation,
+    generation::State,
+    value::{RESERVED, decode, prefix_end},
+};
+
+/// A key with its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The key.
+    pub key: Vec<u8>,
+    /// The value's bytes.
+    pub value: Vec<u8>,
+}
+
+/// Reads that all show the same position.
+///
+/// While it lives no commit lands, so keep it short; do not open a second one inside it, because a
+/// writer that waits in between stops both.
+pub struct Reader<'a> {
+    generation: &'a Generation,
+    state: RwLockReadGuard<'a, State>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(generation: &'a Generation, state: RwLockReadGuard<'a, State>) -> Self {
+        Self { generation, state }
+    }
+
+    /// The position that everything read here is valid at.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.state.position
+    }
+
+    /// The bytes under a key.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] and [`Error::Corrupt`].
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.generation.fetch(key)
+    }
+
+    /// The typed value under a key.
+    ///
+    /// # Errors
+    /// [`Error::Undecodable`]; and as [`Reader::get`].
+    pub fn value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Error> {
+        self.generation.fetch_value(key)
+    }
+
+    /// The entries of a range of keys, in order of their bytes; from the back with `rev`.
+    #[must_use]
+    pub fn range<'k>(&self, range: impl RangeBounds<&'k [u8]>) -> Entries<'_> {
+        self.generation.entries(&range)
+    }
+
+    /// The entries whose keys begin with a prefix and stand after `after`, where one is given: the last
+    /// key of the page before.
+    #[must_use]
+    pub fn prefix(&self, prefix: &[u8], after: Option<&[u8]>) -> Entries<'_> {
+        self.generation.entries_with_prefix(prefix, after)
+    }
+}
+
+/// Entries in order of their keys. Ends after the first error.
+pub struct Entries<'a> {
+    generation: &'a Generation,
+    // None once an error was given: what follows it is not trustworthy.
+    inner: Option<sled::Iter>,
+}
+
+impl<'a> Entries<'a> {
+    pub(crate) fn new(generation: &'a Generation, inner: Option<sled::Iter>) -> Self {
+        Self { generation, inner }
+    }
+
+    /// The same entries with their values decoded.
+    pub fn values<T: DeserializeOwned>(
+        self,
+    ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, T), Error>> {
+        let generation = self.generation;
+        self.map(move |entry| {
+            let Entry { key, value } = entry?;
+            let value = generation.checked(decode(generation.folder(), &key, &value))?;
+            Ok((key, value))
+        })
+    }
+
+    fn step(
+        &mut self,
+        next: impl FnOnce(&mut sled::Iter) -> Option<sled::Result<(sled::IVec, sled::IVec)>>,
+    ) -> Option<Result<Entry, Error>> {
+        match next(self.inner.as_mut()?)? {
+            Ok((key, value)) => Some(Ok(Entry {
+                key: key.to_vec(),
+                value: value.to_vec(),
+            })),
+            Err(failed) => {
+                self.inner = None;
+                Some(Err(self.generation.failed(failed)))
+            }
+        }
+    }
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Result<Entry, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step(Iterator::next)
+    }
+}
+
+impl DoubleEndedIterator for Entries<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.step(DoubleEndedIterator::next_back)
+    }
+}
+
+/// The bounds of a range, never below the first key that is not the store's own.
+pub(crate) fn data_bounds<'k>(
+    range: &impl RangeBounds<&'k [u8]>,
+) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let first = vec![RESERVED + 1];
+    let start = match range.start_bound() {
+        Bound::Included(&key) if key >= first.as_slice() => Bound::Included(key.to_vec()),
+        Bound::Excluded(&key) if key >= first.as_slice() => Bound::Excluded(key.to_vec()),
+        _ => Bound::Included(first),
+    };
+    (start, range.end_bound().map(|key| key.to_vec()))
+}
+
+/// The bounds of the keys with a prefix that stand after a key.
+pub(crate) fn prefix_bounds(
+    prefix: &[u8],
+    after: Option<&[u8]>,
+) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let start = match after {
+        Some(key) if key >= prefix => Bound::Excluded(key.to_vec()),
+        _ if prefix.is_empty() => Bound::Included(vec![RESERVED + 1]),
+        _ => Bound::Included(prefix.to_vec()),
+    };
+    let end = prefix_end(prefix).map_or(Bound::Unbounded, Bound::Excluded);
+    (start, end)
+}
+
+/// Whether no key can lie between the bounds: ordered maps refuse such ranges by panicking.
+pub(crate) fn is_empty_range(bounds: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> bool {
+    match bounds {
+        (Bound::Included(start), Bound::Included(end)) => start > end,
+        (
+            Bound::Included(start) | Bound::Excluded(start),
+            Bound::Excluded(end) | Bound::Included(end),
+        ) => start >= end,
+        _ => false,
+    }
+}
