@@ -16,4 +16,4 @@ mod validate;
 
 pub use error::Error;
 pub use options::Options;
-pub use run::{Parts, run, run_on};
+pub use run::{Parts, document, run, run_on};

@@ -8,9 +8,12 @@ use std::sync::{
 use gridkeeper_district::District;
 use gridkeeper_http::{About, Clock, Health, Standard, application};
 use gridkeeper_identity::Verifier;
-use gridkeeper_proto::{code::Coded as _, envelope::Position, policy::Policy};
+use gridkeeper_proto::{
+    code::Coded as _, envelope::Position, id::CaseId, policy::Policy, sealed::CaseKey,
+};
 use tokio::{net::TcpListener, sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
 
 use crate::{
     Error, Options,
@@ -36,6 +39,25 @@ const ABOUT: About = About {
     title: "Gridkeeper intake",
     description: "Takes reports and steps, decides them and records them in the log.",
 };
+
+/// The document of the endpoint, without starting it.
+#[must_use]
+pub fn document() -> OpenApi {
+    /// Stands where routes need to know a store of keys, and is never made.
+    enum Nowhere {}
+
+    impl Keys for Nowhere {
+        async fn put_if_absent(&self, _: CaseId, _: CaseKey) -> Result<CaseKey, Error> {
+            match *self {}
+        }
+
+        async fn destroy(&self, _: CaseId) -> Result<(), Error> {
+            match *self {}
+        }
+    }
+
+    gridkeeper_http::document(&ABOUT, &http::routes::<Nowhere>())
+}
 
 /// Listens at the address of the options, and then is [`run_on`].
 ///

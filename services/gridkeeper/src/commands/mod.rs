@@ -3,6 +3,7 @@
 mod config;
 mod district;
 mod import;
+mod openapi;
 mod simulate;
 mod token;
 
@@ -35,6 +36,9 @@ enum Command {
     Simulate(simulate::Command),
     /// Import the history of another system.
     Import(import::Command),
+    /// Print the document of an HTTP API.
+    #[command(subcommand)]
+    Openapi(openapi::Command),
 }
 
 /// Where an installation keeps its data.
@@ -63,6 +67,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Token(command) => token::run(&command),
         Command::Simulate(command) => blocking(simulate::run(command)),
         Command::Import(command) => blocking(import::run(command)),
+        Command::Openapi(command) => openapi::run(&command),
     }
 }
 
