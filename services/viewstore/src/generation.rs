@@ -28,6 +28,13 @@ const SCHEMA: &[u8] = &[RESERVED, b's'];
 /// Marks a generation that was found corrupt while it was in use.
 const CORRUPT_MARK: &str = "corrupt";
 
+/// Holds the position that was last handed to the disk. sled cuts its file at the first damaged segment
+/// and opens with what stands before, as after a torn write; only this file tells such a loss from a
+/// crash. It is not synced: after a power cut the views may be set aside without need, which the log
+/// makes good.
+const FLUSHED: &str = "flushed";
+const NEXT_FLUSHED: &str = "flushed.next";
+
 /// How long a database that this process has closed may keep its file: sled's threads let go of it a
 /// little after the last handle.
 const CLOSING_LIMIT: Duration = Duration::from_secs(5);
@@ -84,6 +91,18 @@ impl fmt::Debug for Generation {
             .field("number", &self.number)
             .field("folder", &self.folder)
             .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        // A rebuild that was given up has lost its folder already.
+        if self.folder.exists()
+            && let Err(failed) = self.flush()
+        {
+            // The next open notices what is missing, or repeats it from the log.
+            tracing::warn!(folder = %self.folder.display(), %failed, "views closed without a flush");
+        }
     }
 }
 
@@ -157,12 +176,18 @@ impl Generation {
         }
         let position = <[u8; 8]>::try_from(&*position)
             .map_err(|_| corrupt(folder, "its position does not have eight bytes"))?;
+        let position = Position(u64::from_be_bytes(position));
+        let flushed = read_flushed(folder)?;
+        if position < flushed {
+            let reason = format!("it is at position {position}, but was flushed at {flushed}");
+            return Err(corrupt(folder, &reason));
+        }
         Ok(Found::Sound(Self {
             number,
             folder: folder.to_owned(),
             database,
             state: RwLock::new(State {
-                position: Position(u64::from_be_bytes(position)),
+                position,
                 role: Role::Serving,
             }),
             announce,
@@ -205,10 +230,22 @@ impl Generation {
     /// # Errors
     /// [`Error::Disk`] and [`Error::Corrupt`].
     pub fn flush(&self) -> Result<(), Error> {
+        self.flush_at(self.position())
+    }
+
+    /// Flushes, and records that everything up to a position, which is committed, was flushed. Takes no
+    /// lock, so that it can be called while a lock is held.
+    pub(crate) fn flush_at(&self, position: Position) -> Result<(), Error> {
         guarded(&self.folder, || {
             self.database.flush().map_err(|failed| self.failed(failed))
-        })
-        .map(|_bytes| ())
+        })?;
+        let next = self.folder.join(NEXT_FLUSHED);
+        fs::write(&next, format!("{position}\n"))
+            .and_then(|()| fs::rename(next, self.folder.join(FLUSHED)))
+            .map_err(|source| Error::Disk {
+                folder: self.folder.clone(),
+                source,
+            })
     }
 
     /// The checksum of all keys and values. Reads everything and keeps commits waiting meanwhile.
@@ -364,6 +401,25 @@ impl Generation {
             tracing::error!(folder = %self.folder.display(), %refused, "cannot mark corrupt views");
         }
     }
+}
+
+fn read_flushed(folder: &Path) -> Result<Position, Error> {
+    let path = folder.join(FLUSHED);
+    let text = fs::read(&path).map_err(|source| {
+        if is_damage(&source) {
+            corrupt(folder, "the record of what was flushed is missing")
+        } else {
+            Error::Disk {
+                folder: path,
+                source,
+            }
+        }
+    })?;
+    str::from_utf8(&text)
+        .ok()
+        .and_then(|text| text.strip_suffix('\n')?.parse().ok())
+        .map(Position)
+        .ok_or_else(|| corrupt(folder, "the record of what was flushed does not read"))
 }
 
 fn open_database(folder: &Path, options: &Options) -> Result<sled::Db, Error> {

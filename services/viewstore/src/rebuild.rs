@@ -77,7 +77,7 @@ impl Rebuild {
                     running: old.position,
                 });
             }
-            self.generation.flush()?;
+            self.generation.flush_at(new.position)?;
             reached(Step::Flushed);
             folder.write_next_pointer(self.generation.number())?;
             reached(Step::PointerWritten);
