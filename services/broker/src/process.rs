@@ -1,0 +1,329 @@
+//! The child process: start, wait until it answers, stop, start again.
+
+use std::{
+    collections::VecDeque,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    net::TcpStream,
+    process::{Child, Command},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Binary, BrokerError};
+
+/// How long a start may take: opening a large stream after a kill takes seconds.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long a stop may take before the process is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// How often a server that ended by itself is started again within a minute.
+const RESTARTS_A_MINUTE: usize = 5;
+
+/// Where the broker keeps its streams and where it listens.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Folder of the streams, the configuration and the log file; made when missing.
+    pub folder: PathBuf,
+    /// Port on 127.0.0.1; zero for any free one.
+    pub port: u16,
+}
+
+/// A running nats-server. Dropped without [`Self::stop`], it is killed.
+pub struct Broker {
+    binary: Binary,
+    folder: PathBuf,
+    port: u16,
+    child: Child,
+}
+
+/// The first line that a server sends, as far as it tells whether the server is ours and ready.
+#[derive(Deserialize)]
+struct Info {
+    server_name: String,
+    #[serde(default)]
+    jetstream: bool,
+}
+
+impl Broker {
+    /// Starts a server and waits until it answers with JetStream on.
+    ///
+    /// # Errors
+    /// The files cannot be made, or the server ends or stays silent.
+    pub async fn start(binary: Binary, options: &Options) -> Result<Self, BrokerError> {
+        fs::create_dir_all(&options.folder)
+            .map_err(BrokerError::system("make the broker's folder"))?;
+        let port = match options.port {
+            0 => free_port()?,
+            port => port,
+        };
+        let folder = options.folder.clone();
+        let child = spawn(&binary, &folder, port)?;
+        let mut broker = Self {
+            binary,
+            folder,
+            port,
+            child,
+        };
+        broker.wait_until_ready().await?;
+        Ok(broker)
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// The port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process id; none once it ended.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Asks the server to stop and waits until it has; one that takes too long is killed. Its folder
+    /// stays.
+    ///
+    /// # Errors
+    /// The process cannot be signalled or waited for.
+    pub async fn stop(&mut self) -> Result<(), BrokerError> {
+        let Some(pid) = self.child.id() else {
+            return Ok(());
+        };
+        Command::new(&self.binary.path)
+            .args(["--signal", &format!("quit={pid}")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .await
+            .map_err(BrokerError::system("signal nats-server"))?;
+        match timeout(STOP_LIMIT, self.child.wait()).await {
+            Ok(ended) => ended
+                .map(|_| ())
+                .map_err(BrokerError::system("wait for nats-server")),
+            Err(_) => {
+                tracing::warn!(pid, "nats-server does not stop, killing it");
+                self.kill().await
+            }
+        }
+    }
+
+    /// Kills the server at once, as a crash would.
+    ///
+    /// # Errors
+    /// The process cannot be killed.
+    pub async fn kill(&mut self) -> Result<(), BrokerError> {
+        self.child
+            .kill()
+            .await
+            .map_err(BrokerError::system("kill nats-server"))
+    }
+
+    /// Starts the server again on the same port and folder, after it ended.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn restart(&mut self) -> Result<(), BrokerError> {
+        self.stop().await?;
+        self.child = spawn(&self.binary, &self.folder, self.port)?;
+        self.wait_until_ready().await
+    }
+
+    /// Keeps the server running until told to stop, and then stops it. A server that ends by itself is
+    /// started again, on the same port and folder.
+    ///
+    /// # Errors
+    /// It ends too often, does not start again, or does not stop.
+    pub async fn supervise(mut self, stop: CancellationToken) -> Result<(), BrokerError> {
+        let mut ends = VecDeque::new();
+        loop {
+            let status = tokio::select! {
+                () = stop.cancelled() => return self.stop().await,
+                status = self.child.wait() => status,
+            };
+            let status = status.map_err(BrokerError::system("wait for nats-server"))?;
+            ends.push_back(Instant::now());
+            ends.retain(|end: &Instant| end.elapsed() < Duration::from_secs(60));
+            if ends.len() > RESTARTS_A_MINUTE {
+                return Err(BrokerError::KeepsEnding { times: ends.len() });
+            }
+            tracing::error!(%status, "nats-server ended by itself, starting it again");
+            self.restart().await?;
+        }
+    }
+
+    async fn wait_until_ready(&mut self) -> Result<(), BrokerError> {
+        let started = Instant::now();
+        let name = server_name(self.port);
+        while started.elapsed() < START_LIMIT {
+            let ended = self
+                .child
+                .try_wait()
+                .map_err(BrokerError::system("watch nats-server"))?;
+            if ended.is_some() {
+                return Err(BrokerError::Ended {
+                    log: last_words(&self.folder),
+                });
+            }
+            match greeting(self.port).await {
+                Some(info) if info.server_name == name && info.jetstream => return Ok(()),
+                _ => sleep(Duration::from_millis(20)).await,
+            }
+        }
+        let (waited, log) = (started.elapsed(), last_words(&self.folder));
+        Err(BrokerError::Silent { waited, log })
+    }
+}
+
+/// A port that nobody listens on now. Somebody else may take it before the server does; the server then
+/// ends, and the start fails.
+fn free_port() -> Result<u16, BrokerError> {
+    let listener =
+        TcpListener::bind("127.0.0.1:0").map_err(BrokerError::system("find a free port"))?;
+    let address = listener
+        .local_addr()
+        .map_err(BrokerError::system("find a free port"))?;
+    Ok(address.port())
+}
+
+fn server_name(port: u16) -> String {
+    format!("gridkeeper-{}-{port}", std::process::id())
+}
+
+fn spawn(binary: &Binary, folder: &Path, port: u16) -> Result<Child, BrokerError> {
+    let config = folder.join("nats-server.conf");
+    fs::write(&config, configuration(folder, port))
+        .map_err(BrokerError::system("write the broker's configuration"))?;
+    Command::new(&binary.path)
+        .arg("--config")
+        .arg(&config)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        // Ctrl-C in the terminal reaches the services first; they stop the broker last.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(BrokerError::system("start nats-server"))
+}
+
+fn configuration(folder: &Path, port: u16) -> String {
+    let quoted = |path: PathBuf| format!("{:?}", path.display().to_string());
+    format!(
+        "server_name: {name}\n\
+         listen: \"127.0.0.1:{port}\"\n\
+         log_file: {log}\n\
+         jetstream {{\n  store_dir: {store}\n  sync_interval: always\n}}\n",
+        name = server_name(port),
+        log = quoted(folder.join("nats-server.log")),
+        store = quoted(folder.join("streams")),
+    )
+}
+
+async fn greeting(port: u16) -> Option<Info> {
+    let read = async {
+        let connection = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+        let mut line = String::new();
+        BufReader::new(connection).read_line(&mut line).await.ok()?;
+        serde_json::from_str(line.strip_prefix("INFO ")?.trim()).ok()
+    };
+    timeout(Duration::from_secs(1), read).await.ok().flatten()
+}
+
+fn last_words(folder: &Path) -> String {
+    let Ok(log) = fs::read_to_string(folder.join("nats-server.log")) else {
+        return "it wrote no log".to_owned();
+    };
+    let lines: Vec<_> = log.lines().rev().take(5).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn broker(folder: &Path) -> Broker {
+        let options = Options {
+            folder: folder.to_owned(),
+            port: 0,
+        };
+        Broker::start(Binary::find().await.unwrap(), &options)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_broker_starts_stops_and_starts_again_on_its_port() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut broker = broker(folder.path()).await;
+        let port = broker.port();
+        broker.stop().await.unwrap();
+        assert!(greeting(port).await.is_none());
+        assert_eq!(broker.pid(), None);
+        broker.restart().await.unwrap();
+        assert!(greeting(port).await.unwrap().jetstream);
+        broker.kill().await.unwrap();
+        broker.restart().await.unwrap();
+        broker.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_supervised_broker_that_is_killed_comes_back_and_stops_when_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let broker = broker(folder.path()).await;
+        let (port, pid) = (broker.port(), broker.pid().unwrap());
+        let stop = CancellationToken::new();
+        let supervised = tokio::spawn(broker.supervise(stop.clone()));
+        let killed = Command::new("kill")
+            .args(["-9", &pid.to_string()])
+            .status()
+            .await
+            .unwrap();
+        assert!(killed.success());
+        let log = folder.path().join("nats-server.log");
+        let back = async {
+            while fs::read_to_string(&log)
+                .unwrap()
+                .matches("Server is ready")
+                .count()
+                < 2
+            {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(START_LIMIT, back).await.unwrap();
+        assert!(greeting(port).await.unwrap().jetstream);
+        stop.cancel();
+        supervised.await.unwrap().unwrap();
+        assert!(greeting(port).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_an_error_with_the_servers_last_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let options = Options {
+            folder: folder.path().to_owned(),
+            port,
+        };
+        let refused = Broker::start(Binary::find().await.unwrap(), &options).await;
+        let Err(BrokerError::Ended { log }) = refused else {
+            panic!("it started")
+        };
+        assert!(log.contains("address already in use"), "{log}");
+    }
+}
