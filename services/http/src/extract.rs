@@ -53,11 +53,12 @@ where
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
-            return Err(
-                refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, 20, "body is not JSON").detail(
-                    "The body was not read: send it with 'Content-Type: application/json'.",
-                ),
-            );
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                Code(20),
+                "body is not JSON",
+            )
+            .detail("The body was not read: send it with 'Content-Type: application/json'."));
         }
         parse(&read(request).await?).map(Self)
     }
@@ -73,10 +74,6 @@ impl<T: Serialize> IntoResponse for Json<T> {
             }
         }
     }
-}
-
-fn refused(status: StatusCode, code: u16, title: &'static str) -> Problem {
-    Problem::new(status, Code(code), title)
 }
 
 /// Whether the media type is `application/json` or one that is written in it, such as
@@ -109,7 +106,7 @@ async fn read(request: Request) -> Result<Vec<u8>, Problem> {
     let mut chunks = request.into_body().into_data_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| {
-            refused(StatusCode::BAD_REQUEST, 27, "body broke off").detail(format!(
+            Problem::new(StatusCode::BAD_REQUEST, Code(27), "body broke off").detail(format!(
                 "Nothing was changed; send it again. The connection said: {error}"
             ))
         })?;
@@ -126,9 +123,11 @@ async fn read(request: Request) -> Result<Vec<u8>, Problem> {
         return Ok(body);
     }
     let detail = format!("The body is larger than {limit} bytes. Nothing was changed; send less.");
-    Err(refused(StatusCode::PAYLOAD_TOO_LARGE, 24, "body too large")
-        .detail(detail)
-        .with("limit_bytes", limit))
+    Err(
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, Code(24), "body too large")
+            .detail(detail)
+            .with("limit_bytes", limit),
+    )
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
@@ -137,7 +136,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
             "The byte at offset {} of the body is not UTF-8. Nothing was changed.",
             error.valid_up_to()
         );
-        refused(StatusCode::BAD_REQUEST, 23, "body is not UTF-8").detail(detail)
+        Problem::new(StatusCode::BAD_REQUEST, Code(23), "body is not UTF-8").detail(detail)
     })?;
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
@@ -156,11 +155,11 @@ fn wrong(error: &serde_json::Error, pointer: String) -> Problem {
             &pointer
         };
         let detail = format!("Nothing was changed. Wrong at {place}: {error}");
-        return refused(StatusCode::UNPROCESSABLE_ENTITY, 22, "wrong shape")
+        return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, Code(22), "wrong shape")
             .detail(detail)
             .error(pointer, error.to_string());
     }
-    refused(StatusCode::BAD_REQUEST, 21, "malformed JSON")
+    Problem::new(StatusCode::BAD_REQUEST, Code(21), "malformed JSON")
         .detail(format!(
             "Nothing was changed. The body is not JSON: {error}"
         ))
@@ -196,7 +195,8 @@ where
         match axum::extract::Path::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
             Err(PathRejection::FailedToDeserializePathParams(error)) => {
-                Err(refused(StatusCode::BAD_REQUEST, 25, "bad path").detail(error.body_text()))
+                Err(Problem::new(StatusCode::BAD_REQUEST, Code(25), "bad path")
+                    .detail(error.body_text()))
             }
             Err(error) => {
                 tracing::error!(%error, "a route without the path parts that its handler takes");
@@ -218,7 +218,8 @@ where
             .await
             .map(|axum::extract::Query(value)| Self(value))
             .map_err(|error: QueryRejection| {
-                refused(StatusCode::BAD_REQUEST, 26, "bad query").detail(error.body_text())
+                Problem::new(StatusCode::BAD_REQUEST, Code(26), "bad query")
+                    .detail(error.body_text())
             })
     }
 }
