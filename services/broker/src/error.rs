@@ -9,7 +9,7 @@ use gridkeeper_proto::code::{Code, Coded};
 pub enum BrokerError {
     /// No binary anywhere.
     #[error(
-        "no nats-server found: not in $NATS_SERVER, not on PATH, not in .venv/bin; run ./deploy/up, which installs one"
+        "no nats-server found: not in $NATS_SERVER, not on PATH, not in .venv/bin; install nats-server 2.14.7 or later"
     )]
     NotFound,
     /// The binary does not say its version.
