@@ -18,22 +18,16 @@ use tokio::sync::watch;
 use crate::{
     Changes, Entries, Error, Options, Reader, Schema,
     reader::{data_bounds, is_empty_range, prefix_bounds},
+    seal::Seal,
     value::{RESERVED, check_key, decode},
 };
 
-// The position lies in the tree of the data, because one write is atomic on one tree only.
-const POSITION: &[u8] = &[RESERVED, b'p'];
+// Position and seal lie in the tree of the data, because one write is atomic on one tree only.
+const COMMITTED: &[u8] = &[RESERVED, b'c'];
 const SCHEMA: &[u8] = &[RESERVED, b's'];
 
 /// Marks a generation that was found corrupt while it was in use.
 const CORRUPT_MARK: &str = "corrupt";
-
-/// Holds the position that was last handed to the disk. sled cuts its file at the first damaged segment
-/// and opens with what stands before, as after a torn write; only this file tells such a loss from a
-/// crash. It is not synced: after a power cut the views may be set aside without need, which the log
-/// makes good.
-const FLUSHED: &str = "flushed";
-const NEXT_FLUSHED: &str = "flushed.next";
 
 /// How long a database that this process has closed may keep its file: sled's threads let go of it a
 /// little after the last handle.
@@ -54,6 +48,7 @@ pub(crate) enum Role {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) position: Position,
+    pub(crate) seal: Seal,
     pub(crate) role: Role,
 }
 
@@ -94,18 +89,6 @@ impl fmt::Debug for Generation {
     }
 }
 
-impl Drop for Generation {
-    fn drop(&mut self) {
-        // A rebuild that was given up has lost its folder already.
-        if self.folder.exists()
-            && let Err(failed) = self.flush()
-        {
-            // The next open notices what is missing, or repeats it from the log.
-            tracing::warn!(folder = %self.folder.display(), %failed, "views closed without a flush");
-        }
-    }
-}
-
 /// What was found in a generation's folder.
 pub(crate) enum Found {
     /// A sound generation of the wanted schema.
@@ -131,13 +114,14 @@ impl Generation {
             database,
             state: RwLock::new(State {
                 position: Position(0),
+                seal: Seal::default(),
                 role,
             }),
             announce,
         };
         let mut batch = sled::Batch::default();
         batch.insert(SCHEMA, schema.to_string().as_bytes());
-        batch.insert(POSITION, &0_u64.to_be_bytes());
+        batch.insert(COMMITTED, &committed(Position(0), Seal::default()));
         generation.write(batch)?;
         generation.flush()?;
         Ok(generation)
@@ -145,6 +129,9 @@ impl Generation {
 
     /// Opens a generation that exists and reads all of it once: damage is found here, where it can be
     /// set aside, and not by a reader weeks later. Costs about a second per million entries.
+    ///
+    /// The entries must come to the seal that was committed with their position. sled opens a damaged
+    /// file with older pages in the place of lost ones, and says nothing.
     pub(crate) fn open(
         folder: &Path,
         number: u64,
@@ -156,31 +143,33 @@ impl Generation {
             return Err(corrupt(folder, "it was found corrupt while in use"));
         }
         let database = open_database(folder, options)?;
-        let found = guarded(folder, || {
-            for entry in database.iter() {
-                entry.map_err(|failed| classified(folder, failed))?;
+        let (seal, found_schema, committed) = guarded(folder, || {
+            let mut seal = Seal::default();
+            for entry in database.range([RESERVED + 1]..) {
+                let (key, value) = entry.map_err(|failed| classified(folder, failed))?;
+                seal.add(&key, &value);
             }
             let read = |key| {
                 database
                     .get(key)
                     .map_err(|failed| classified(folder, failed))
             };
-            Ok((read(SCHEMA)?, read(POSITION)?))
+            Ok((seal, read(SCHEMA)?, read(COMMITTED)?))
         })?;
-        let (Some(found_schema), Some(position)) = found else {
+        let (Some(found_schema), Some(committed)) = (found_schema, committed) else {
             return Err(corrupt(folder, "its schema or its position is missing"));
         };
         if *found_schema != *schema.to_string().as_bytes() {
             let name = String::from_utf8_lossy(&found_schema).into_owned();
             return Ok(Found::OtherSchema(name));
         }
-        let position = <[u8; 8]>::try_from(&*position)
-            .map_err(|_| corrupt(folder, "its position does not have eight bytes"))?;
-        let position = Position(u64::from_be_bytes(position));
-        let flushed = read_flushed(folder)?;
-        if position < flushed {
-            let reason = format!("it is at position {position}, but was flushed at {flushed}");
-            return Err(corrupt(folder, &reason));
+        let (position, sealed) = read_committed(&committed)
+            .ok_or_else(|| corrupt(folder, "its position does not have sixteen bytes"))?;
+        if sealed != seal {
+            return Err(corrupt(
+                folder,
+                "its entries are not the ones that were committed",
+            ));
         }
         Ok(Found::Sound(Self {
             number,
@@ -188,6 +177,7 @@ impl Generation {
             database,
             state: RwLock::new(State {
                 position,
+                seal,
                 role: Role::Serving,
             }),
             announce,
@@ -230,22 +220,10 @@ impl Generation {
     /// # Errors
     /// [`Error::Disk`] and [`Error::Corrupt`].
     pub fn flush(&self) -> Result<(), Error> {
-        self.flush_at(self.position())
-    }
-
-    /// Flushes, and records that everything up to a position, which is committed, was flushed. Takes no
-    /// lock, so that it can be called while a lock is held.
-    pub(crate) fn flush_at(&self, position: Position) -> Result<(), Error> {
         guarded(&self.folder, || {
             self.database.flush().map_err(|failed| self.failed(failed))
-        })?;
-        let next = self.folder.join(NEXT_FLUSHED);
-        fs::write(&next, format!("{position}\n"))
-            .and_then(|()| fs::rename(next, self.folder.join(FLUSHED)))
-            .map_err(|source| Error::Disk {
-                folder: self.folder.clone(),
-                source,
-            })
+        })
+        .map(|_bytes| ())
     }
 
     /// The checksum of all keys and values. Reads everything and keeps commits waiting meanwhile.
@@ -290,14 +268,21 @@ impl Generation {
         position: Position,
     ) -> Result<(), Error> {
         let mut batch = sled::Batch::default();
+        // Nobody commits between `based_on` and this commit, or it is refused below; so what is replaced
+        // can be read before the lock.
+        let mut difference = Seal::default();
         for (key, value) in overlay {
-            check_key(&key)?;
+            if let Some(replaced) = self.lookup(&key)? {
+                difference.subtract(&key, &replaced);
+            }
             match value {
-                Some(value) => batch.insert(key, value),
+                Some(value) => {
+                    difference.add(&key, &value);
+                    batch.insert(key, value);
+                }
                 None => batch.remove(key),
             }
         }
-        batch.insert(POSITION, &position.0.to_be_bytes());
         let mut state = self.alone();
         if state.role == Role::Retired {
             return Err(Error::Retired {
@@ -311,8 +296,11 @@ impl Generation {
                 offered: position,
             });
         }
+        let seal = state.seal.combined(difference);
+        batch.insert(COMMITTED, &committed(position, seal));
         self.write(batch)?;
         state.position = position;
+        state.seal = seal;
         if state.role == Role::Serving {
             // Inside the lock, so that positions are announced in their order.
             self.announce.send_replace(position);
@@ -334,23 +322,18 @@ impl Generation {
     }
 
     pub(crate) fn fetch(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        check_key(key)?;
-        let found = self
-            .database
-            .get(key)
-            .map_err(|failed| self.failed(failed))?;
-        Ok(found.map(|value| value.to_vec()))
+        Ok(self.lookup(key)?.map(|value| value.to_vec()))
     }
 
     pub(crate) fn fetch_value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Error> {
-        check_key(key)?;
-        let found = self
-            .database
-            .get(key)
-            .map_err(|failed| self.failed(failed))?;
-        found
+        self.lookup(key)?
             .map(|bytes| self.checked(decode(&self.folder, key, &bytes)))
             .transpose()
+    }
+
+    fn lookup(&self, key: &[u8]) -> Result<Option<sled::IVec>, Error> {
+        check_key(key)?;
+        self.database.get(key).map_err(|failed| self.failed(failed))
     }
 
     pub(crate) fn entries<'k>(&self, range: &impl RangeBounds<&'k [u8]>) -> Entries<'_> {
@@ -403,23 +386,17 @@ impl Generation {
     }
 }
 
-fn read_flushed(folder: &Path) -> Result<Position, Error> {
-    let path = folder.join(FLUSHED);
-    let text = fs::read(&path).map_err(|source| {
-        if is_damage(&source) {
-            corrupt(folder, "the record of what was flushed is missing")
-        } else {
-            Error::Disk {
-                folder: path,
-                source,
-            }
-        }
-    })?;
-    str::from_utf8(&text)
-        .ok()
-        .and_then(|text| text.strip_suffix('\n')?.parse().ok())
-        .map(Position)
-        .ok_or_else(|| corrupt(folder, "the record of what was flushed does not read"))
+fn committed(position: Position, seal: Seal) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&position.0.to_be_bytes());
+    bytes[8..].copy_from_slice(&seal.to_bytes());
+    bytes
+}
+
+fn read_committed(bytes: &[u8]) -> Option<(Position, Seal)> {
+    let (position, seal) = bytes.split_first_chunk::<8>()?;
+    let seal = Seal::from_bytes(seal.try_into().ok()?);
+    Some((Position(u64::from_be_bytes(*position)), seal))
 }
 
 fn open_database(folder: &Path, options: &Options) -> Result<sled::Db, Error> {

@@ -6,8 +6,9 @@
 //! - [`Changes::commit`] writes everything that a batch of events changed, together with the position of
 //!   its last event, in one atomic write. After a crash the store is at some earlier position, whole.
 //! - [`ViewStore::read`] shows one position: no write lands between two reads of the same question.
-//! - A folder that does not open, or does not read back, is set aside and reported by
-//!   [`ViewStore::open`]; the caller then reads the log from its start.
+//! - A folder that does not open, or does not read back as it was committed, is set aside and reported
+//!   by [`ViewStore::open`]; the caller then reads the log from its start. Each commit carries a sum over
+//!   all entries for that: sled opens some damaged files with older pages in the place of lost ones.
 //! - A rebuild fills a new generation beside the running one ([`ViewStore::begin_rebuild`]), is compared
 //!   with it ([`Generation::diff`]) and takes its place by moving a pointer ([`Rebuild::promote`]).
 //!
@@ -29,6 +30,7 @@ mod generation;
 mod projector;
 mod reader;
 mod rebuild;
+mod seal;
 mod store;
 mod value;
 

@@ -77,7 +77,7 @@ impl Rebuild {
                     running: old.position,
                 });
             }
-            self.generation.flush_at(new.position)?;
+            self.generation.flush()?;
             reached(Step::Flushed);
             folder.write_next_pointer(self.generation.number())?;
             reached(Step::PointerWritten);

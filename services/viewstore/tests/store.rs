@@ -212,18 +212,6 @@ fn quarantined_after(damage: impl FnOnce(&Path)) {
 }
 
 #[test]
-fn garbled_pages_are_set_aside() {
-    quarantined_after(|folder| {
-        let mut bytes = fs::read(database_file(folder)).unwrap();
-        let len = bytes.len();
-        for byte in &mut bytes[len / 8..len / 2] {
-            *byte ^= 0x5a;
-        }
-        fs::write(database_file(folder), bytes).unwrap();
-    });
-}
-
-#[test]
 fn an_emptied_file_is_set_aside() {
     quarantined_after(|folder| {
         fs::write(database_file(folder), b"").unwrap();
