@@ -1,1 +1,14 @@
-//! Stub.
+//! The log of a district: a JetStream stream with one subject per grid.
+//!
+//! Nothing is ever deleted from it. An append names the position that each of its grids is expected to
+//! be at; it lands whole or not at all.
+
+mod append;
+mod error;
+mod read;
+mod stream;
+
+pub use append::{Append, Appended};
+pub use error::{AppendError, LogError};
+pub use read::{Head, Stored};
+pub use stream::{EventLog, Options};

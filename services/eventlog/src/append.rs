@@ -1,0 +1,211 @@
+//! Appending: one event as a plain publish, more as one atomic batch.
+
+use std::collections::BTreeSet;
+
+use async_nats::{HeaderMap, header};
+use bytes::Bytes;
+use gridkeeper_proto::{area::AreaCode, envelope::Position, id::EventId};
+use serde::Deserialize;
+
+use crate::{AppendError, EventLog, error::not_a_grid};
+
+/// The most events that the broker takes in one atomic batch.
+const MOST: usize = 1_000;
+
+/// An event to append.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// Its grid.
+    pub grid: AreaCode,
+    /// Its id.
+    pub event_id: EventId,
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// For the first event of each grid in an append: the position of that grid's last event, zero for
+    /// none. Passed over for the others.
+    pub expected: Position,
+}
+
+/// Events stand in the log for good, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The position of the first.
+    pub first: Position,
+    /// The position of the last.
+    pub last: Position,
+}
+
+/// The broker's answer to a publish.
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    seq: u64,
+    error: Option<Refusal>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    err_code: u64,
+    #[serde(default)]
+    description: String,
+}
+
+/// JetStream's codes for an expectation that does not hold, and for a batch that repeats event ids.
+mod codes {
+    pub(super) const WRONG_LAST_SEQUENCE: u64 = 10_071;
+    pub(super) const WRONG_LAST_SEQUENCE_UNKNOWN: u64 = 10_164;
+    pub(super) const DUPLICATE_IN_PROCESS: u64 = 10_158;
+    pub(super) const DUPLICATE_IN_BATCH: u64 = 10_201;
+}
+
+impl EventLog {
+    /// Appends events, all or none, each grid's in the order given. Appending the same events again
+    /// answers as the first time.
+    ///
+    /// # Errors
+    /// [`AppendError`]; after [`AppendError::Unknown`] the same append may be tried again.
+    pub async fn append(&self, appends: &[Append]) -> Result<Appended, AppendError> {
+        let messages = self.messages(appends)?;
+        let count = messages.len() as u64;
+        let outcome = self.publish(messages).await;
+        let unsure = match outcome {
+            Ok(last) => {
+                let first = Position(last + 1 - count);
+                return Ok(Appended {
+                    first,
+                    last: Position(last),
+                });
+            }
+            Err(error @ (AppendError::Conflict | AppendError::Unknown { .. })) => error,
+            Err(error) => return Err(error),
+        };
+        // A lost acknowledgement makes the next try fail its expectation: if the last event of the
+        // append is its grid's last, it was ours and had landed, and all before it with it.
+        match self.landed(appends).await {
+            Ok(Some(last)) => {
+                let first = Position(last.0 + 1 - count);
+                Ok(Appended { first, last })
+            }
+            Ok(None) => Err(unsure),
+            Err(error) => Err(AppendError::Unknown {
+                what: error.to_string(),
+            }),
+        }
+    }
+
+    async fn landed(&self, appends: &[Append]) -> Result<Option<Position>, crate::LogError> {
+        let Some(last) = appends.last() else {
+            return Ok(None);
+        };
+        let head = self.head(last.grid).await?;
+        Ok(head
+            .filter(|head| head.event_id == last.event_id)
+            .map(|head| head.position))
+    }
+
+    fn messages(&self, appends: &[Append]) -> Result<Vec<Message>, AppendError> {
+        if appends.is_empty() || appends.len() > MOST {
+            let what = format!("{} events", appends.len());
+            return Err(AppendError::Shape { most: MOST, what });
+        }
+        let mut grids = BTreeSet::new();
+        let message = |append: &Append| {
+            let subject = append
+                .grid
+                .subject()
+                .filter(|_| self.district.contains(&append.grid));
+            let subject = subject.ok_or_else(|| not_a_grid(append.grid, MOST))?;
+            let mut headers = HeaderMap::new();
+            headers.insert(
+                header::NATS_MESSAGE_ID,
+                append.event_id.to_string().as_str(),
+            );
+            // A second expectation on a subject that the batch writes already is refused.
+            if grids.insert(append.grid) {
+                let expected = append.expected.to_string();
+                headers.insert(
+                    header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+                    expected.as_str(),
+                );
+            }
+            Ok(Message {
+                subject,
+                headers,
+                bytes: append.bytes.clone(),
+            })
+        };
+        appends.iter().map(message).collect()
+    }
+
+    /// Publishes and gives the position of the last message.
+    async fn publish(&self, mut messages: Vec<Message>) -> Result<u64, AppendError> {
+        let unknown = |what: String| AppendError::Unknown { what };
+        if messages.len() > 1 {
+            let batch = uuid::Uuid::now_v7().to_string();
+            let last = messages.len();
+            for (number, message) in (1..).zip(&mut messages) {
+                let number: usize = number;
+                message.headers.insert("Nats-Batch-Id", batch.as_str());
+                message
+                    .headers
+                    .insert("Nats-Batch-Sequence", number.to_string().as_str());
+                if number == last {
+                    message.headers.insert("Nats-Batch-Commit", "1");
+                }
+            }
+        }
+        let Some(commit) = messages.pop() else {
+            return Err(AppendError::Shape {
+                most: MOST,
+                what: "0 events".to_owned(),
+            });
+        };
+        for Message {
+            subject,
+            headers,
+            bytes,
+        } in messages
+        {
+            self.client
+                .publish_with_headers(subject, headers, bytes)
+                .await
+                .map_err(|error| unknown(error.to_string()))?;
+        }
+        let Message {
+            subject,
+            headers,
+            bytes,
+        } = commit;
+        let reply = self
+            .client
+            .request_with_headers(subject, headers, bytes)
+            .await
+            .map_err(|error| unknown(error.to_string()))?;
+        let answer: Answer = serde_json::from_slice(&reply.payload)
+            .map_err(|error| unknown(format!("an answer that is none: {error}")))?;
+        match answer.error {
+            None => Ok(answer.seq),
+            Some(Refusal {
+                err_code,
+                description,
+            }) => Err(match err_code {
+                codes::WRONG_LAST_SEQUENCE
+                | codes::WRONG_LAST_SEQUENCE_UNKNOWN
+                | codes::DUPLICATE_IN_BATCH => AppendError::Conflict,
+                codes::DUPLICATE_IN_PROCESS => unknown(description),
+                _ => AppendError::Refused {
+                    err_code,
+                    description,
+                },
+            }),
+        }
+    }
+}
+
+/// A message on its way.
+struct Message {
+    subject: String,
+    headers: HeaderMap,
+    bytes: Bytes,
+}

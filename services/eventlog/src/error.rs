@@ -1,0 +1,105 @@
+//! What can go wrong with the log.
+
+use gridkeeper_proto::{
+    area::AreaCode,
+    code::{Code, Coded},
+    envelope::Position,
+};
+
+/// Why the log does not answer as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The broker cannot be reached, or does not answer in time.
+    #[error("the broker does not answer: {what}")]
+    Unavailable {
+        /// What was tried, and what was said.
+        what: String,
+    },
+    /// The stream is there, and is not what the log needs.
+    #[error("stream {stream} is not as the log needs it: {differences}")]
+    Stream {
+        /// Its name.
+        stream: String,
+        /// Each field that differs, with what is found and what is needed.
+        differences: String,
+    },
+    /// No event stands at the position.
+    #[error("the log holds no event at position {position}")]
+    Missing {
+        /// The position asked for.
+        position: Position,
+    },
+    /// A message is on a subject that is no grid's, or without the id of its event.
+    #[error("the message at position {position} is not one of the log's")]
+    Foreign {
+        /// Where it stands.
+        position: Position,
+    },
+}
+
+impl Coded for LogError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Unavailable { .. } => Code(300),
+            Self::Stream { .. } => Code(301),
+            Self::Missing { .. } => Code(302),
+            Self::Foreign { .. } => Code(303),
+        }
+    }
+}
+
+/// Why events were not appended, as far as is known.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Nothing was appended: a grid is not at the position expected.
+    #[error("a grid went on since its state was read")]
+    Conflict,
+    /// Nobody knows whether they were appended; the same append again finds out.
+    #[error("the broker did not answer: {what}")]
+    Unknown {
+        /// What was said last.
+        what: String,
+    },
+    /// Nothing was appended, and never will be.
+    #[error("the broker refuses the append ({err_code}): {description}")]
+    Refused {
+        /// JetStream's error code.
+        err_code: u64,
+        /// What it said.
+        description: String,
+    },
+    /// The append is empty, larger than an atomic batch, or names an area that is no grid.
+    #[error("an append holds 1 to {most} events of grids; this one: {what}")]
+    Shape {
+        /// The most it may hold.
+        most: usize,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl Coded for AppendError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Conflict => Code(304),
+            Self::Unknown { .. } => Code(305),
+            Self::Refused { .. } => Code(306),
+            Self::Shape { .. } => Code(307),
+        }
+    }
+}
+
+impl LogError {
+    pub(crate) fn unavailable(what: &str) -> impl FnOnce(async_nats::Error) -> Self {
+        move |error| Self::Unavailable {
+            what: format!("{what}: {error}"),
+        }
+    }
+}
+
+pub(crate) fn not_a_grid(area: AreaCode, most: usize) -> AppendError {
+    AppendError::Shape {
+        most,
+        what: format!("{area} is not a grid"),
+    }
+}
