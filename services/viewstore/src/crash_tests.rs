@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use crate::{
     Changes, Opened, Options, Positioned, Projection, ProjectionError, Projector, Schema,
-    ViewStore, rebuild::Step,
+    ViewStore, generation::open_database, rebuild::Step,
 };
 
 const SCHEMA: Schema = Schema {
@@ -141,6 +141,33 @@ proptest! {
 }
 
 #[test]
+fn an_entry_that_was_lost_or_is_older_than_its_position_is_noticed_at_opening() {
+    let older = |database: &sled::Db| {
+        database.insert(b"a", b"1").unwrap();
+    };
+    let lost = |database: &sled::Db| {
+        database.remove(b"b").unwrap();
+    };
+    let damages: [&dyn Fn(&sled::Db); 2] = [&older, &lost];
+    for damage in damages {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = open(folder.path());
+        for (position, value) in [(1, b"1"), (2, b"2")] {
+            let mut changes = store.changes();
+            changes.put(b"a", value).unwrap();
+            changes.put(b"b", b"3").unwrap();
+            changes.commit(Position(position)).unwrap();
+        }
+        let generation = store.generation().folder().to_owned();
+        drop(store);
+        damage(&open_database(&generation, &Options::default()).unwrap());
+        let (store, opened) = open(folder.path());
+        assert!(matches!(opened, Opened::Quarantined { .. }), "{opened:?}");
+        assert_eq!(store.checksum().unwrap().entries, 0);
+    }
+}
+
+#[test]
 fn damage_anywhere_in_the_file_leaves_whole_views_of_some_position_or_none() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
@@ -162,7 +189,7 @@ fn damage_anywhere_in_the_file_leaves_whole_views_of_some_position_or_none() {
     let source = store.generation().folder().to_owned();
     drop(store);
     let len = fs::metadata(source.join("db")).unwrap().len();
-    let mut noticed = 0;
+    let mut hit = 0;
     for part in 0..24 {
         let copy = tempfile::tempdir().unwrap();
         let generation = copy.path().join("gen-000001");
@@ -186,16 +213,17 @@ fn damage_anywhere_in_the_file_leaves_whole_views_of_some_position_or_none() {
             // The place held nothing that is still of use, or sled went back to before it.
             let sum = store.checksum().unwrap();
             assert!(sums.contains(&sum), "part {part} at {}", sum.position);
+            hit += u32::from(sum.position < Position(300));
         } else {
             assert!(
                 matches!(opened, Opened::Quarantined { .. }),
                 "part {part}: {opened:?}"
             );
             assert_eq!(store.position(), Position(0));
-            noticed += 1;
+            hit += 1;
         }
     }
-    assert!(noticed > 0, "no damage hit anything");
+    assert!(hit > 0, "no damage hit anything");
 }
 
 /// Runs one test of this binary as a process of its own.

@@ -28,8 +28,7 @@ const KEPT_CORRUPT: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    // The lock is held as long as the file is open.
-    _lock: File,
+    lock: File,
 }
 
 impl Folder {
@@ -41,7 +40,7 @@ impl Folder {
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
-                _lock: lock,
+                lock,
             }),
             Err(TryLockError::WouldBlock) => Err(Error::Locked {
                 folder: path.to_owned(),
@@ -142,6 +141,16 @@ impl Folder {
 
     fn sync(&self) -> io::Result<()> {
         File::open(&self.path)?.sync_all()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Closing alone is not enough: a child process that is being started holds the file, and with it
+        // the lock, until it executes its program.
+        if let Err(refused) = self.lock.unlock() {
+            tracing::warn!(folder = %self.path.display(), %refused, "views closed without unlocking");
+        }
     }
 }
 

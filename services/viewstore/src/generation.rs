@@ -399,7 +399,7 @@ fn read_committed(bytes: &[u8]) -> Option<(Position, Seal)> {
     Some((Position(u64::from_be_bytes(*position)), seal))
 }
 
-fn open_database(folder: &Path, options: &Options) -> Result<sled::Db, Error> {
+pub(crate) fn open_database(folder: &Path, options: &Options) -> Result<sled::Db, Error> {
     let began = Instant::now();
     loop {
         let config = sled::Config::new()
