@@ -156,6 +156,12 @@ pub enum Error {
         /// The one after it.
         next: Position,
     },
+    /// The option is out of its range; nothing was opened.
+    #[error("segment_bytes is {found}; it must be a power of two from 256 to 16777216")]
+    SegmentSize {
+        /// Bytes asked for.
+        found: usize,
+    },
     /// The projection refused an event. The projector has stopped before this batch.
     #[error(transparent)]
     Projection(#[from] ProjectionError),
@@ -184,6 +190,7 @@ impl Coded for Error {
             Self::Unencodable { .. } => Code(411),
             Self::Disorder { .. } => Code(412),
             Self::Stopped { .. } => Code(413),
+            Self::SegmentSize { .. } => Code(414),
             Self::Projection(stopped) => stopped.code(),
         }
     }

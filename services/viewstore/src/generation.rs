@@ -122,7 +122,7 @@ impl Generation {
         let mut batch = sled::Batch::default();
         batch.insert(SCHEMA, schema.to_string().as_bytes());
         batch.insert(COMMITTED, &committed(Position(0), Seal::default()));
-        generation.write(batch)?;
+        generation.call(|| generation.database.apply_batch(batch))?;
         generation.flush()?;
         Ok(generation)
     }
@@ -220,10 +220,7 @@ impl Generation {
     /// # Errors
     /// [`Error::Disk`] and [`Error::Corrupt`].
     pub fn flush(&self) -> Result<(), Error> {
-        guarded(&self.folder, || {
-            self.database.flush().map_err(|failed| self.failed(failed))
-        })
-        .map(|_bytes| ())
+        self.call(|| self.database.flush()).map(|_bytes| ())
     }
 
     /// The checksum of all keys and values. Reads everything and keeps commits waiting meanwhile.
@@ -255,9 +252,7 @@ impl Generation {
     /// # Errors
     /// [`Error::Disk`] and [`Error::Corrupt`].
     pub fn size_on_disk(&self) -> Result<u64, Error> {
-        self.database
-            .size_on_disk()
-            .map_err(|failed| self.failed(failed))
+        self.call(|| self.database.size_on_disk())
     }
 
     /// Writes the overlay of a batch and its position at once.
@@ -298,7 +293,7 @@ impl Generation {
         }
         let seal = state.seal.combined(difference);
         batch.insert(COMMITTED, &committed(position, seal));
-        self.write(batch)?;
+        self.call(|| self.database.apply_batch(batch))?;
         state.position = position;
         state.seal = seal;
         if state.role == Role::Serving {
@@ -333,7 +328,7 @@ impl Generation {
 
     fn lookup(&self, key: &[u8]) -> Result<Option<sled::IVec>, Error> {
         check_key(key)?;
-        self.database.get(key).map_err(|failed| self.failed(failed))
+        self.call(|| self.database.get(key))
     }
 
     pub(crate) fn entries<'k>(&self, range: &impl RangeBounds<&'k [u8]>) -> Entries<'_> {
@@ -357,25 +352,15 @@ impl Generation {
         decoded
     }
 
-    /// What an error of sled means; marks the generation when it is damage.
-    pub(crate) fn failed(&self, failed: sled::Error) -> Error {
-        let error = classified(&self.folder, failed);
-        if matches!(error, Error::Corrupt { .. }) {
-            self.mark_corrupt();
-        }
-        error
-    }
-
-    fn write(&self, batch: sled::Batch) -> Result<(), Error> {
-        let written = guarded(&self.folder, || {
-            self.database
-                .apply_batch(batch)
-                .map_err(|failed| self.failed(failed))
+    /// Calls into sled; marks the generation when that shows damage.
+    pub(crate) fn call<T>(&self, call: impl FnOnce() -> sled::Result<T>) -> Result<T, Error> {
+        let called = guarded(&self.folder, || {
+            call().map_err(|failed| classified(&self.folder, failed))
         });
-        if matches!(written, Err(Error::Corrupt { .. })) {
+        if matches!(called, Err(Error::Corrupt { .. })) {
             self.mark_corrupt();
         }
-        written
+        called
     }
 
     fn mark_corrupt(&self) {

@@ -101,16 +101,16 @@ impl<'a> Entries<'a> {
         &mut self,
         next: impl FnOnce(&mut sled::Iter) -> Option<sled::Result<(sled::IVec, sled::IVec)>>,
     ) -> Option<Result<Entry, Error>> {
-        match next(self.inner.as_mut()?)? {
-            Ok((key, value)) => Some(Ok(Entry {
-                key: key.to_vec(),
-                value: value.to_vec(),
-            })),
-            Err(failed) => {
-                self.inner = None;
-                Some(Err(self.generation.failed(failed)))
-            }
+        let inner = self.inner.as_mut()?;
+        let entry = self.generation.call(|| next(inner).transpose());
+        if entry.is_err() {
+            self.inner = None;
         }
+        let entry = entry.transpose()?;
+        Some(entry.map(|(key, value)| Entry {
+            key: key.to_vec(),
+            value: value.to_vec(),
+        }))
     }
 }
 

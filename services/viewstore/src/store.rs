@@ -42,8 +42,8 @@ pub struct Options {
     /// Memory for pages of the running generation, in bytes; a rebuild takes as much again.
     pub cache_bytes: u64,
     /// Size of a segment of the file, in bytes: a power of two from 256 to 16 MiB. 64 KiB keeps the
-    /// file of a district about half the size that 512 KiB does. A folder keeps the size it was made
-    /// with.
+    /// file of a district about half the size that 512 KiB does. Views made with another size are set
+    /// aside and rebuilt.
     pub segment_bytes: usize,
 }
 
@@ -111,12 +111,17 @@ impl ViewStore {
     /// blocks.
     ///
     /// # Errors
-    /// [`Error::Locked`] when somebody else has it open, [`Error::Disk`].
+    /// [`Error::Locked`] when somebody else has it open, [`Error::SegmentSize`], [`Error::Disk`].
     pub fn open(
         folder: impl AsRef<Path>,
         schema: Schema,
         options: Options,
     ) -> Result<(Self, Opened), Error> {
+        let segment = options.segment_bytes;
+        if !segment.is_power_of_two() || !(256..=16 << 20).contains(&segment) {
+            // sled refuses it too, but in words that would pass for damage.
+            return Err(Error::SegmentSize { found: segment });
+        }
         let folder = Folder::lock(folder.as_ref())?;
         let announce = Arc::new(watch::Sender::new(Position(0)));
         let (sound, opened) = find_current(&folder, schema, &options, &announce)?;

@@ -120,6 +120,23 @@ fn a_folder_in_use_is_refused_by_name() {
 }
 
 #[test]
+fn a_segment_size_out_of_range_is_refused_and_sets_nothing_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    put(&store.generation(), 3, &[("a", 1)]);
+    drop(store);
+    for segment_bytes in [0, 100, 65_537, 32 << 20] {
+        let options = Options {
+            segment_bytes,
+            ..Options::default()
+        };
+        let refused = ViewStore::open(folder.path(), SCHEMA, options).unwrap_err();
+        assert_eq!(refused.code(), Code(414));
+    }
+    assert_eq!(open(folder.path()).1, Opened::Continued);
+}
+
+#[test]
 fn a_stale_writer_is_fenced() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
