@@ -1,0 +1,233 @@
+//! Folds events into the views. The same log gives the same views, bit for bit, however it is cut into
+//! batches.
+//!
+//! Within a batch each view is read and written once: events are folded into the cases first, and what
+//! a case counts in its areas and has in the indexes is then replaced in one step by what it counts and
+//! has at the end of the batch. That is the same as replacing it at each event, since areas are sums.
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use gridkeeper_proto::{
+    area::AreaCode,
+    envelope::{EventHash, Position},
+    event::Recorded,
+    id::CaseId,
+    time::{Day, Zone},
+    view::{AreaSummary, CaseView, DayRollup},
+};
+use gridkeeper_viewstore::{Changes, Projection, ProjectionError, Schema};
+use serde::Serialize;
+
+use crate::{
+    Error,
+    keys::{self, Due, Facets},
+    log::RawEvent,
+};
+
+/// The layout of the views. Raised with every change of [`keys`], of the values, or of the folding.
+pub const SCHEMA: Schema = Schema {
+    name: "aggregator",
+    version: 1,
+};
+
+/// The views of a district. Keeps nothing between batches.
+#[derive(Clone, Debug)]
+pub struct Views {
+    zone: Zone,
+}
+
+impl Views {
+    /// Views whose days are those of the zone.
+    #[must_use]
+    pub fn new(zone: Zone) -> Self {
+        Self { zone }
+    }
+}
+
+impl Projection<RawEvent> for Views {
+    fn apply(&mut self, events: &[RawEvent], changes: &mut Changes) -> Result<(), ProjectionError> {
+        let mut batch = Batch::new(&self.zone, changes.based_on());
+        for event in events {
+            batch
+                .fold(event, changes)
+                .map_err(|error| ProjectionError::new(event.position, error))?;
+        }
+        let last = batch.last;
+        batch
+            .write(changes)
+            .map_err(|error| ProjectionError::new(last, error))
+    }
+}
+
+/// A case that the batch touches.
+struct Touched {
+    /// As it was before the batch; none when the batch reports it.
+    before: Option<CaseView>,
+    /// After the batch's latest event of it; none until that is folded.
+    now: Option<CaseView>,
+}
+
+/// What a batch has folded so far.
+struct Batch<'a> {
+    zone: &'a Zone,
+    last: Position,
+    heads: HashMap<AreaCode, EventHash>,
+    cases: HashMap<CaseId, Touched>,
+    days: HashMap<(AreaCode, Day), DayRollup>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(zone: &'a Zone, last: Position) -> Self {
+        Self {
+            zone,
+            last,
+            heads: HashMap::new(),
+            cases: HashMap::new(),
+            days: HashMap::new(),
+        }
+    }
+
+    fn fold(&mut self, raw: &RawEvent, changes: &Changes) -> Result<(), Error> {
+        if raw.position.0 != self.last.0 + 1 {
+            return Err(Error::Gap {
+                previous: self.last,
+                found: raw.position,
+            });
+        }
+        let recorded = Recorded::decode(raw.position, &raw.bytes)?;
+        self.check_place(raw, &recorded, changes)?;
+        let id = recorded.header.case_id;
+        let touched = match self.cases.entry(id) {
+            Entry::Occupied(touched) => touched.into_mut(),
+            Entry::Vacant(free) => free.insert(Touched {
+                before: changes.value(&keys::case(id))?,
+                now: None,
+            }),
+        };
+        let found = touched.now.as_ref().or(touched.before.as_ref());
+        let day = self.zone.day_of(recorded.header.recorded_at);
+        for area in recorded.header.grid.and_ancestors() {
+            let rollup = match self.days.entry((area, day)) {
+                Entry::Occupied(rollup) => rollup.into_mut(),
+                Entry::Vacant(free) => {
+                    free.insert(changes.value(&keys::day(area, day))?.unwrap_or_default())
+                }
+            };
+            rollup.count(found.map(|view| &view.case), &recorded);
+        }
+        touched.now = Some(CaseView::evolve(found, &recorded)?);
+        self.last = raw.position;
+        Ok(())
+    }
+
+    /// The event lies under its own grid's subject and names the hash of the one before it there.
+    fn check_place(
+        &mut self,
+        raw: &RawEvent,
+        recorded: &Recorded,
+        changes: &Changes,
+    ) -> Result<(), Error> {
+        let (position, grid) = (raw.position, recorded.header.grid);
+        if grid != raw.grid {
+            return Err(Error::Misplaced {
+                position,
+                grid,
+                subject: raw.grid,
+            });
+        }
+        let head = match self.heads.entry(grid) {
+            Entry::Occupied(head) => head.into_mut(),
+            Entry::Vacant(free) => {
+                free.insert(changes.value(&keys::head(grid))?.unwrap_or_default())
+            }
+        };
+        if recorded.header.previous != *head {
+            return Err(Error::Chain { position, grid });
+        }
+        *head = EventHash::of(&raw.bytes);
+        Ok(())
+    }
+
+    /// Puts everything that the batch changed. The order of the maps does not matter: every key is put
+    /// once, and sums do not depend on the order of what is added.
+    fn write(self, changes: &mut Changes) -> Result<(), Error> {
+        let mut summaries = HashMap::new();
+        for (id, touched) in &self.cases {
+            let Some(now) = &touched.now else { continue };
+            let before = touched.before.as_ref();
+            for area in now.case.grid.and_ancestors() {
+                let summary = match summaries.entry(area) {
+                    Entry::Occupied(summary) => summary.into_mut(),
+                    Entry::Vacant(free) => {
+                        let stored: Option<AreaSummary> = changes.value(&keys::summary(area))?;
+                        free.insert(stored.unwrap_or_default())
+                    }
+                };
+                summary.replace(before, now);
+            }
+            write_indexes(before, now, changes)?;
+            changes.put_value(keys::case(*id), now)?;
+        }
+        for (area, summary) in &summaries {
+            changes.put_value(keys::summary(*area), summary)?;
+        }
+        for ((area, day), rollup) in &self.days {
+            if !rollup.is_empty() {
+                changes.put_value(keys::day(*area, *day), rollup)?;
+            }
+        }
+        for (grid, head) in &self.heads {
+            changes.put_value(keys::head(*grid), head)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_indexes(
+    before: Option<&CaseView>,
+    now: &CaseView,
+    changes: &mut Changes,
+) -> Result<(), Error> {
+    let facets = Facets::of(now);
+    if before.map(Facets::of).as_ref() != Some(&facets) {
+        changes.put_value(keys::listed(now.case.grid, now.case.id), &facets)?;
+    }
+    replace(before.and_then(due), due(now), changes)?;
+    replace(before.and_then(held), held(now), changes)?;
+    replace(before.and_then(placed), placed(now), changes)?;
+    Ok(())
+}
+
+/// Puts an index entry instead of another one.
+fn replace<T: Serialize + PartialEq>(
+    before: Option<(Vec<u8>, T)>,
+    now: Option<(Vec<u8>, T)>,
+    changes: &mut Changes,
+) -> Result<(), Error> {
+    if before == now {
+        return Ok(());
+    }
+    if let Some((key, _)) = before {
+        changes.remove(key)?;
+    }
+    if let Some((key, value)) = now {
+        changes.put_value(key, &value)?;
+    }
+    Ok(())
+}
+
+fn due(view: &CaseView) -> Option<(Vec<u8>, Due)> {
+    let (grid, level) = (view.case.grid, view.case.holder.level);
+    let moment = view.next_moment()?;
+    Some((keys::due(moment, view.case.id), Due { grid, level }))
+}
+
+fn held(view: &CaseView) -> Option<(Vec<u8>, ())> {
+    let key = || keys::held(&view.case.holder, view.case.id);
+    view.is_open().then(|| (key(), ()))
+}
+
+fn placed(view: &CaseView) -> Option<(Vec<u8>, AreaCode)> {
+    let point = view.place.point.filter(|_| view.is_open())?;
+    Some((keys::placed(point, view.case.id), view.case.grid))
+}

@@ -1,0 +1,142 @@
+//! The views as a plain fold in memory, written without any of the aggregator's code: cases in a map,
+//! everything else counted anew from them at the end. Keys are put together here by hand, after the
+//! table in `keys.rs`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use gridkeeper_aggregator::log::RawEvent;
+use gridkeeper_proto::{
+    area::AreaCode,
+    case::Holder,
+    envelope::EventHash,
+    event::Recorded,
+    id::CaseId,
+    time::{Day, Zone},
+    view::{AreaSummary, CaseView, DayRollup},
+};
+use serde::Serialize;
+
+pub(crate) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+#[derive(Default)]
+pub(crate) struct Plain {
+    pub(crate) cases: HashMap<CaseId, CaseView>,
+    pub(crate) days: HashMap<(AreaCode, Day), DayRollup>,
+    heads: HashMap<AreaCode, EventHash>,
+}
+
+impl Plain {
+    pub(crate) fn of(log: &[RawEvent], zone: &Zone) -> Self {
+        let mut plain = Self::default();
+        for raw in log {
+            let recorded = Recorded::decode(raw.position, &raw.bytes).unwrap();
+            let before = plain.cases.get(&recorded.header.case_id);
+            let day = zone.day_of(recorded.header.recorded_at);
+            for area in recorded.header.grid.and_ancestors() {
+                let rollup = plain.days.entry((area, day)).or_default();
+                rollup.count(before.map(|view| &view.case), &recorded);
+            }
+            let after = CaseView::evolve(before, &recorded).unwrap();
+            plain.cases.insert(recorded.header.case_id, after);
+            plain.heads.insert(raw.grid, EventHash::of(&raw.bytes));
+        }
+        plain.days.retain(|_, rollup| !rollup.is_empty());
+        plain
+    }
+
+    pub(crate) fn summaries(&self) -> HashMap<AreaCode, AreaSummary> {
+        let mut summaries: HashMap<AreaCode, AreaSummary> = HashMap::new();
+        for view in self.cases.values() {
+            for area in view.case.grid.and_ancestors() {
+                summaries.entry(area).or_default().replace(None, view);
+            }
+        }
+        summaries
+    }
+
+    /// All keys and values that a store of these views has to hold.
+    pub(crate) fn entries(&self) -> Entries {
+        let mut entries = Entries::new();
+        for (area, summary) in self.summaries() {
+            entries.insert(join(2, &[&padded(area)]), value(&summary));
+        }
+        for ((area, day), rollup) in &self.days {
+            let number = biased(day.number());
+            entries.insert(join(3, &[&padded(*area), &number]), value(rollup));
+        }
+        for (grid, head) in &self.heads {
+            entries.insert(join(8, &[&padded(*grid)]), value(head));
+        }
+        for (id, view) in &self.cases {
+            entries.insert(join(1, &[id.as_bytes()]), value(view));
+            index(id, view, &mut entries);
+        }
+        entries
+    }
+}
+
+fn index(id: &CaseId, view: &CaseView, entries: &mut Entries) {
+    let case = &view.case;
+    let (id, grid) = (id.as_bytes(), padded(case.grid));
+    let facets = (
+        case.state,
+        case.holder.level,
+        case.overdue,
+        &case.category,
+        &case.holder.person,
+    );
+    entries.insert(join(4, &[&grid, id]), value(&facets));
+    if !case.state.is_open() {
+        return;
+    }
+    let moment = view.next_moment().unwrap().millis();
+    let moment = (u64::try_from(moment).unwrap() + (1 << 63)).to_be_bytes();
+    let due = (case.grid, case.holder.level);
+    entries.insert(join(5, &[&moment, id]), value(&due));
+    entries.insert(held(&case.holder, id), value(&()));
+    if let Some(point) = view.place.point {
+        let cell = |e7: i32| {
+            biased(if e7 < 0 {
+                (e7 + 1) / 10_000 - 1
+            } else {
+                e7 / 10_000
+            })
+        };
+        let (latitude, longitude) = (cell(point.latitude_e7), cell(point.longitude_e7));
+        entries.insert(join(7, &[&latitude, &longitude, id]), value(&case.grid));
+    }
+}
+
+fn held(holder: &Holder, id: &[u8; 16]) -> Vec<u8> {
+    let name = |name: &Option<String>| match name {
+        None => vec![0, 0, 0, 0],
+        Some(text) => {
+            let length = u32::try_from(text.len()).unwrap() + 1;
+            [&length.to_be_bytes(), text.as_bytes()].concat()
+        }
+    };
+    let level = [u8::try_from(holder.level.index()).unwrap()];
+    let parts = [name(&holder.unit), name(&holder.person)].concat();
+    join(6, &[&padded(holder.area), &level, &parts, id])
+}
+
+fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {
+    [&[kind], parts.concat().as_slice()].concat()
+}
+
+fn padded(area: AreaCode) -> Vec<u8> {
+    let mut digits = area.to_string().into_bytes();
+    digits.resize(15, 0);
+    digits
+}
+
+fn biased(number: i32) -> [u8; 4] {
+    u32::try_from(i64::from(number) + (1 << 31))
+        .unwrap()
+        .to_be_bytes()
+}
+
+/// The store's typed values: format byte 1, then postcard.
+fn value<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, vec![1]).unwrap()
+}
