@@ -48,6 +48,78 @@ pub enum Error {
     /// An event does not follow from those before.
     #[error(transparent)]
     Evolve(#[from] EvolveError),
+    /// The answer is longer than the broker takes.
+    #[error(
+        "the answer is longer than the {limit} bytes that the broker takes; ask for fewer areas or days"
+    )]
+    TooLarge {
+        /// The longest message that the broker takes.
+        limit: usize,
+    },
+    /// An index of the views names what they do not hold.
+    #[error("the entry under key {key:02x?} of the views' index leads nowhere")]
+    Index {
+        /// The key of the entry.
+        key: Vec<u8>,
+    },
+    /// An option makes no sense.
+    #[error("option {option}: {why}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The broker cannot be reached.
+    #[error("the broker does not answer: {detail}")]
+    Broker {
+        /// What was said.
+        detail: String,
+    },
+    /// Nobody answers a request to rebuild.
+    #[error("no aggregator of district {district} answers: {detail}")]
+    NoAggregator {
+        /// The district.
+        district: AreaCode,
+        /// What was seen.
+        detail: String,
+    },
+    /// A request to rebuild, or the answer to it, is not understood.
+    #[error("the request to rebuild is not understood: {detail}")]
+    Control {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The log does not answer during a rebuild.
+    #[error("the rebuild is given up, and the views stay as they are: {detail}")]
+    RebuildAbandoned {
+        /// What was seen.
+        detail: String,
+    },
+    /// The aggregator stopped before at an error, or refuses a request with one.
+    #[error("{detail}")]
+    Stopped {
+        /// The code of that error.
+        code: Code,
+        /// What it said.
+        detail: String,
+    },
+    /// The endpoint does not start.
+    #[error("the endpoint does not start: {detail}")]
+    Endpoint {
+        /// What was said.
+        detail: String,
+        /// The code of the cause.
+        code: Code,
+    },
+    /// The log cannot be read.
+    #[error("the log cannot be read: {detail}")]
+    Log {
+        /// What was said.
+        detail: String,
+        /// The code of the cause.
+        code: Code,
+    },
     /// The store of views.
     #[error(transparent)]
     Store(#[from] viewstore::Error),
@@ -59,6 +131,16 @@ impl Coded for Error {
             Self::Gap { .. } => Code(603),
             Self::Chain { .. } => Code(604),
             Self::Misplaced { .. } => Code(605),
+            Self::TooLarge { .. } => Code(606),
+            Self::Index { .. } => Code(607),
+            Self::Option { .. } => Code(608),
+            Self::Broker { .. } => Code(609),
+            Self::NoAggregator { .. } => Code(610),
+            Self::Control { .. } => Code(611),
+            Self::RebuildAbandoned { .. } => Code(612),
+            Self::Stopped { code, .. } | Self::Endpoint { code, .. } | Self::Log { code, .. } => {
+                *code
+            }
             Self::Event(error) => error.code(),
             Self::Evolve(error) => error.code(),
             Self::Store(error) => error.code(),

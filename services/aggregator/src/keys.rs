@@ -159,6 +159,12 @@ pub fn all_due() -> Vec<u8> {
     vec![DUE]
 }
 
+/// The end of all keys of [`due`].
+#[must_use]
+pub fn after_all_due() -> Vec<u8> {
+    vec![DUE + 1]
+}
+
 /// The first key of [`due`] that is not before the moment.
 #[must_use]
 pub fn due_from(moment: Timestamp) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! The aggregator: follows the log of a district, folds it into views, and answers questions about them.
 
+pub mod answer;
 mod error;
 pub mod keys;
 pub mod log;

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod answer;
 mod history;
 mod plain;
 mod projection;

@@ -1,0 +1,253 @@
+//! Answers to questions, each read at one position.
+
+use std::ops::Bound;
+
+use gridkeeper_proto::{
+    area::AreaCode,
+    code::Coded as _,
+    envelope::Position,
+    id::CaseId,
+    time::Day,
+    view::{
+        AreaDays, AreaSummary, CaseFilter, CasePage, DayRollup, EscalationFilter, ViewAnswer,
+        ViewError, ViewQuestion, ViewReply,
+    },
+};
+use gridkeeper_viewstore::{Reader, ViewStore};
+
+use crate::{
+    Error,
+    keys::{self, Due, Facets},
+};
+
+/// The most cases of a page.
+const PAGE: u32 = 1_000;
+
+/// After how many index entries a page ends that has a case already. Commits wait while a page is read,
+/// and 50,000 entries take some tens of milliseconds.
+const SCAN: usize = 50_000;
+
+/// What a reply holds besides its cases or figures is far below this, in bytes.
+const FRAME: usize = 1_024;
+
+/// The reply to a question, at most `max_bytes` long.
+///
+/// A page of cases ends where it would become longer. Figures are not cut: a question for more of them
+/// than a reply holds is answered with [`Error::TooLarge`].
+#[must_use]
+pub fn answer(store: &ViewStore, question: &ViewQuestion, max_bytes: usize) -> ViewReply {
+    store.read(|reader| {
+        let answered = Answers { reader, max_bytes }.to(question);
+        ViewReply {
+            position: reader.position(),
+            answer: answered.map_err(|error| stopped(&error)),
+        }
+    })
+}
+
+/// The reply's bytes; in place of one that became too long, its error.
+#[must_use]
+pub fn encode(reply: &ViewReply, max_bytes: usize) -> Vec<u8> {
+    let bytes = reply.encode();
+    if bytes.len() <= max_bytes {
+        return bytes;
+    }
+    refusal(
+        reply.position,
+        stopped(&Error::TooLarge { limit: max_bytes }),
+    )
+    .encode()
+}
+
+/// A reply without an answer.
+#[must_use]
+pub fn refusal(position: Position, error: ViewError) -> ViewReply {
+    ViewReply {
+        position,
+        answer: Err(error),
+    }
+}
+
+fn stopped(error: &Error) -> ViewError {
+    ViewError::Stopped {
+        code: error.code().0,
+        detail: error.to_string(),
+    }
+}
+
+struct Answers<'a> {
+    reader: &'a Reader<'a>,
+    max_bytes: usize,
+}
+
+impl Answers<'_> {
+    fn to(&self, question: &ViewQuestion) -> Result<ViewAnswer, Error> {
+        Ok(match question {
+            ViewQuestion::Case(id) => {
+                ViewAnswer::Case(self.reader.value(&keys::case(*id))?.map(Box::new))
+            }
+            ViewQuestion::Cases(filter) => ViewAnswer::Cases(self.cases(filter)?),
+            ViewQuestion::Escalations(filter) => ViewAnswer::Cases(self.escalations(filter)?),
+            ViewQuestion::Summaries(areas) => ViewAnswer::Summaries(self.summaries(areas)?),
+            ViewQuestion::Days(areas, from, to) => ViewAnswer::Days(self.days(areas, *from, *to)?),
+            ViewQuestion::Position => ViewAnswer::Position,
+        })
+    }
+
+    fn cases(&self, filter: &CaseFilter) -> Result<CasePage, Error> {
+        let after = filter.after.map(|(grid, case)| keys::listed(grid, case));
+        let listed = self
+            .reader
+            .prefix(&keys::listed_in(filter.area), after.as_deref())
+            .values::<Facets>();
+        let mut page = self.page(filter.limit);
+        for (scanned, entry) in listed.enumerate() {
+            let (key, facets) = entry?;
+            let wanted = matches(filter, &facets);
+            if page.ends_before(self, scanned, wanted, &key)? {
+                break;
+            }
+        }
+        Ok(page.page)
+    }
+
+    fn escalations(&self, filter: &EscalationFilter) -> Result<CasePage, Error> {
+        let start = match filter.after {
+            Some(after) => Bound::Excluded(keys::due(after.due_at, after.case)),
+            None => Bound::Included(keys::all_due()),
+        };
+        let end = filter
+            .due_before
+            .map_or_else(keys::after_all_due, keys::due_from);
+        let start = start.as_ref().map(Vec::as_slice);
+        let due = self
+            .reader
+            .range((start, Bound::Excluded(end.as_slice())))
+            .values::<Due>();
+        let mut page = self.page(filter.limit);
+        for (scanned, entry) in due.enumerate() {
+            let (key, due) = entry?;
+            let wanted = filter.area.contains(&due.grid)
+                && filter.level.is_none_or(|level| level == due.level);
+            if page.ends_before(self, scanned, wanted, &key)? {
+                break;
+            }
+        }
+        Ok(page.page)
+    }
+
+    fn summaries(&self, areas: &[AreaCode]) -> Result<Vec<(AreaCode, AreaSummary)>, Error> {
+        let mut room = self.max_bytes;
+        let mut summaries = Vec::with_capacity(areas.len());
+        for area in areas {
+            let key = keys::summary(*area);
+            self.take(&mut room, &key)?;
+            summaries.push((*area, self.reader.value(&key)?.unwrap_or_default()));
+        }
+        Ok(summaries)
+    }
+
+    fn days(&self, areas: &[AreaCode], from: Day, to: Day) -> Result<Vec<AreaDays>, Error> {
+        let mut room = self.max_bytes;
+        let mut answer = Vec::with_capacity(areas.len());
+        for area in areas {
+            let (first, last) = (keys::day(*area, from), keys::day(*area, to));
+            let range = (
+                Bound::Included(first.as_slice()),
+                Bound::Included(last.as_slice()),
+            );
+            let mut days = Vec::new();
+            for entry in self.reader.range(range).values::<DayRollup>() {
+                let (key, rollup) = entry?;
+                self.take(&mut room, &key)?;
+                let day = keys::day_of(&key).ok_or_else(|| Error::Index { key: key.clone() })?;
+                days.push((day, rollup));
+            }
+            answer.push(AreaDays { area: *area, days });
+        }
+        Ok(answer)
+    }
+
+    /// Takes the length of a stored value from the room that the reply has left.
+    fn take(&self, room: &mut usize, key: &[u8]) -> Result<(), Error> {
+        let length = self.reader.get(key)?.map_or(0, |value| value.len());
+        *room = room.checked_sub(length).ok_or(Error::TooLarge {
+            limit: self.max_bytes,
+        })?;
+        Ok(())
+    }
+
+    fn page(&self, limit: u32) -> Page {
+        Page {
+            page: CasePage {
+                cases: Vec::new(),
+                more: false,
+            },
+            limit: limit.clamp(1, PAGE) as usize,
+            room: self.max_bytes.saturating_sub(FRAME),
+        }
+    }
+}
+
+/// A page of cases in the making.
+struct Page {
+    page: CasePage,
+    limit: usize,
+    /// Bytes that the reply has left.
+    room: usize,
+}
+
+impl Page {
+    /// Looks at the next index entry: whether the page ends before it. If not, its case is added where
+    /// it is wanted.
+    ///
+    /// A page says where to go on by its last case, so one that ends early has at least one.
+    fn ends_before(
+        &mut self,
+        answers: &Answers<'_>,
+        scanned: usize,
+        wanted: bool,
+        index: &[u8],
+    ) -> Result<bool, Error> {
+        let has_one = !self.page.cases.is_empty();
+        if has_one && scanned >= SCAN {
+            self.page.more = true;
+            return Ok(true);
+        }
+        if !wanted {
+            return Ok(false);
+        }
+        if self.page.cases.len() >= self.limit {
+            self.page.more = true;
+            return Ok(true);
+        }
+        let broken = || Error::Index {
+            key: index.to_owned(),
+        };
+        let id: CaseId = keys::case_of(index).ok_or_else(broken)?;
+        let key = keys::case(id);
+        let length = answers.reader.get(&key)?.ok_or_else(broken)?.len();
+        if has_one && length > self.room {
+            self.page.more = true;
+            return Ok(true);
+        }
+        self.room = self.room.saturating_sub(length);
+        let case = answers.reader.value(&key)?.ok_or_else(broken)?;
+        self.page.cases.push(case);
+        Ok(false)
+    }
+}
+
+fn matches(filter: &CaseFilter, facets: &Facets) -> bool {
+    let category = |wanted: &String| {
+        let below = facets.category.strip_prefix(wanted.as_str());
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    filter.state.is_none_or(|state| state == facets.state)
+        && filter.level.is_none_or(|level| level == facets.level)
+        && filter
+            .overdue
+            .is_none_or(|overdue| overdue == facets.overdue)
+        && filter.category.as_ref().is_none_or(category)
+        && (filter.person.is_none() || filter.person == facets.person)
+}
