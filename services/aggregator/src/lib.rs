@@ -1,9 +1,18 @@
-//! The aggregator: follows the log of a district, folds it into views, and answers questions about them.
+//! The aggregator: follows the log of a district, folds it into views, and answers questions about them
+//! over the broker.
 
 pub mod answer;
 mod error;
+mod follow;
 pub mod keys;
 pub mod log;
+mod options;
 pub mod projection;
+mod questions;
+pub mod rebuild;
+mod run;
+mod running;
 
 pub use error::Error;
+pub use options::Options;
+pub use run::{run, run_on};

@@ -9,3 +9,5 @@ mod answer;
 mod history;
 mod plain;
 mod projection;
+mod service;
+mod site;

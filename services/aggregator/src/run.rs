@@ -1,0 +1,128 @@
+//! Starts the parts of an aggregator, and stops them.
+
+use std::sync::Arc;
+
+use async_nats::{Client, ConnectOptions};
+use gridkeeper_district::District;
+use gridkeeper_http::{About, Clock, Health, HttpError, Standard, application};
+use gridkeeper_proto::code::Coded as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{
+    Error, Options, follow::follow, log::Log, questions::answer_all, rebuild::rebuild_on_request,
+    running::Running,
+};
+
+const ABOUT: About = About {
+    title: "Gridkeeper aggregator",
+    description: "Health and metrics. Questions are asked over the broker.",
+};
+
+/// Listens at the address of the options, and then is [`run_on`].
+///
+/// # Errors
+/// [`Error::Endpoint`], and those of [`run_on`].
+pub async fn run<L: Log>(
+    options: Options,
+    district: Arc<District>,
+    clock: Clock,
+    log: L,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let listener = gridkeeper_http::listen(&options.listen)
+        .await
+        .map_err(|error| endpoint(&error))?;
+    run_on(listener, options, district, clock, log, shutdown).await
+}
+
+/// Follows the log and answers questions until told to stop; serves health and metrics at the listener.
+///
+/// An event that cannot be folded, a gap and a broken chain turn health red and are the answer to every
+/// question from then on; the process stays, and the error is returned when it is told to stop.
+///
+/// # Errors
+/// [`Error::Option`], [`Error::Store`] when the views cannot be opened, [`Error::Broker`], and what
+/// stopped the projection.
+pub async fn run_on<L: Log>(
+    listener: TcpListener,
+    options: Options,
+    district: Arc<District>,
+    clock: Clock,
+    log: L,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    options.check()?;
+    // First, so that nothing is measured before it is recorded.
+    let metrics = gridkeeper_http::metrics::recorder().map_err(|error| endpoint(&error))?;
+    let health = Health::new(&options.http, clock.now());
+    let check = health.register("aggregator position", clock.now());
+    let standard = Standard {
+        health,
+        clock: clock.clone(),
+        metrics,
+        options: options.http.clone(),
+    };
+    let (router, _document) = application(&ABOUT, OpenApiRouter::new(), (), standard);
+    let drain = options.http.drain();
+    let stop_serving = shutdown.child_token();
+    // Serving begins before the views are opened, which reads all of them.
+    let serving = gridkeeper_http::serve(listener, router, stop_serving.clone(), drain);
+    let working = async {
+        let worked = match Running::open(options, &district, check, clock).await {
+            Ok(running) => work(Arc::new(log), Arc::new(running), &shutdown).await,
+            Err(error) => Err(error),
+        };
+        stop_serving.cancel();
+        worked
+    };
+    let (worked, ()) = tokio::join!(working, serving);
+    worked
+}
+
+async fn work<L: Log>(
+    log: Arc<L>,
+    running: Arc<Running>,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    let client = connect(&running.options.nats_url).await?;
+    let following = async {
+        let error = follow(&*log, &running).await;
+        running.stop(&error);
+        // The endpoint and the answers go on to say why.
+        std::future::pending::<()>().await;
+    };
+    let ended = tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        () = following => Ok(()),
+        ended = answer_all(Arc::clone(&running), client.clone()) => ended,
+        ended = rebuild_on_request(&log, &running, &client) => ended,
+    };
+    // A batch under way ends before this is to be had; none begins any more.
+    let _folding = running.projector.lock().await;
+    if let Some(stopped) = running.stopped() {
+        return Err(stopped);
+    }
+    running.flush().await?;
+    ended
+}
+
+async fn connect(url: &str) -> Result<Client, Error> {
+    ConnectOptions::new()
+        .name("gridkeeper aggregator")
+        // A broker that is not there yet is waited for, like one that restarts.
+        .retry_on_initial_connect()
+        .connect(url)
+        .await
+        .map_err(|error| Error::Broker {
+            detail: error.to_string(),
+        })
+}
+
+fn endpoint(error: &HttpError) -> Error {
+    Error::Endpoint {
+        detail: error.to_string(),
+        code: error.code(),
+    }
+}

@@ -1,0 +1,303 @@
+//! A real broker with a district's log, and aggregators on it.
+
+use std::{
+    collections::HashMap, future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration,
+};
+
+use gridkeeper_aggregator::{
+    Error, Options,
+    log::{Batch, Feed, Log, LogError, RawEvent},
+    run_on,
+};
+use gridkeeper_broker::{Binary, Broker};
+use gridkeeper_district::{About, AreaKind, AreaRow, District, Origin, Source};
+use gridkeeper_eventlog::{Append, EventLog};
+use gridkeeper_http::Clock;
+use gridkeeper_proto::{
+    area::AreaCode,
+    envelope::{Header, Position},
+    view::{ViewQuestion, ViewReply, ViewRequest},
+};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::history::{GRIDS, district};
+
+/// How long a condition may take to come true.
+const BOUND: Duration = Duration::from_secs(30);
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// Asks again and again until there is an answer.
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
+    let asking = async {
+        let mut interval = tokio::time::interval(INTERVAL);
+        loop {
+            interval.tick().await;
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+        }
+    };
+    match timeout(BOUND, asking).await {
+        Ok(answer) => answer,
+        Err(_) => panic!("within {BOUND:?} it did not come to this: {what}"),
+    }
+}
+
+pub(crate) struct Site {
+    pub(crate) broker: Broker,
+    pub(crate) client: async_nats::Client,
+    pub(crate) log: EventLog,
+    folder: tempfile::TempDir,
+    district: Arc<District>,
+    /// While true, nobody begins to read the log.
+    pub(crate) hold: watch::Sender<bool>,
+}
+
+pub(crate) struct Aggregator {
+    address: SocketAddr,
+    shutdown: CancellationToken,
+    running: JoinHandle<Result<(), Error>>,
+}
+
+pub(crate) async fn site() -> Site {
+    let folder = tempfile::tempdir().unwrap();
+    let options = gridkeeper_broker::Options {
+        folder: folder.path().join("broker"),
+        port: 0,
+    };
+    let broker = Broker::start(Binary::find().await.unwrap(), &options)
+        .await
+        .unwrap();
+    let url = broker.url();
+    let log = EventLog::open(&url, district(), &gridkeeper_eventlog::Options::default())
+        .await
+        .unwrap();
+    Site {
+        client: async_nats::connect(&url).await.unwrap(),
+        broker,
+        log,
+        folder,
+        district: Arc::new(small_district()),
+        hold: watch::Sender::new(false),
+    }
+}
+
+impl Site {
+    pub(crate) fn views(&self) -> std::path::PathBuf {
+        self.folder.path().join("views")
+    }
+
+    pub(crate) async fn aggregator(&self) -> Aggregator {
+        let options = Options {
+            nats_url: self.broker.url(),
+            folder: self.views(),
+            retry_ms: 20,
+            ..Options::default()
+        };
+        let listener = gridkeeper_http::listen("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let log = Polled {
+            log: self.log.clone(),
+            hold: self.hold.subscribe(),
+        };
+        let (district, clock) = (Arc::clone(&self.district), Clock::system());
+        let running = run_on(listener, options, district, clock, log, shutdown.clone());
+        Aggregator {
+            address,
+            shutdown,
+            running: tokio::spawn(running),
+        }
+    }
+
+    /// Appends events that follow on what the log holds.
+    pub(crate) async fn append(&self, events: &[RawEvent]) {
+        let mut heads = HashMap::new();
+        for grid in GRIDS.map(|grid| grid.parse::<AreaCode>().unwrap()) {
+            let head = self.log.head(grid).await.unwrap();
+            heads.insert(grid, head.map_or(Position(0), |head| head.position));
+        }
+        for chunk in events.chunks(500) {
+            let appends: Vec<_> = chunk
+                .iter()
+                .map(|event| Append {
+                    grid: event.grid,
+                    event_id: event_id(&event.bytes),
+                    bytes: event.bytes.clone().into(),
+                    expected: heads[&event.grid],
+                })
+                .collect();
+            self.log.append(&appends).await.unwrap();
+            heads.extend(chunk.iter().map(|event| (event.grid, event.position)));
+        }
+    }
+
+    /// Asks until somebody listens; waits for the position.
+    pub(crate) async fn ask(&self, at_least: Position, question: ViewQuestion) -> ViewReply {
+        let request = ViewRequest {
+            at_least,
+            wait_ms: 10_000,
+            question,
+        };
+        until("an aggregator answers", || self.try_ask(&request)).await
+    }
+
+    pub(crate) async fn try_ask(&self, request: &ViewRequest) -> Option<ViewReply> {
+        self.request(request.encode()).await
+    }
+
+    pub(crate) async fn request(&self, bytes: Vec<u8>) -> Option<ViewReply> {
+        let subject = ViewRequest::subject(district());
+        let request = async_nats::Request::new()
+            .payload(bytes.into())
+            .timeout(Some(Duration::from_secs(15)));
+        let message = self.client.send_request(subject, request).await.ok()?;
+        Some(ViewReply::decode(&message.payload).unwrap())
+    }
+}
+
+impl Aggregator {
+    pub(crate) async fn stop(self) -> Result<(), Error> {
+        self.shutdown.cancel();
+        timeout(BOUND, self.running).await.unwrap().unwrap()
+    }
+
+    /// Status and body of a standard route.
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        let url = format!("http://{}{path}", self.address);
+        let response = reqwest::get(url).await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    pub(crate) async fn until_status(&self, path: &str, wanted: u16) -> String {
+        until(&format!("{path} is {wanted}"), || async {
+            let (status, body) = self.get(path).await;
+            (status == wanted).then_some(body)
+        })
+        .await
+    }
+}
+
+/// Makes the first generation of the views unreadable.
+pub(crate) fn garble(views: &Path) {
+    std::fs::write(views.join("gen-000001/conf"), [0xff; 64]).unwrap();
+}
+
+/// Overwrites the middle of the first generation's file.
+pub(crate) fn overwrite_pages(views: &Path) {
+    let file = views.join("gen-000001/db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let quarter = bytes.len() / 4;
+    bytes[quarter..3 * quarter].fill(0xa5);
+    std::fs::write(&file, bytes).unwrap();
+}
+
+fn event_id(bytes: &[u8]) -> gridkeeper_proto::id::EventId {
+    Header::decode(bytes).unwrap().0.event_id
+}
+
+fn small_district() -> District {
+    let row = |code: &str, kind| AreaRow {
+        code: code.into(),
+        kind,
+        name: code.into(),
+        short_name: None,
+        valid_from: None,
+        valid_to: None,
+    };
+    District::from_source(&Source {
+        about: About {
+            code: "510402".into(),
+            name: "东区".into(),
+            name_en: None,
+            zone: "Asia/Shanghai".into(),
+            valid_from: "2020-01-01".parse().unwrap(),
+            valid_to: None,
+            origin: Origin {
+                areas: "made up".into(),
+                grids: "made up".into(),
+                categories: "made up".into(),
+                outline: None,
+            },
+            generation: None,
+        },
+        areas: vec![
+            row("510402002", AreaKind::Street),
+            row("510402003", AreaKind::Street),
+            row("510402002005", AreaKind::Community),
+            row("510402002006", AreaKind::Community),
+            row("510402003001", AreaKind::Community),
+        ],
+        grids: GRIDS.iter().map(|grid| row(grid, AreaKind::Grid)).collect(),
+        categories: vec![],
+        outline: None,
+        polygons: None,
+        policy: None,
+    })
+    .unwrap()
+}
+
+/// Reads the log event by event and looks for more at intervals.
+struct Polled {
+    log: EventLog,
+    hold: watch::Receiver<bool>,
+}
+
+struct PolledFeed {
+    log: EventLog,
+    after: Position,
+}
+
+fn unavailable(error: &gridkeeper_eventlog::LogError) -> LogError {
+    LogError::Unavailable(error.to_string())
+}
+
+impl Log for Polled {
+    type Feed = PolledFeed;
+
+    async fn follow(&self, after: Position) -> Result<PolledFeed, LogError> {
+        let mut hold = self.hold.clone();
+        hold.wait_for(|hold| !hold).await.unwrap();
+        Ok(PolledFeed {
+            log: self.log.clone(),
+            after,
+        })
+    }
+}
+
+impl Feed for PolledFeed {
+    async fn next_batch(&mut self, max_events: usize, _: usize) -> Result<Batch, LogError> {
+        let mut interval = tokio::time::interval(INTERVAL);
+        for _ in 0..20 {
+            interval.tick().await;
+            let last_known = self
+                .log
+                .last_position()
+                .await
+                .map_err(|error| unavailable(&error))?;
+            let mut events = Vec::new();
+            while self.after < last_known && events.len() < max_events {
+                let next = Position(self.after.0 + 1);
+                let stored = self
+                    .log
+                    .read(next)
+                    .await
+                    .map_err(|error| unavailable(&error))?;
+                events.push(RawEvent {
+                    position: stored.position,
+                    grid: stored.grid,
+                    bytes: stored.bytes.to_vec(),
+                });
+                self.after = next;
+            }
+            if !events.is_empty() {
+                return Ok(Batch { events, last_known });
+            }
+        }
+        Ok(Batch {
+            events: Vec::new(),
+            last_known: self.after,
+        })
+    }
+}
