@@ -12,6 +12,9 @@ use crate::{AppendError, EventLog, error::not_a_grid};
 /// The most events that the broker takes in one atomic batch.
 const MOST: usize = 1_000;
 
+const APPENDS: &str = "gridkeeper_log_appends_total";
+const READ_BACK: &str = "gridkeeper_log_appends_read_back_total";
+
 /// An event to append.
 #[derive(Clone, Debug)]
 pub struct Append {
@@ -69,6 +72,7 @@ impl EventLog {
         let messages = self.messages(appends)?;
         let count = messages.len() as u64;
         let outcome = self.publish(messages).await;
+        metrics::counter!(APPENDS).increment(1);
         let unsure = match outcome {
             Ok(last) => {
                 let first = Position(last + 1 - count);
@@ -84,6 +88,7 @@ impl EventLog {
         // append is its grid's last, it was ours and had landed, and all before it with it.
         match self.landed(appends).await {
             Ok(Some(last)) => {
+                metrics::counter!(READ_BACK).increment(1);
                 let first = Position(last.0 + 1 - count);
                 Ok(Appended { first, last })
             }
@@ -177,29 +182,39 @@ impl EventLog {
             headers,
             bytes,
         } = commit;
-        let reply = self
-            .client
-            .request_with_headers(subject, headers, bytes)
-            .await
-            .map_err(|error| unknown(error.to_string()))?;
-        let answer: Answer = serde_json::from_slice(&reply.payload)
-            .map_err(|error| unknown(format!("an answer that is none: {error}")))?;
-        match answer.error {
-            None => Ok(answer.seq),
-            Some(Refusal {
+        send(&self.client, subject, headers, bytes).await
+    }
+}
+
+/// Publishes one message and gives its position.
+pub(crate) async fn send(
+    client: &async_nats::Client,
+    subject: String,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<u64, AppendError> {
+    let unknown = |what: String| AppendError::Unknown { what };
+    let reply = client
+        .request_with_headers(subject, headers, bytes)
+        .await
+        .map_err(|error| unknown(error.to_string()))?;
+    let answer: Answer = serde_json::from_slice(&reply.payload)
+        .map_err(|error| unknown(format!("an answer that is none: {error}")))?;
+    match answer.error {
+        None => Ok(answer.seq),
+        Some(Refusal {
+            err_code,
+            description,
+        }) => Err(match err_code {
+            codes::WRONG_LAST_SEQUENCE
+            | codes::WRONG_LAST_SEQUENCE_UNKNOWN
+            | codes::DUPLICATE_IN_BATCH => AppendError::Conflict,
+            codes::DUPLICATE_IN_PROCESS => unknown(description),
+            _ => AppendError::Refused {
                 err_code,
                 description,
-            }) => Err(match err_code {
-                codes::WRONG_LAST_SEQUENCE
-                | codes::WRONG_LAST_SEQUENCE_UNKNOWN
-                | codes::DUPLICATE_IN_BATCH => AppendError::Conflict,
-                codes::DUPLICATE_IN_PROCESS => unknown(description),
-                _ => AppendError::Refused {
-                    err_code,
-                    description,
-                },
-            }),
-        }
+            },
+        }),
     }
 }
 

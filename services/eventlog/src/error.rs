@@ -29,6 +29,22 @@ pub enum LogError {
         /// The position asked for.
         position: Position,
     },
+    /// The log ends before what was read of it.
+    #[error("the log ends at position {last}, and it was read up to {read}")]
+    Shorter {
+        /// Its end.
+        last: Position,
+        /// What was read.
+        read: Position,
+    },
+    /// Events between two others are not there.
+    #[error("the event at position {found} follows the one at {after}: events between are missing")]
+    Gap {
+        /// The last event before.
+        after: Position,
+        /// The next that is there.
+        found: Position,
+    },
     /// A message is on a subject that is no grid's, or without the id of its event.
     #[error("the message at position {position} is not one of the log's")]
     Foreign {
@@ -44,6 +60,8 @@ impl Coded for LogError {
             Self::Stream { .. } => Code(301),
             Self::Missing { .. } => Code(302),
             Self::Foreign { .. } => Code(303),
+            Self::Shorter { .. } => Code(308),
+            Self::Gap { .. } => Code(309),
         }
     }
 }
@@ -90,6 +108,12 @@ impl Coded for AppendError {
 }
 
 impl LogError {
+    /// Whether the same may be tried again later.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+
     pub(crate) fn unavailable(what: &str) -> impl FnOnce(async_nats::Error) -> Self {
         move |error| Self::Unavailable {
             what: format!("{what}: {error}"),

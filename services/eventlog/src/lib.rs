@@ -5,10 +5,15 @@
 
 mod append;
 mod error;
+mod follow;
+mod keys;
 mod read;
 mod stream;
+pub mod verify;
 
 pub use append::{Append, Appended};
 pub use error::{AppendError, LogError};
+pub use follow::{Batch, Follower};
+pub use keys::KeyStore;
 pub use read::{Head, Stored};
 pub use stream::{EventLog, Options};

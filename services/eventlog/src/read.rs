@@ -1,13 +1,20 @@
-//! Reading single events.
+//! Reading events that are there.
 
 use async_nats::{
     header,
     jetstream::{message::StreamMessage, stream::DirectGetErrorKind},
 };
 use bytes::Bytes;
+use futures::StreamExt as _;
 use gridkeeper_proto::{area::AreaCode, envelope::Position, id::EventId};
+use serde::Serialize;
+use tokio::time::timeout;
 
 use crate::{EventLog, LogError};
+
+/// Statuses of messages that end an answer of several.
+const END_OF_BATCH: u16 = 204;
+const NOTHING_THERE: u16 = 404;
 
 /// An event as it stands in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +81,75 @@ impl EventLog {
             Err(error) => Err(LogError::unavailable("read an event")(error.into())),
         }
     }
+
+    /// The events after a position that are there now, in order: at most `max_events`, and about
+    /// `max_bytes`, but at least one where there is one.
+    ///
+    /// # Errors
+    /// The broker does not answer, a foreign message stands there, or events between are missing.
+    pub async fn read_after(
+        &self,
+        after: Position,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<Stored>, LogError> {
+        let inbox = self.client.new_inbox();
+        let mut replies = self
+            .client
+            .subscribe(inbox.clone())
+            .await
+            .map_err(|error| LogError::unavailable("read events")(error.into()))?;
+        let request = RangeRequest {
+            seq: after.0 + 1,
+            batch: max_events,
+            max_bytes,
+            next_by_subj: ">",
+        };
+        let request = serde_json::to_vec(&request)
+            .map_err(|error| LogError::unavailable("ask for events")(error.into()))?;
+        let subject = format!("$JS.API.DIRECT.GET.EVT_{}", self.district);
+        self.client
+            .publish_with_reply(subject, inbox, request.into())
+            .await
+            .map_err(|error| LogError::unavailable("ask for events")(error.into()))?;
+        let mut events = Vec::new();
+        let mut last = after;
+        loop {
+            let reply = timeout(self.request_timeout, replies.next()).await;
+            let Ok(Some(message)) = reply else {
+                return Err(LogError::Unavailable {
+                    what: "read events: no answer in time".to_owned(),
+                });
+            };
+            match message.status.map(|status| status.as_u16()) {
+                None => {}
+                Some(END_OF_BATCH | NOTHING_THERE) => return Ok(events),
+                Some(status) => {
+                    return Err(LogError::Unavailable {
+                        what: format!("read events: the broker answers {status}"),
+                    });
+                }
+            }
+            let message = StreamMessage::try_from(message)
+                .map_err(|error| LogError::unavailable("read an event")(error.into()))?;
+            let stored = stored(message)?;
+            if stored.position.0 != last.0 + 1 {
+                let found = stored.position;
+                return Err(LogError::Gap { after: last, found });
+            }
+            last = stored.position;
+            events.push(stored);
+        }
+    }
+}
+
+/// JetStream's request for a range of messages.
+#[derive(Serialize)]
+struct RangeRequest {
+    seq: u64,
+    batch: usize,
+    max_bytes: usize,
+    next_by_subj: &'static str,
 }
 
 fn stored(message: StreamMessage) -> Result<Stored, LogError> {

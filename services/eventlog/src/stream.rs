@@ -38,6 +38,7 @@ pub struct EventLog {
     pub(crate) client: async_nats::Client,
     pub(crate) stream: Stream<()>,
     pub(crate) district: AreaCode,
+    pub(crate) request_timeout: Duration,
 }
 
 impl EventLog {
@@ -47,36 +48,20 @@ impl EventLog {
     /// The broker is not there, or has a stream of that name that is not as the log needs it. That
     /// stream is left as it is.
     pub async fn open(url: &str, district: AreaCode, options: &Options) -> Result<Self, LogError> {
-        let client = async_nats::ConnectOptions::new()
-            .name("gridkeeper event log")
-            .ping_interval(Duration::from_secs(2))
-            .request_timeout(Some(options.request_timeout))
-            .connect(url)
-            .await
-            .map_err(|error| LogError::unavailable("connect")(error.into()))?;
-        let context = jetstream::new(client.clone());
-        let needed = needed(district, options);
-        let name = needed.name.clone();
-        // Making a stream that exists changes nothing and answers with what it is.
-        match context.create_stream(needed.clone()).await {
-            Ok(made) => check(&name, &made.cached_info().config, &needed)?,
-            Err(refused) => {
-                let found = context
-                    .get_stream(&name)
-                    .await
-                    .map_err(|_| LogError::unavailable("make the stream")(refused.into()))?;
-                check(&name, &found.cached_info().config, &needed)?;
-            }
-        }
-        let stream = context
-            .get_stream_no_info(&name)
-            .await
-            .map_err(|error| LogError::unavailable("open the stream")(error.into()))?;
+        let client = connect(url, "gridkeeper event log", options).await?;
+        let stream = open_stream(&client, needed(district, options)).await?;
         Ok(Self {
             client,
             stream,
             district,
+            request_timeout: options.request_timeout,
         })
+    }
+
+    /// The district.
+    #[must_use]
+    pub fn district(&self) -> AreaCode {
+        self.district
     }
 
     /// The position of the last event; zero for an empty log.
@@ -90,6 +75,44 @@ impl EventLog {
             })?;
         Ok(Position(info.state.last_sequence))
     }
+}
+
+pub(crate) async fn connect(
+    url: &str,
+    name: &str,
+    options: &Options,
+) -> Result<async_nats::Client, LogError> {
+    async_nats::ConnectOptions::new()
+        .name(name)
+        .ping_interval(Duration::from_secs(2))
+        .request_timeout(Some(options.request_timeout))
+        .connect(url)
+        .await
+        .map_err(|error| LogError::unavailable("connect")(error.into()))
+}
+
+/// Makes a stream where there is none of its name, and refuses one that is not as needed.
+pub(crate) async fn open_stream(
+    client: &async_nats::Client,
+    needed: Config,
+) -> Result<Stream<()>, LogError> {
+    let context = jetstream::new(client.clone());
+    let name = needed.name.clone();
+    // Making a stream that exists changes nothing and answers with what it is.
+    match context.create_stream(needed.clone()).await {
+        Ok(made) => check(&name, &made.cached_info().config, &needed)?,
+        Err(refused) => {
+            let found = context
+                .get_stream(&name)
+                .await
+                .map_err(|_| LogError::unavailable("make the stream")(refused.into()))?;
+            check(&name, &found.cached_info().config, &needed)?;
+        }
+    }
+    context
+        .get_stream_no_info(&name)
+        .await
+        .map_err(|error| LogError::unavailable("open the stream")(error.into()))
 }
 
 fn needed(district: AreaCode, options: &Options) -> Config {

@@ -1,77 +1,16 @@
-//! The log on a real broker: set-up, appending, repeating, racing.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+//! Set-up, appending, repeating, racing, and acknowledgements that are lost.
 
 use std::collections::BTreeSet;
 
 use async_nats::jetstream::{self, stream::Config};
 use bytes::Bytes;
-use gridkeeper_broker::{Binary, Broker};
-use gridkeeper_eventlog::{Append, AppendError, Appended, EventLog, LogError, Options};
-use gridkeeper_proto::{area::AreaCode, envelope::Position, id::EventId};
+use gridkeeper_eventlog::{AppendError, EventLog, LogError, Options};
+use gridkeeper_proto::envelope::Position;
 
-struct Site {
-    broker: Broker,
-    _folder: tempfile::TempDir,
-}
-
-async fn site() -> Site {
-    let folder = tempfile::tempdir().unwrap();
-    let options = gridkeeper_broker::Options {
-        folder: folder.path().to_owned(),
-        port: 0,
-    };
-    let broker = Broker::start(Binary::find().await.unwrap(), &options)
-        .await
-        .unwrap();
-    Site {
-        broker,
-        _folder: folder,
-    }
-}
-
-impl Site {
-    async fn log(&self) -> EventLog {
-        EventLog::open(&self.broker.url(), district(), &Options::default())
-            .await
-            .unwrap()
-    }
-}
-
-fn district() -> AreaCode {
-    "510402".parse().unwrap()
-}
-
-fn grid(number: u8) -> AreaCode {
-    format!("510402002005{number:02}").parse().unwrap()
-}
-
-fn event(number: u32) -> EventId {
-    format!("01980000-0000-8000-8000-{number:012}")
-        .parse()
-        .unwrap()
-}
-
-fn append(grid: AreaCode, number: u32, expected: u64) -> Append {
-    let bytes = Bytes::from(format!("event {number}"));
-    Append {
-        grid,
-        event_id: event(number),
-        bytes,
-        expected: Position(expected),
-    }
-}
-
-fn appended(first: u64, last: u64) -> Appended {
-    Appended {
-        first: Position(first),
-        last: Position(last),
-    }
-}
+use crate::{
+    proxy::Proxy,
+    site::{append, appended, district, event, grid, impatient, site},
+};
 
 #[tokio::test]
 async fn what_is_appended_stands_there_in_order() {
@@ -140,8 +79,7 @@ async fn the_same_append_again_answers_as_the_first_time() {
             "round {round}"
         );
         assert_eq!(log.last_position().await.unwrap(), Position(3));
-        site.broker.kill().await.unwrap();
-        site.broker.restart().await.unwrap();
+        site.kill_and_restart().await;
     }
 }
 
@@ -232,4 +170,44 @@ async fn a_stream_that_could_lose_events_is_refused_and_left_as_it_is() {
     }
     let found = context.get_stream("EVT_510402").await.unwrap();
     assert_eq!(found.cached_info().config.max_messages, 10);
+}
+
+#[tokio::test]
+async fn an_append_whose_acknowledgement_is_lost_is_found_to_have_landed() {
+    let site = site().await;
+    let proxy = Proxy::start(site.broker.port()).await;
+    let log = EventLog::open(&proxy.url(), district(), &impatient())
+        .await
+        .unwrap();
+    let single = [append(grid(1), 1, 0)];
+    proxy.lose_next_answer();
+    assert_eq!(log.append(&single).await.unwrap(), appended(1, 1));
+    let batch = [
+        append(grid(1), 2, 1),
+        append(grid(2), 3, 0),
+        append(grid(1), 4, 0),
+    ];
+    proxy.lose_next_answer();
+    assert_eq!(log.append(&batch).await.unwrap(), appended(2, 4));
+    assert_eq!(proxy.lost(), 2);
+    assert_eq!(log.last_position().await.unwrap(), Position(4));
+}
+
+#[tokio::test]
+async fn an_append_nobody_knows_of_is_unknown_and_the_same_again_finds_out() {
+    let mut site = site().await;
+    let log = EventLog::open(&site.broker.url(), district(), &impatient())
+        .await
+        .unwrap();
+    log.append(&[append(grid(1), 1, 0)]).await.unwrap();
+    site.broker.kill().await.unwrap();
+    let next = [append(grid(1), 2, 1)];
+    assert!(matches!(
+        log.append(&next).await,
+        Err(AppendError::Unknown { .. })
+    ));
+    site.broker.restart().await.unwrap();
+    let landed = crate::site::until(async || log.append(&next).await).await;
+    assert_eq!(landed, appended(2, 2));
+    assert_eq!(log.last_position().await.unwrap(), Position(2));
 }

@@ -1,0 +1,65 @@
+//! Keys of personal data: kept once, erased for good.
+
+use gridkeeper_eventlog::KeyStore;
+use gridkeeper_proto::{id::CaseId, sealed::CaseKey};
+
+use crate::{
+    proxy::Proxy,
+    site::{district, impatient, site},
+};
+
+fn case(number: u8) -> CaseId {
+    CaseId::from_bytes([number; 16])
+}
+
+#[tokio::test]
+async fn a_case_has_one_key_whoever_comes_first_and_none_once_it_is_destroyed() {
+    let mut site = site().await;
+    let (one, other) = (site.keys().await, site.keys().await);
+    assert_eq!(one.get(case(1)).await.unwrap(), None);
+    let kept = one.put_if_absent(case(1), CaseKey([1; 32])).await.unwrap();
+    assert_eq!(kept, CaseKey([1; 32]));
+    let kept = other
+        .put_if_absent(case(1), CaseKey([2; 32]))
+        .await
+        .unwrap();
+    assert_eq!(kept, CaseKey([1; 32]));
+    one.put_if_absent(case(2), CaseKey([3; 32])).await.unwrap();
+    site.kill_and_restart().await;
+
+    let keys = site.keys().await;
+    assert_eq!(keys.get(case(1)).await.unwrap(), Some(CaseKey([1; 32])));
+    keys.destroy(case(1)).await.unwrap();
+    keys.destroy(case(1)).await.unwrap();
+    assert_eq!(keys.get(case(1)).await.unwrap(), None);
+    assert_eq!(keys.get(case(2)).await.unwrap(), Some(CaseKey([3; 32])));
+}
+
+#[tokio::test]
+async fn two_at_once_agree_on_the_key() {
+    let site = site().await;
+    let mut both = tokio::task::JoinSet::new();
+    for number in 1..=8 {
+        let keys = site.keys().await;
+        both.spawn(async move { keys.put_if_absent(case(1), CaseKey([number; 32])).await });
+    }
+    let kept: Vec<CaseKey> = both
+        .join_all()
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    assert!(kept.iter().all(|key| *key == kept[0]), "{kept:?}");
+}
+
+#[tokio::test]
+async fn a_key_whose_acknowledgement_is_lost_is_the_one_given() {
+    let site = site().await;
+    let proxy = Proxy::start(site.broker.port()).await;
+    let keys = KeyStore::open(&proxy.url(), district(), &impatient())
+        .await
+        .unwrap();
+    proxy.lose_next_answer();
+    let kept = keys.put_if_absent(case(1), CaseKey([7; 32])).await.unwrap();
+    assert_eq!((kept, proxy.lost()), (CaseKey([7; 32]), 1));
+}
