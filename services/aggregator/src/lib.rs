@@ -3,6 +3,7 @@
 
 pub mod answer;
 mod error;
+mod event_log;
 mod follow;
 pub mod keys;
 pub mod log;

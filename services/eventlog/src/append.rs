@@ -54,12 +54,17 @@ struct Refusal {
     description: String,
 }
 
-/// JetStream's codes for an expectation that does not hold, and for a batch that repeats event ids.
+/// JetStream's codes that say more than that an append was refused.
 mod codes {
     pub(super) const WRONG_LAST_SEQUENCE: u64 = 10_071;
     pub(super) const WRONG_LAST_SEQUENCE_UNKNOWN: u64 = 10_164;
     pub(super) const DUPLICATE_IN_PROCESS: u64 = 10_158;
     pub(super) const DUPLICATE_IN_BATCH: u64 = 10_201;
+    /// Refused as things are: members that are away, a full disk, a batch of which a part was lost with
+    /// its connection, too many batches at once.
+    pub(super) const PASSING: [u64; 10] = [
+        10_004, 10_008, 10_023, 10_028, 10_047, 10_077, 10_118, 10_176, 10_194, 10_210,
+    ];
 }
 
 impl EventLog {
@@ -210,6 +215,7 @@ pub(crate) async fn send(
             | codes::WRONG_LAST_SEQUENCE_UNKNOWN
             | codes::DUPLICATE_IN_BATCH => AppendError::Conflict,
             codes::DUPLICATE_IN_PROCESS => unknown(description),
+            code if codes::PASSING.contains(&code) => unknown(description),
             _ => AppendError::Refused {
                 err_code,
                 description,

@@ -113,7 +113,7 @@ fn needed(district: AreaCode, options: &Options) -> Config {
         max_messages_per_subject: -1,
         max_bytes: -1,
         allow_direct: true,
-        duplicate_window: options.duplicate_window,
+        duplicate_window: options.duplicate_window(),
         num_replicas: options.replicas,
         ..Config::default()
     }

@@ -7,28 +7,44 @@ use async_nats::jetstream::{
     stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream},
 };
 use gridkeeper_proto::{area::AreaCode, envelope::Position};
+use serde::{Deserialize, Serialize};
 
 use crate::LogError;
 
 /// How the stream is kept, besides what the log always needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// For how long the broker itself drops repeated event ids; at least 100 ms. Exactly-once does not
-    /// stand on it: it only saves a read-back.
-    pub duplicate_window: Duration,
+    /// For how long the broker itself drops repeated event ids, in milliseconds, at least 100.
+    /// Exactly-once does not stand on it: it only saves a read-back.
+    pub duplicate_window_ms: u64,
     /// On how many servers the stream is kept: 1, 3 or 5.
     pub replicas: usize,
-    /// How long one request to the broker may take.
-    pub request_timeout: Duration,
+    /// How long one request to the broker may take, in milliseconds.
+    pub request_timeout_ms: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
-            duplicate_window: Duration::from_secs(120),
+            duplicate_window_ms: 120_000,
             replicas: 1,
-            request_timeout: Duration::from_secs(5),
+            request_timeout_ms: 5_000,
         }
+    }
+}
+
+impl Options {
+    /// For how long the broker itself drops repeated event ids.
+    #[must_use]
+    pub const fn duplicate_window(&self) -> Duration {
+        Duration::from_millis(self.duplicate_window_ms)
+    }
+
+    /// How long one request to the broker may take.
+    #[must_use]
+    pub const fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
     }
 }
 
@@ -54,7 +70,7 @@ impl EventLog {
             client,
             stream,
             district,
-            request_timeout: options.request_timeout,
+            request_timeout: options.request_timeout(),
         })
     }
 
@@ -85,7 +101,7 @@ pub(crate) async fn connect(
     async_nats::ConnectOptions::new()
         .name(name)
         .ping_interval(Duration::from_secs(2))
-        .request_timeout(Some(options.request_timeout))
+        .request_timeout(Some(options.request_timeout()))
         .connect(url)
         .await
         .map_err(|error| LogError::unavailable("connect")(error.into()))
@@ -130,7 +146,7 @@ fn needed(district: AreaCode, options: &Options) -> Config {
         deny_purge: true,
         allow_direct: true,
         allow_atomic_publish: true,
-        duplicate_window: options.duplicate_window,
+        duplicate_window: options.duplicate_window(),
         num_replicas: options.replicas,
         ..Config::default()
     }

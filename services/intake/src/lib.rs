@@ -3,6 +3,7 @@
 
 mod decider;
 mod error;
+mod event_log;
 mod http;
 pub mod log;
 mod options;

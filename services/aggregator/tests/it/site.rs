@@ -6,12 +6,12 @@ use std::{
 
 use gridkeeper_aggregator::{
     Error, Options,
-    log::{Batch, Feed, Log, LogError, RawEvent},
+    log::{Log, LogError, RawEvent},
     run_on,
 };
 use gridkeeper_broker::{Binary, Broker};
 use gridkeeper_district::{About, AreaKind, AreaRow, District, Origin, Source};
-use gridkeeper_eventlog::{Append, EventLog};
+use gridkeeper_eventlog::{Append, EventLog, Follower};
 use gridkeeper_http::Clock;
 use gridkeeper_proto::{
     area::AreaCode,
@@ -98,7 +98,7 @@ impl Site {
         let listener = gridkeeper_http::listen("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let log = Polled {
+        let log = Held {
             log: self.log.clone(),
             hold: self.hold.subscribe(),
         };
@@ -238,66 +238,18 @@ fn small_district() -> District {
     .unwrap()
 }
 
-/// Reads the log event by event and looks for more at intervals.
-struct Polled {
+/// The log, whose door can be held shut.
+struct Held {
     log: EventLog,
     hold: watch::Receiver<bool>,
 }
 
-struct PolledFeed {
-    log: EventLog,
-    after: Position,
-}
+impl Log for Held {
+    type Feed = Follower;
 
-fn unavailable(error: &gridkeeper_eventlog::LogError) -> LogError {
-    LogError::Unavailable(error.to_string())
-}
-
-impl Log for Polled {
-    type Feed = PolledFeed;
-
-    async fn follow(&self, after: Position) -> Result<PolledFeed, LogError> {
+    async fn follow(&self, after: Position) -> Result<Follower, LogError> {
         let mut hold = self.hold.clone();
         hold.wait_for(|hold| !hold).await.unwrap();
-        Ok(PolledFeed {
-            log: self.log.clone(),
-            after,
-        })
-    }
-}
-
-impl Feed for PolledFeed {
-    async fn next_batch(&mut self, max_events: usize, _: usize) -> Result<Batch, LogError> {
-        let mut interval = tokio::time::interval(INTERVAL);
-        for _ in 0..20 {
-            interval.tick().await;
-            let last_known = self
-                .log
-                .last_position()
-                .await
-                .map_err(|error| unavailable(&error))?;
-            let mut events = Vec::new();
-            while self.after < last_known && events.len() < max_events {
-                let next = Position(self.after.0 + 1);
-                let stored = self
-                    .log
-                    .read(next)
-                    .await
-                    .map_err(|error| unavailable(&error))?;
-                events.push(RawEvent {
-                    position: stored.position,
-                    grid: stored.grid,
-                    bytes: stored.bytes.to_vec(),
-                });
-                self.after = next;
-            }
-            if !events.is_empty() {
-                return Ok(Batch { events, last_known });
-            }
-        }
-        Ok(Batch {
-            events: Vec::new(),
-            last_known: self.after,
-        })
+        Ok(self.log.follow(after))
     }
 }

@@ -34,7 +34,7 @@ pub(crate) async fn site() -> Site {
 /// Options under which an answer that is lost is given up soon.
 pub(crate) fn impatient() -> Options {
     Options {
-        request_timeout: Duration::from_millis(500),
+        request_timeout_ms: 500,
         ..Options::default()
     }
 }
