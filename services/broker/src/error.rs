@@ -55,6 +55,18 @@ pub enum BrokerError {
         /// The end of its log.
         log: String,
     },
+    /// A server of an earlier start runs in the same folder and does not stop.
+    #[error(
+        "the nats-server of an earlier start (process {pid}) did not stop within {waited:?}; its last words: {log}"
+    )]
+    LeftBehind {
+        /// Its process.
+        pid: u32,
+        /// How long was waited.
+        waited: Duration,
+        /// The end of its log.
+        log: String,
+    },
     /// It ends again and again.
     #[error("nats-server ended {times} times within a minute and is not started again")]
     KeepsEnding {
@@ -73,6 +85,7 @@ impl Coded for BrokerError {
             Self::Ended { .. } => Code(804),
             Self::Silent { .. } => Code(805),
             Self::KeepsEnding { .. } => Code(806),
+            Self::LeftBehind { .. } => Code(807),
         }
     }
 }

@@ -27,6 +27,10 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How often a server that ended by itself is started again within a minute.
 const RESTARTS_A_MINUTE: usize = 5;
 
+/// Files in the broker's folder.
+const CONFIGURATION: &str = "nats-server.conf";
+const PID: &str = "nats-server.pid";
+
 /// Where the broker keeps its streams and where it listens.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -60,6 +64,7 @@ impl Broker {
     pub async fn start(binary: Binary, options: &Options) -> Result<Self, BrokerError> {
         fs::create_dir_all(&options.folder)
             .map_err(BrokerError::system("make the broker's folder"))?;
+        stop_left_behind(&binary, &options.folder).await?;
         let port = match options.port {
             0 => free_port()?,
             port => port,
@@ -103,13 +108,7 @@ impl Broker {
         let Some(pid) = self.child.id() else {
             return Ok(());
         };
-        Command::new(&self.binary.path)
-            .args(["--signal", &format!("quit={pid}")])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .await
-            .map_err(BrokerError::system("signal nats-server"))?;
+        ask_to_quit(&self.binary, pid).await?;
         match timeout(STOP_LIMIT, self.child.wait()).await {
             Ok(ended) => ended
                 .map(|_| ())
@@ -188,6 +187,78 @@ impl Broker {
     }
 }
 
+/// Stops the server that a killed owner left behind in this folder, where there is one: it would keep the
+/// port and the streams. It is known by the name that the folder's configuration gave it.
+async fn stop_left_behind(binary: &Binary, folder: &Path) -> Result<(), BrokerError> {
+    let Some(left) = LeftBehind::of(folder) else {
+        return Ok(());
+    };
+    if !left.answers().await {
+        return Ok(());
+    }
+    tracing::warn!(
+        pid = left.pid,
+        "stopping the nats-server that was left behind"
+    );
+    ask_to_quit(binary, left.pid).await?;
+    let started = Instant::now();
+    while left.answers().await {
+        if started.elapsed() > STOP_LIMIT {
+            let (waited, log) = (started.elapsed(), last_words(folder));
+            return Err(BrokerError::LeftBehind {
+                pid: left.pid,
+                waited,
+                log,
+            });
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// A server that may still run in a folder, by the files of its start.
+struct LeftBehind {
+    name: String,
+    port: u16,
+    pid: u32,
+}
+
+impl LeftBehind {
+    fn of(folder: &Path) -> Option<Self> {
+        let configuration = fs::read_to_string(folder.join(CONFIGURATION)).ok()?;
+        let value = |key: &str| {
+            let line = configuration
+                .lines()
+                .find_map(|line| line.strip_prefix(key));
+            line.map(|value| value.trim_matches(['"', ' ']).to_owned())
+        };
+        let listen = value("listen: ")?;
+        let (_, port) = listen.rsplit_once(':')?;
+        let pid = fs::read_to_string(folder.join(PID)).ok()?;
+        Some(Self {
+            name: value("server_name: ")?,
+            port: port.parse().ok()?,
+            pid: pid.trim().parse().ok()?,
+        })
+    }
+
+    async fn answers(&self) -> bool {
+        let info = greeting(self.port).await;
+        info.is_some_and(|info| info.server_name == self.name)
+    }
+}
+
+async fn ask_to_quit(binary: &Binary, pid: u32) -> Result<(), BrokerError> {
+    Command::new(&binary.path)
+        .args(["--signal", &format!("quit={pid}")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .await
+        .map(|_| ())
+        .map_err(BrokerError::system("signal nats-server"))
+}
+
 /// A port that nobody listens on now. Somebody else may take it before the server does; the server then
 /// ends, and the start fails.
 fn free_port() -> Result<u16, BrokerError> {
@@ -204,7 +275,7 @@ fn server_name(port: u16) -> String {
 }
 
 fn spawn(binary: &Binary, folder: &Path, port: u16) -> Result<Child, BrokerError> {
-    let config = folder.join("nats-server.conf");
+    let config = folder.join(CONFIGURATION);
     fs::write(&config, configuration(folder, port))
         .map_err(BrokerError::system("write the broker's configuration"))?;
     Command::new(&binary.path)
@@ -226,9 +297,11 @@ fn configuration(folder: &Path, port: u16) -> String {
         "server_name: {name}\n\
          listen: \"127.0.0.1:{port}\"\n\
          log_file: {log}\n\
+         pid_file: {pid}\n\
          jetstream {{\n  store_dir: {store}\n  sync_interval: always\n}}\n",
         name = server_name(port),
         log = quoted(folder.join("nats-server.log")),
+        pid = quoted(folder.join(PID)),
         store = quoted(folder.join("streams")),
     )
 }
@@ -309,6 +382,23 @@ mod tests {
         stop.cancel();
         supervised.await.unwrap().unwrap();
         assert!(greeting(port).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_server_whose_owner_was_killed_is_stopped_by_the_next_start_in_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = broker(folder.path()).await;
+        let port = left.port();
+        let options = Options {
+            folder: folder.path().to_owned(),
+            port,
+        };
+        let mut next = Broker::start(Binary::find().await.unwrap(), &options)
+            .await
+            .unwrap();
+        assert_ne!(left.pid(), next.pid());
+        assert!(greeting(port).await.unwrap().jetstream);
+        next.stop().await.unwrap();
     }
 
     #[tokio::test]
