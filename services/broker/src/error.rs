@@ -67,6 +67,12 @@ pub enum BrokerError {
         /// The end of its log.
         log: String,
     },
+    /// Another process has a server in the same folder.
+    #[error("another process runs a broker in {}", .folder.display())]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// It ends again and again.
     #[error("nats-server ended {times} times within a minute and is not started again")]
     KeepsEnding {
@@ -86,6 +92,7 @@ impl Coded for BrokerError {
             Self::Silent { .. } => Code(805),
             Self::KeepsEnding { .. } => Code(806),
             Self::LeftBehind { .. } => Code(807),
+            Self::InUse { .. } => Code(808),
         }
     }
 }

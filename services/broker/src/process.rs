@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    fs,
+    fs::{self, File, TryLockError},
     net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
@@ -30,6 +30,7 @@ const RESTARTS_A_MINUTE: usize = 5;
 /// Files in the broker's folder.
 const CONFIGURATION: &str = "nats-server.conf";
 const PID: &str = "nats-server.pid";
+const LOCK: &str = "lock";
 
 /// Where the broker keeps its streams and where it listens.
 #[derive(Clone, Debug)]
@@ -46,6 +47,8 @@ pub struct Broker {
     folder: PathBuf,
     port: u16,
     child: Child,
+    /// Held for as long as this process owns the folder; the system lets go of it however the process ends.
+    _lock: File,
 }
 
 /// The first line that a server sends, as far as it tells whether the server is ours and ready.
@@ -64,6 +67,7 @@ impl Broker {
     pub async fn start(binary: Binary, options: &Options) -> Result<Self, BrokerError> {
         fs::create_dir_all(&options.folder)
             .map_err(BrokerError::system("make the broker's folder"))?;
+        let lock = lock(&options.folder)?;
         stop_left_behind(&binary, &options.folder).await?;
         let port = match options.port {
             0 => free_port()?,
@@ -76,6 +80,7 @@ impl Broker {
             folder,
             port,
             child,
+            _lock: lock,
         };
         broker.wait_until_ready().await?;
         Ok(broker)
@@ -184,6 +189,21 @@ impl Broker {
         }
         let (waited, log) = (started.elapsed(), last_words(&self.folder));
         Err(BrokerError::Silent { waited, log })
+    }
+}
+
+/// Makes this process the folder's only owner.
+fn lock(folder: &Path) -> Result<File, BrokerError> {
+    let path = folder.join(LOCK);
+    let file = File::create(&path).map_err(BrokerError::system("make the broker's lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(BrokerError::InUse {
+            folder: folder.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => {
+            Err(BrokerError::system("lock the broker's folder")(source))
+        }
     }
 }
 
@@ -388,15 +408,24 @@ mod tests {
     async fn a_server_whose_owner_was_killed_is_stopped_by_the_next_start_in_its_folder() {
         let folder = tempfile::tempdir().unwrap();
         let left = broker(folder.path()).await;
-        let port = left.port();
         let options = Options {
             folder: folder.path().to_owned(),
-            port,
+            port: left.port(),
         };
+        let second = Broker::start(Binary::find().await.unwrap(), &options).await;
+        assert!(matches!(second, Err(BrokerError::InUse { .. })));
+        // What a killed owner leaves: the server, and no lock.
+        let Broker {
+            child: left,
+            port,
+            _lock: lock,
+            ..
+        } = left;
+        drop(lock);
         let mut next = Broker::start(Binary::find().await.unwrap(), &options)
             .await
             .unwrap();
-        assert_ne!(left.pid(), next.pid());
+        assert_ne!(left.id(), next.pid());
         assert!(greeting(port).await.unwrap().jetstream);
         next.stop().await.unwrap();
     }
