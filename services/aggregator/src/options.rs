@@ -42,7 +42,7 @@ impl Default for Options {
         Self {
             listen: "127.0.0.1:8403".to_owned(),
             nats_url: "nats://127.0.0.1:4222".to_owned(),
-            folder: PathBuf::from("data/aggregator"),
+            folder: PathBuf::from("aggregator"),
             batch_events: 512,
             catch_up_events: 4_096,
             batch_bytes: 4 << 20,

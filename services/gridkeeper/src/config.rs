@@ -1,6 +1,6 @@
 //! The configuration of all services, a section each.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gridkeeper_proto::code::{Code, Coded};
 use serde::{Deserialize, Serialize};
@@ -12,15 +12,40 @@ pub(crate) const EXPLAINED: &str = include_str!("../../../deploy/gridkeeper.toml
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
+    /// The broker that `up` starts.
+    pub(crate) broker: Broker,
+    /// The streams.
+    pub(crate) log: gridkeeper_eventlog::Options,
     /// Intake.
     pub(crate) intake: gridkeeper_intake::Options,
+    /// The aggregator.
+    pub(crate) aggregator: gridkeeper_aggregator::Options,
+}
+
+/// The broker that `up` starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Broker {
+    /// Folder of the streams.
+    pub(crate) folder: PathBuf,
+    /// Port on 127.0.0.1; zero for any free one.
+    pub(crate) port: u16,
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::from("broker"),
+            port: 4222,
+        }
+    }
 }
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {reason}", path.display())]
 pub(crate) struct ConfigError {
-    path: std::path::PathBuf,
+    path: PathBuf,
     reason: String,
 }
 
@@ -40,6 +65,20 @@ impl Config {
             path: path.to_owned(),
             reason: error.to_string(),
         })
+    }
+}
+
+impl Config {
+    /// Puts the folders it names into a data folder; an absolute one stays where it is.
+    pub(crate) fn lie_in(&mut self, data: &Path) {
+        for folder in [&mut self.broker.folder, &mut self.aggregator.folder] {
+            *folder = data.join(&*folder);
+        }
+    }
+
+    /// The addresses of the broker that the services use.
+    pub(crate) fn nats_urls(&mut self) -> [&mut String; 2] {
+        [&mut self.intake.nats_url, &mut self.aggregator.nats_url]
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::{io, path::PathBuf};
 
+use gridkeeper_broker::BrokerError;
 use gridkeeper_district::DistrictError;
+use gridkeeper_eventlog::{LogError, verify::Break};
 use gridkeeper_identity::KeyError;
 use gridkeeper_proto::{
     access::ClaimsError,
+    area::AreaCode,
     code::{Code, Coded},
 };
 
@@ -32,6 +35,35 @@ pub(crate) enum Error {
         /// Why, as far as it is known.
         reason: String,
     },
+    /// The district's policy.
+    #[error("the policy of district {district} cannot be used: {reason}")]
+    Policy {
+        /// The district.
+        district: AreaCode,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The views are not what the log gives.
+    #[error("{keys} keys of the running views differ from rebuilt ones")]
+    Differ {
+        /// How many.
+        keys: u64,
+    },
+    /// The broker's process.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A break in the log.
+    #[error(transparent)]
+    Break(#[from] Break),
+    /// Intake.
+    #[error(transparent)]
+    Intake(#[from] gridkeeper_intake::Error),
+    /// The aggregator.
+    #[error(transparent)]
+    Aggregator(#[from] gridkeeper_aggregator::Error),
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -57,6 +89,13 @@ impl Coded for Error {
         match self {
             Self::Io { .. } => Code(820),
             Self::Ended { .. } => Code(822),
+            Self::Policy { .. } => Code(823),
+            Self::Differ { .. } => Code(824),
+            Self::Broker(error) => error.code(),
+            Self::Log(error) => error.code(),
+            Self::Break(error) => error.code(),
+            Self::Intake(error) => error.code(),
+            Self::Aggregator(error) => error.code(),
             Self::Config(error) => error.code(),
             Self::District(error) => error.code(),
             Self::Key(error) => error.code(),

@@ -9,15 +9,17 @@ mod config;
 mod door;
 mod error;
 mod import;
+mod installation;
+mod logging;
 #[cfg(test)]
 mod realdoor;
 mod signals;
 mod simulate;
-#[cfg(test)]
 mod supervise;
 mod terminal;
 #[cfg(test)]
 mod testdoor;
+mod tokens;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Options {
     /// Host and port that the HTTP endpoint listens at.
     pub listen: String,
+    /// Address of the broker.
+    pub nats_url: String,
     /// How many commands may wait to be decided; more are turned away with 429.
     pub queue_commands: usize,
     /// How many events are appended at once at most; the broker takes 1,000.
@@ -29,6 +31,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8401".to_owned(),
+            nats_url: "nats://127.0.0.1:4222".to_owned(),
             queue_commands: 4_096,
             batch_events: 1_000,
             append_deadline_ms: 10_000,

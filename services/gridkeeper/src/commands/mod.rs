@@ -4,14 +4,21 @@ mod config;
 mod district;
 mod import;
 mod openapi;
+mod rebuild;
+mod serve;
 mod simulate;
 mod token;
+mod up;
+mod verify;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    installation::{Installation, keys_in},
+};
 
 /// Gridkeeper: reports of grid workers, kept in a log, and who holds each case by when.
 #[derive(Debug, Parser)]
@@ -25,6 +32,16 @@ pub(crate) struct Arguments {
 /// A command of the program.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Start everything in one process, with a broker beside it.
+    Up(up::Command),
+    /// Run intake alone.
+    Intake(serve::Command),
+    /// Run an aggregator alone.
+    Aggregator(serve::Command),
+    /// Verify the log.
+    Verify(verify::Command),
+    /// Rebuild the views of the running aggregator, or compare them with rebuilt ones.
+    Rebuild(rebuild::Command),
     /// Print the default configuration with its explanations, or check one.
     Config(config::Command),
     /// Check a district's folder, generate its grids, or derive one from a history.
@@ -52,7 +69,7 @@ struct DataFolder {
 impl DataFolder {
     /// Where the keys of tokens are.
     fn keys(&self) -> PathBuf {
-        self.data.join("keys")
+        keys_in(&self.data)
     }
 }
 
@@ -62,6 +79,13 @@ impl DataFolder {
 /// What it ended with.
 pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
     match arguments.command {
+        Command::Up(command) => blocking(up::run(command)),
+        Command::Intake(command) => blocking(serve::run(command, "intake", Installation::intake)),
+        Command::Aggregator(command) => {
+            blocking(serve::run(command, "aggregator", Installation::aggregator))
+        }
+        Command::Verify(command) => blocking(verify::run(command)),
+        Command::Rebuild(command) => blocking(rebuild::run(command)),
         Command::Config(command) => config::run(&command),
         Command::District(command) => district::run(command),
         Command::Token(command) => token::run(&command),
@@ -85,7 +109,7 @@ fn blocking(command: impl Future<Output = Result<(), Error>>) -> Result<(), Erro
 }
 
 /// Reads a text file that the command line names.
-fn read(path: &std::path::Path) -> Result<String, Error> {
+pub(crate) fn read(path: &std::path::Path) -> Result<String, Error> {
     std::fs::read_to_string(path).map_err(|source| Error::Io {
         action: "read",
         path: path.to_owned(),

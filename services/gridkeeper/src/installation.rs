@@ -1,0 +1,188 @@
+//! An installation: its configuration, its data folder, its district, and how each service runs in it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use gridkeeper_district::District;
+use gridkeeper_eventlog::{EventLog, KeyStore, LogError};
+use gridkeeper_http::Clock;
+use gridkeeper_identity::{SigningKey, Verifier};
+use gridkeeper_proto::{area::AreaCode, policy::Policy};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Config, error::Error};
+
+/// How long to wait before asking a broker again that is not there.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Where an installation is.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Place {
+    /// The configuration; the defaults without one. `gridkeeper config` explains it.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// The folder of the installation's data. Folders that the configuration names lie in it.
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// The folder of the district.
+    #[arg(long, default_value = "deploy/districts/panzhihua-dongqu")]
+    district: PathBuf,
+}
+
+/// An installation.
+pub(crate) struct Installation {
+    pub(crate) config: Config,
+    pub(crate) data: PathBuf,
+    pub(crate) district: Arc<District>,
+    pub(crate) clock: Clock,
+}
+
+impl Installation {
+    /// Reads the configuration and the district.
+    ///
+    /// # Errors
+    /// Either cannot be read, or is not as it has to be.
+    pub(crate) fn open(place: &Place) -> Result<Self, Error> {
+        let mut config = match &place.config {
+            None => Config::default(),
+            Some(path) => Config::parse(path, &crate::commands::read(path)?)?,
+        };
+        let data = place.data.clone();
+        config.lie_in(&data);
+        Ok(Self {
+            config,
+            data,
+            district: Arc::new(District::load(&place.district)?),
+            clock: Clock::system(),
+        })
+    }
+
+    /// Lets all services use this broker.
+    pub(crate) fn use_broker(&mut self, url: &str) {
+        for service in self.config.nats_urls() {
+            url.clone_into(service);
+        }
+    }
+
+    fn keys(&self) -> PathBuf {
+        keys_in(&self.data)
+    }
+
+    /// The key that signs tokens, made at the first start.
+    ///
+    /// # Errors
+    /// It cannot be read or made.
+    pub(crate) fn signing_key(&self) -> Result<SigningKey, Error> {
+        Ok(SigningKey::load_or_create(&self.keys())?)
+    }
+
+    fn verifier(&self) -> Result<Arc<Verifier>, Error> {
+        let verifier = Verifier::load(&self.keys(), Some(self.district.code()))?;
+        Ok(Arc::new(verifier))
+    }
+
+    fn policy(&self) -> Result<Policy, Error> {
+        let wrong = |reason: String| Error::Policy {
+            district: self.district.code(),
+            reason,
+        };
+        let text = self.district.policy_text();
+        let text = text.ok_or_else(|| wrong("there is none".to_owned()))?;
+        toml::from_str(text).map_err(|error| wrong(error.to_string()))
+    }
+
+    /// Runs intake.
+    ///
+    /// # Errors
+    /// What it ended with.
+    pub(crate) async fn intake(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+        let options = self.config.intake.clone();
+        let parts = gridkeeper_intake::Parts {
+            district: Arc::clone(&self.district),
+            policy: self.policy()?,
+            verifier: self.verifier()?,
+            clock: self.clock.clone(),
+        };
+        let broker = self.broker(&options.nats_url);
+        let Some(log) = patiently(|| broker.clone().log(), &stop).await? else {
+            return Ok(());
+        };
+        let Some(keys) = patiently(|| broker.clone().keys(), &stop).await? else {
+            return Ok(());
+        };
+        Ok(gridkeeper_intake::run(options, parts, (log, keys), stop).await?)
+    }
+
+    /// Runs an aggregator.
+    ///
+    /// # Errors
+    /// What it ended with.
+    pub(crate) async fn aggregator(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+        let options = self.config.aggregator.clone();
+        let broker = self.broker(&options.nats_url);
+        let Some(log) = patiently(|| broker.clone().log(), &stop).await? else {
+            return Ok(());
+        };
+        let (district, clock) = (Arc::clone(&self.district), self.clock.clone());
+        Ok(gridkeeper_aggregator::run(options, district, clock, log, stop).await?)
+    }
+
+    fn broker(&self, url: &str) -> BrokerOfDistrict {
+        BrokerOfDistrict {
+            url: url.to_owned(),
+            district: self.district.code(),
+            options: self.config.log.clone(),
+        }
+    }
+}
+
+/// What the streams of a district are opened with.
+#[derive(Clone)]
+struct BrokerOfDistrict {
+    url: String,
+    district: AreaCode,
+    options: gridkeeper_eventlog::Options,
+}
+
+impl BrokerOfDistrict {
+    async fn log(self) -> Result<EventLog, LogError> {
+        EventLog::open(&self.url, self.district, &self.options).await
+    }
+
+    async fn keys(self) -> Result<KeyStore, LogError> {
+        KeyStore::open(&self.url, self.district, &self.options).await
+    }
+}
+
+/// The folder of the keys of tokens in a data folder.
+pub(crate) fn keys_in(data: &Path) -> PathBuf {
+    data.join("keys")
+}
+
+/// Opens as soon as the broker answers; none when told to stop before.
+async fn patiently<T, F>(open: impl Fn() -> F, stop: &CancellationToken) -> Result<Option<T>, Error>
+where
+    F: Future<Output = Result<T, LogError>>,
+{
+    loop {
+        let opened = tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            opened = open() => opened,
+        };
+        match opened {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(error) if error.is_unavailable() => {
+                tracing::warn!(%error, "waiting for the broker");
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(None),
+                    () = sleep(PAUSE) => {}
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
