@@ -4,7 +4,6 @@ use super::{Case, CaseState, EscalationReason, Holder, PartiesState, Refusal, St
 use crate::{
     access::{Claims, Role},
     area::{AreaCode, Level},
-    code::Coded,
     command::{Assignee, Command, Report, Step},
     envelope::Position,
     event::{
@@ -682,13 +681,5 @@ impl Situation<'_> {
         let mut events = vec![Event::DeadlineMissed(DeadlineMissed { due_at, level })];
         events.extend(self.escalated(case, EscalationReason::Deadline, "")?);
         Ok(events)
-    }
-}
-
-impl Refusal {
-    /// Whether the escalator may forget about the deadline it named: the case moved on by itself.
-    #[must_use]
-    pub fn is_moot(&self) -> bool {
-        matches!(self.code(), crate::code::Code(200 | 202 | 211))
     }
 }

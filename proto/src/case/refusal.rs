@@ -128,3 +128,8 @@ impl Coded for Refusal {
         }
     }
 }
+
+impl Refusal {
+    /// Codes by which a step that a service sends by itself is refused because the case moved on.
+    pub const MOVED_ON: [Code; 3] = [Code(200), Code(202), Code(211)];
+}

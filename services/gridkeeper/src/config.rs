@@ -20,6 +20,10 @@ pub(crate) struct Config {
     pub(crate) intake: gridkeeper_intake::Options,
     /// The aggregator.
     pub(crate) aggregator: gridkeeper_aggregator::Options,
+    /// The query service.
+    pub(crate) query: gridkeeper_query::Options,
+    /// The escalator.
+    pub(crate) escalator: gridkeeper_escalator::Options,
 }
 
 /// The broker that `up` starts.
@@ -71,14 +75,24 @@ impl Config {
 impl Config {
     /// Puts the folders it names into a data folder; an absolute one stays where it is.
     pub(crate) fn lie_in(&mut self, data: &Path) {
-        for folder in [&mut self.broker.folder, &mut self.aggregator.folder] {
+        let folders = [
+            &mut self.broker.folder,
+            &mut self.aggregator.folder,
+            &mut self.escalator.folder,
+        ];
+        for folder in folders {
             *folder = data.join(&*folder);
         }
     }
 
     /// The addresses of the broker that the services use.
-    pub(crate) fn nats_urls(&mut self) -> [&mut String; 2] {
-        [&mut self.intake.nats_url, &mut self.aggregator.nats_url]
+    pub(crate) fn nats_urls(&mut self) -> [&mut String; 4] {
+        [
+            &mut self.intake.nats_url,
+            &mut self.aggregator.nats_url,
+            &mut self.query.nats_url,
+            &mut self.escalator.nats_url,
+        ]
     }
 }
 

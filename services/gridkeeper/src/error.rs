@@ -64,6 +64,12 @@ pub(crate) enum Error {
     /// The aggregator.
     #[error(transparent)]
     Aggregator(#[from] gridkeeper_aggregator::Error),
+    /// The query service.
+    #[error(transparent)]
+    Query(#[from] gridkeeper_query::Error),
+    /// The escalator.
+    #[error(transparent)]
+    Escalator(#[from] gridkeeper_escalator::Error),
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -96,6 +102,8 @@ impl Coded for Error {
             Self::Break(error) => error.code(),
             Self::Intake(error) => error.code(),
             Self::Aggregator(error) => error.code(),
+            Self::Query(error) => error.code(),
+            Self::Escalator(error) => error.code(),
             Self::Config(error) => error.code(),
             Self::District(error) => error.code(),
             Self::Key(error) => error.code(),

@@ -68,6 +68,11 @@ impl Installation {
         }
     }
 
+    /// Lets the escalator use the intake of this installation.
+    pub(crate) fn use_own_intake(&mut self) {
+        self.config.escalator.intake_url = format!("http://{}", self.config.intake.listen);
+    }
+
     fn keys(&self) -> PathBuf {
         keys_in(&self.data)
     }
@@ -107,14 +112,45 @@ impl Installation {
             verifier: self.verifier()?,
             clock: self.clock.clone(),
         };
+        let Some(stores) = self.stores(&options.nats_url, &stop).await? else {
+            return Ok(());
+        };
+        Ok(gridkeeper_intake::run(options, parts, stores, stop).await?)
+    }
+
+    /// Runs the escalator.
+    ///
+    /// # Errors
+    /// What it ended with.
+    pub(crate) async fn escalator(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+        let options = self.config.escalator.clone();
         let broker = self.broker(&options.nats_url);
         let Some(log) = patiently(|| broker.clone().log(), &stop).await? else {
             return Ok(());
         };
-        let Some(keys) = patiently(|| broker.clone().keys(), &stop).await? else {
+        let parts = gridkeeper_escalator::Parts {
+            log,
+            key: SigningKey::load(&self.keys())?,
+            clock: self.clock.clone(),
+        };
+        Ok(gridkeeper_escalator::run(options, parts, stop).await?)
+    }
+
+    /// Runs the query service.
+    ///
+    /// # Errors
+    /// What it ended with.
+    pub(crate) async fn query(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
+        let options = self.config.query.clone();
+        let parts = gridkeeper_query::Parts {
+            district: Arc::clone(&self.district),
+            verifier: self.verifier()?,
+            clock: self.clock.clone(),
+        };
+        let Some(stores) = self.stores(&options.nats_url, &stop).await? else {
             return Ok(());
         };
-        Ok(gridkeeper_intake::run(options, parts, (log, keys), stop).await?)
+        Ok(gridkeeper_query::run(options, parts, stores, stop).await?)
     }
 
     /// Runs an aggregator.
@@ -129,6 +165,20 @@ impl Installation {
         };
         let (district, clock) = (Arc::clone(&self.district), self.clock.clone());
         Ok(gridkeeper_aggregator::run(options, district, clock, log, stop).await?)
+    }
+
+    /// The log and the keys, as soon as the broker answers; none when told to stop before.
+    async fn stores(
+        &self,
+        url: &str,
+        stop: &CancellationToken,
+    ) -> Result<Option<(EventLog, KeyStore)>, Error> {
+        let broker = self.broker(url);
+        let Some(log) = patiently(|| broker.clone().log(), stop).await? else {
+            return Ok(None);
+        };
+        let keys = patiently(|| broker.clone().keys(), stop).await?;
+        Ok(keys.map(|keys| (log, keys)))
     }
 
     fn broker(&self, url: &str) -> BrokerOfDistrict {

@@ -38,6 +38,10 @@ enum Command {
     Intake(serve::Command),
     /// Run an aggregator alone.
     Aggregator(serve::Command),
+    /// Run the escalator alone.
+    Escalator(serve::Command),
+    /// Run the query service alone.
+    Query(serve::Command),
     /// Verify the log.
     Verify(verify::Command),
     /// Rebuild the views of the running aggregator, or compare them with rebuilt ones.
@@ -84,6 +88,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Aggregator(command) => {
             blocking(serve::run(command, "aggregator", Installation::aggregator))
         }
+        Command::Escalator(command) => {
+            blocking(serve::run(command, "escalator", Installation::escalator))
+        }
+        Command::Query(command) => blocking(serve::run(command, "query", Installation::query)),
         Command::Verify(command) => blocking(verify::run(command)),
         Command::Rebuild(command) => blocking(rebuild::run(command)),
         Command::Config(command) => config::run(&command),

@@ -7,6 +7,8 @@ use crate::{error::Error, terminal};
 pub(super) enum Command {
     /// The document of intake.
     Intake,
+    /// The document of the query service.
+    Query,
 }
 
 /// Prints the document.
@@ -17,6 +19,7 @@ pub(super) fn run(command: &Command) -> Result<(), Error> {
 fn text(command: &Command) -> Result<String, Error> {
     let document = match command {
         Command::Intake => gridkeeper_intake::document(),
+        Command::Query => gridkeeper_query::document(),
     };
     serde_json::to_string_pretty(&document).map_err(|error| Error::Io {
         action: "write to",
@@ -30,12 +33,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_that_is_checked_in_is_the_one_of_the_code() {
-        let kept = include_str!("../../../../docs/openapi/intake.json");
-        let now = text(&Command::Intake).unwrap();
-        assert!(
-            kept.trim_end() == now,
-            "run: gridkeeper openapi intake > docs/openapi/intake.json"
-        );
+    fn the_documents_that_are_checked_in_are_those_of_the_code() {
+        let kept = [
+            (
+                Command::Intake,
+                "intake",
+                include_str!("../../../../docs/openapi/intake.json"),
+            ),
+            (
+                Command::Query,
+                "query",
+                include_str!("../../../../docs/openapi/query.json"),
+            ),
+        ];
+        for (command, name, kept) in kept {
+            let now = text(&command).unwrap();
+            assert!(
+                kept.trim_end() == now,
+                "run: gridkeeper openapi {name} > docs/openapi/{name}.json"
+            );
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use gridkeeper_broker::{Binary, Broker};
 use gridkeeper_identity::SigningKey;
+use gridkeeper_proto::area::AreaCode;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -63,7 +64,9 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     let broker = start_broker(&installation).await?;
     let broker_url = broker.url();
     installation.use_broker(&broker_url);
+    installation.use_own_intake();
     let installation = Arc::new(installation);
+    let district = installation.district.code();
     let mut parts = Parts::default();
     parts.start(
         "broker",
@@ -82,7 +85,7 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     let until_asked = async {
         let announced = async {
             wait_until_ready(&endpoints).await?;
-            announce(&endpoints, &broker_url, &folder, simulated)?;
+            announce(&endpoints, &broker_url, &folder, district, simulated)?;
             simulate.cancel();
             std::future::pending::<Result<(), Error>>().await
         };
@@ -125,7 +128,7 @@ fn start_services(parts: &mut Parts, installation: &Arc<Installation>) -> Vec<En
             )+
         };
     }
-    start!(aggregator, intake);
+    start!(aggregator, intake, escalator, query);
     endpoints
 }
 
@@ -157,6 +160,7 @@ fn announce(
     endpoints: &[Endpoint],
     broker_url: &str,
     tokens: &Path,
+    district: AreaCode,
     simulated: Option<Workers>,
 ) -> Result<(), Error> {
     terminal::answer("\nGridkeeper is up:")?;
@@ -176,7 +180,30 @@ fn announce(
             "reports", workers.workers, workers.speed
         ))?;
     }
+    let query = endpoints.iter().find(|endpoint| endpoint.name == "query");
+    if let Some(query) = query {
+        try_these(&query.address, tokens, district)?;
+    }
     terminal::answer("Ctrl-C stops it; the next start finds everything there again.")
+}
+
+/// Questions that answer, ready to be copied.
+fn try_these(query: &str, tokens: &Path, district: AreaCode) -> Result<(), Error> {
+    let token = tokens::path(tokens, "centre");
+    terminal::answer(format!("\nTOKEN=$(cat {})", token.display()))?;
+    let questions = [
+        ("the district now", format!("/v1/areas/{district}")),
+        ("its streets", format!("/v1/areas/{district}/children")),
+        ("what is due first", "/v1/escalations?limit=3".to_owned()),
+        ("overdue cases", "/v1/cases?overdue=true&limit=3".to_owned()),
+        ("events as they happen", "/v1/live".to_owned()),
+    ];
+    for (what, path) in questions {
+        terminal::answer(format!(
+            "curl -sNH \"Authorization: Bearer $TOKEN\" '{query}{path}'   # {what}"
+        ))?;
+    }
+    terminal::answer("")
 }
 
 /// Files as simulated workers do, and tells now and then how far it is.

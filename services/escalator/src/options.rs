@@ -1,0 +1,105 @@
+//! What an operator may set of the escalator.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// The options of the escalator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Host and port that health and metrics are served at.
+    pub listen: String,
+    /// Address of the broker.
+    pub nats_url: String,
+    /// Address of intake.
+    pub intake_url: String,
+    /// Folder of the timers. Each escalator has one of its own.
+    pub folder: PathBuf,
+    /// How many events are folded at once at most, at least 1.
+    pub batch_events: usize,
+    /// How many bytes of events are fetched at once at most, at least 1.
+    pub batch_bytes: usize,
+    /// How often timers are handed to the disk, in milliseconds, at least 1. After a crash the log is read
+    /// again from there.
+    pub flush_every_ms: u64,
+    /// How often it looks at the clock, in milliseconds, at least 1.
+    pub tick_ms: u64,
+    /// How many steps may be under way to intake at once, at least 1.
+    pub steps_at_once: usize,
+    /// How long to wait before a step, or a broker, that got no answer is tried again, in milliseconds, at
+    /// least 1; the wait doubles each time.
+    pub retry_ms: u64,
+    /// The longest such wait, in milliseconds.
+    pub retry_limit_ms: u64,
+    /// After how long without any success while steps are due the escalator counts as failed, in
+    /// milliseconds.
+    pub late_after_ms: u64,
+    /// The store of timers.
+    pub store: gridkeeper_viewstore::Options,
+    /// The HTTP endpoint.
+    pub http: gridkeeper_http::Options,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8404".to_owned(),
+            nats_url: "nats://127.0.0.1:4222".to_owned(),
+            intake_url: "http://127.0.0.1:8401".to_owned(),
+            folder: PathBuf::from("escalator"),
+            batch_events: 2_048,
+            batch_bytes: 4 << 20,
+            flush_every_ms: 1_000,
+            tick_ms: 500,
+            steps_at_once: 32,
+            retry_ms: 500,
+            retry_limit_ms: 15_000,
+            late_after_ms: 60_000,
+            store: gridkeeper_viewstore::Options::default(),
+            http: gridkeeper_http::Options::default(),
+        }
+    }
+}
+
+impl Options {
+    pub(crate) const fn flush_every(&self) -> Duration {
+        Duration::from_millis(self.flush_every_ms)
+    }
+
+    pub(crate) const fn tick(&self) -> Duration {
+        Duration::from_millis(self.tick_ms)
+    }
+
+    pub(crate) const fn retry(&self) -> Duration {
+        Duration::from_millis(self.retry_ms)
+    }
+
+    pub(crate) const fn retry_limit(&self) -> Duration {
+        Duration::from_millis(self.retry_limit_ms)
+    }
+
+    pub(crate) const fn late_after(&self) -> Duration {
+        Duration::from_millis(self.late_after_ms)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let positive = [
+            ("batch_events", self.batch_events as u64),
+            ("batch_bytes", self.batch_bytes as u64),
+            ("flush_every_ms", self.flush_every_ms),
+            ("tick_ms", self.tick_ms),
+            ("steps_at_once", self.steps_at_once as u64),
+            ("retry_ms", self.retry_ms),
+        ];
+        for (option, value) in positive {
+            if value == 0 {
+                let why = "has to be at least 1";
+                return Err(Error::Option { option, why });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+//! Which case needs a step at which moment: a projection of the log.
+//!
+//! | prefix | key after it | value |
+//! |---|---|---|
+//! | 1 | case (16) | [`Case`] |
+//! | 2 | moment (8, sign bit turned), case (16) | [`Timer`] |
+
+use std::{collections::HashMap, ops::Bound};
+
+use gridkeeper_proto::{
+    case::Case,
+    command::Step,
+    envelope::Position,
+    event::Recorded,
+    id::{CaseId, CommandId},
+    time::Timestamp,
+};
+use gridkeeper_viewstore::{Changes, Positioned, Projection, ProjectionError, Reader, Schema};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// The layout of the timers. Raised with every change of keys, values or folding.
+pub const SCHEMA: Schema = Schema {
+    name: "escalator",
+    version: 1,
+};
+
+const CASE: u8 = 1;
+const TIMER: u8 = 2;
+
+/// The step that a case needs at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Timer {
+    /// Its due time passes.
+    MissDeadline,
+    /// Its suspension ends.
+    Resume,
+}
+
+/// A step that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Due {
+    /// The moment.
+    pub at: Timestamp,
+    /// The case.
+    pub case: CaseId,
+    /// The step.
+    pub timer: Timer,
+}
+
+impl Due {
+    /// The step as a command.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        match self.timer {
+            Timer::MissDeadline => Step::MissDeadline { due_at: self.at },
+            Timer::Resume => Step::Resume {
+                note: String::new(),
+            },
+        }
+    }
+
+    /// The id of that command: the same for the same step of the same case, whoever sends it and when.
+    #[must_use]
+    pub fn command_id(&self) -> CommandId {
+        let purpose = match self.timer {
+            Timer::MissDeadline => "miss_deadline",
+            Timer::Resume => "resume",
+        };
+        CommandId::derived(self.case, purpose, self.at.millis())
+    }
+}
+
+/// The step that a case needs next; none for a case at its end, and for one found overdue at the top of
+/// the ladder.
+#[must_use]
+pub fn timer_of(case: &Case) -> Option<Due> {
+    let due = |at, timer| {
+        Some(Due {
+            at,
+            case: case.id,
+            timer,
+        })
+    };
+    match &case.suspension {
+        Some(suspension) => due(suspension.until, Timer::Resume),
+        None if case.state.is_open() && !case.overdue => due(case.due_at, Timer::MissDeadline),
+        None => None,
+    }
+}
+
+/// An event of the log, decoded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded(pub Recorded);
+
+impl Positioned for Decoded {
+    fn position(&self) -> Position {
+        self.0.position
+    }
+}
+
+/// The timers of a district. Keeps nothing between batches.
+#[derive(Clone, Copy, Debug)]
+pub struct Timers;
+
+impl Projection<Decoded> for Timers {
+    fn apply(&mut self, events: &[Decoded], changes: &mut Changes) -> Result<(), ProjectionError> {
+        let mut cases: HashMap<CaseId, (Option<Due>, Case)> = HashMap::new();
+        for Decoded(recorded) in events {
+            fold(recorded, &mut cases, changes)
+                .map_err(|error| ProjectionError::new(recorded.position, error))?;
+        }
+        let Some(Decoded(last)) = events.last() else {
+            return Ok(());
+        };
+        for (before, case) in cases.values() {
+            write(*before, case, changes)
+                .map_err(|error| ProjectionError::new(last.position, error))?;
+        }
+        Ok(())
+    }
+}
+
+fn fold(
+    recorded: &Recorded,
+    cases: &mut HashMap<CaseId, (Option<Due>, Case)>,
+    changes: &Changes,
+) -> Result<(), Error> {
+    let id = recorded.header.case_id;
+    match cases.get_mut(&id) {
+        Some((_, case)) => *case = Case::evolve(Some(case), recorded)?,
+        None => {
+            let found: Option<Case> = changes.value(&case_key(id))?;
+            let before = found.as_ref().and_then(timer_of);
+            let case = Case::evolve(found.as_ref(), recorded)?;
+            cases.insert(id, (before, case));
+        }
+    }
+    Ok(())
+}
+
+fn write(before: Option<Due>, case: &Case, changes: &mut Changes) -> Result<(), Error> {
+    let now = timer_of(case);
+    if before != now {
+        if let Some(before) = before {
+            changes.remove(timer_key(before))?;
+        }
+        if let Some(now) = now {
+            changes.put_value(timer_key(now), &now.timer)?;
+        }
+    }
+    changes.put_value(case_key(case.id), case)?;
+    Ok(())
+}
+
+/// Steps whose moment is not after `now`, the earliest first, at most so many.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn due(reader: &Reader<'_>, now: Timestamp, most: usize) -> Result<Vec<Due>, Error> {
+    let (start, end) = (vec![TIMER], moment_key(now.plus_millis(1)));
+    let range = (
+        Bound::Included(start.as_slice()),
+        Bound::Excluded(end.as_slice()),
+    );
+    reader
+        .range(range)
+        .values::<Timer>()
+        .take(most)
+        .map(|entry| {
+            let (key, timer) = entry?;
+            parse(&key, timer).ok_or(Error::Index { key })
+        })
+        .collect()
+}
+
+fn case_key(case: CaseId) -> Vec<u8> {
+    let mut key = vec![CASE];
+    key.extend_from_slice(case.as_bytes());
+    key
+}
+
+fn timer_key(due: Due) -> Vec<u8> {
+    let mut key = moment_key(due.at);
+    key.extend_from_slice(due.case.as_bytes());
+    key
+}
+
+/// Before every timer of this moment and after every earlier one.
+fn moment_key(at: Timestamp) -> Vec<u8> {
+    let mut key = vec![TIMER];
+    key.extend_from_slice(&(at.millis().cast_unsigned() ^ (1 << 63)).to_be_bytes());
+    key
+}
+
+fn parse(key: &[u8], timer: Timer) -> Option<Due> {
+    let (moment, case) = key.get(1..)?.split_first_chunk::<8>()?;
+    let millis = (u64::from_be_bytes(*moment) ^ (1 << 63)).cast_signed();
+    Some(Due {
+        at: Timestamp::from_millis(millis).ok()?,
+        case: CaseId::from_bytes(case.try_into().ok()?),
+        timer,
+    })
+}

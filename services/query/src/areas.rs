@@ -1,0 +1,170 @@
+//! The figures of areas: as of now, of the areas below, and by day.
+
+#![allow(
+    unused_qualifications,
+    reason = "utoipa::path repeats the types of the responses with their paths"
+)]
+
+use axum::extract::State;
+use gridkeeper_district::Area;
+use gridkeeper_http::{Bearer, Json, Path, Problem, Query, Refusals};
+use gridkeeper_proto::{
+    access::Claims,
+    api::{AreaAnswer, ChildrenAnswer, RollupsAnswer},
+    area::AreaCode,
+    envelope::Position,
+    time::Day,
+};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    Error, figures,
+    routes::{Handle, Questions},
+    views::Freshness,
+};
+
+pub(crate) fn routes() -> OpenApiRouter<Handle> {
+    OpenApiRouter::new()
+        .routes(routes!(area))
+        .routes(routes!(children))
+        .routes(routes!(rollups))
+}
+
+/// The figures of an area as of now.
+#[utoipa::path(
+    get,
+    path = "/v1/areas/{code}",
+    tag = "areas",
+    security(("bearer" = [])),
+    params(("code" = AreaCode, Path, description = "The area"), Freshness),
+    responses(
+        (status = 200, description = "Its figures", body = AreaAnswer),
+        (status = 404, description = "No such area", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    ),
+)]
+async fn area(
+    State(Handle(query)): State<Handle>,
+    Bearer(claims): Bearer,
+    Path(code): Path<AreaCode>,
+    Query(fresh): Query<Freshness>,
+) -> Result<Json<AreaAnswer>, Problem> {
+    let area = query.known_area(&claims, code)?;
+    let (position, mut summaries) = query.views.summaries(fresh, vec![code]).await?;
+    let (_, summary) = summaries.pop().ok_or(Error::OtherAnswer)?;
+    Ok(Json(AreaAnswer {
+        position,
+        figures: figures::of_area(area, summary),
+    }))
+}
+
+/// The figures of the areas right below one.
+#[utoipa::path(
+    get,
+    path = "/v1/areas/{code}/children",
+    tag = "areas",
+    security(("bearer" = [])),
+    params(("code" = AreaCode, Path, description = "The area"), Freshness),
+    responses(
+        (status = 200, description = "By code; none below a grid", body = ChildrenAnswer),
+        (status = 404, description = "No such area", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    ),
+)]
+async fn children(
+    State(Handle(query)): State<Handle>,
+    Bearer(claims): Bearer,
+    Path(code): Path<AreaCode>,
+    Query(fresh): Query<Freshness>,
+) -> Result<Json<ChildrenAnswer>, Problem> {
+    query.known_area(&claims, code)?;
+    let codes = query.district.children(code).map(Area::code).collect();
+    let (position, summaries) = query.views.summaries(fresh, codes).await?;
+    let children = query
+        .district
+        .children(code)
+        .zip(summaries)
+        .map(|(area, (_, summary))| figures::of_area(area, summary))
+        .collect();
+    Ok(Json(ChildrenAnswer { position, children }))
+}
+
+/// By what figures are rolled up.
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum By {
+    /// By day of the district's zone.
+    #[default]
+    Day,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct RollupsQuery {
+    /// By what.
+    #[serde(default, rename = "by")]
+    #[param(inline)]
+    _by: By,
+    /// The first day.
+    from: Day,
+    /// The last day.
+    to: Day,
+    /// Answer from views that hold at least this position.
+    #[serde(default)]
+    at_least: Position,
+    /// How long to wait for it, in milliseconds.
+    wait_ms: Option<u32>,
+}
+
+/// The figures of an area by day, by recorded time in the district's zone.
+#[utoipa::path(
+    get,
+    path = "/v1/areas/{code}/rollups",
+    tag = "areas",
+    security(("bearer" = [])),
+    params(("code" = AreaCode, Path, description = "The area"), RollupsQuery),
+    responses(
+        (status = 200, description = "Every day of the span", body = RollupsAnswer),
+        (status = 404, description = "No such area", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    ),
+)]
+async fn rollups(
+    State(Handle(query)): State<Handle>,
+    Bearer(claims): Bearer,
+    Path(code): Path<AreaCode>,
+    Query(asked): Query<RollupsQuery>,
+) -> Result<Json<RollupsAnswer>, Problem> {
+    query.known_area(&claims, code)?;
+    let (from, to) = (asked.from, asked.to);
+    let days = i64::from(to.number()) - i64::from(from.number()) + 1;
+    let most = query.options.span_days;
+    if !(1..=i64::from(most)).contains(&days) {
+        return Err(Error::Span { most }.into());
+    }
+    let fresh = Freshness {
+        at_least: asked.at_least,
+        wait_ms: asked.wait_ms,
+    };
+    let (position, days) = query.views.days(fresh, code, (from, to)).await?;
+    Ok(Json(RollupsAnswer {
+        position,
+        code,
+        days: figures::of_days(days, from, to),
+    }))
+}
+
+impl Questions {
+    /// An area of the district that is the bearer's.
+    fn known_area(&self, claims: &Claims, code: AreaCode) -> Result<&Area, Error> {
+        let area = self.district.area(code).ok_or(Error::UnknownArea {
+            area: code,
+            district: self.district.code(),
+        })?;
+        claims.within(code)?;
+        Ok(area)
+    }
+}

@@ -1,0 +1,336 @@
+//! Cases: one, its timeline, who holds it by when; and lists of them.
+
+#![allow(
+    unused_qualifications,
+    reason = "utoipa::path repeats the types of the responses with their paths"
+)]
+
+use axum::extract::State;
+use futures::{StreamExt as _, TryStreamExt as _};
+use gridkeeper_http::{Bearer, Json, Path, Problem, Query, Refusals};
+use gridkeeper_proto::{
+    access::Claims,
+    api::{CaseDetail, CaseList, EscalationList, EscalationStatus, EventRecord, Timeline},
+    area::{AreaCode, Level},
+    case::{CaseState, PartiesState},
+    envelope::Position,
+    event::{Event, Recorded},
+    id::CaseId,
+    sealed::{Party, open},
+    time::Timestamp,
+    view::{CaseFilter, CaseView, DueCase, EscalationFilter},
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    Error, record,
+    routes::{Handle, Questions},
+    status,
+    views::{Freshness, last_case},
+};
+
+/// How many events of a case are read from the log at once.
+const READ_AT_ONCE: usize = 16;
+/// The most cases of a page.
+const MOST: u32 = 1_000;
+
+pub(crate) fn routes() -> OpenApiRouter<Handle> {
+    OpenApiRouter::new()
+        .routes(routes!(case))
+        .routes(routes!(timeline))
+        .routes(routes!(escalation))
+        .routes(routes!(cases))
+        .routes(routes!(escalations))
+}
+
+/// A case.
+///
+/// The parties are given to those who may see them.
+#[utoipa::path(
+    get,
+    path = "/v1/cases/{id}",
+    tag = "cases",
+    security(("bearer" = [])),
+    params(("id" = CaseId, Path, description = "The case"), Freshness),
+    responses(
+        (status = 200, description = "The case", body = CaseDetail),
+        (status = 404, description = "No such case in the bearer's areas", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    ),
+)]
+async fn case(
+    State(Handle(query)): State<Handle>,
+    Bearer(claims): Bearer,
+    Path(id): Path<CaseId>,
+    Query(fresh): Query<Freshness>,
+) -> Result<Json<CaseDetail>, Problem> {
+    let (position, view) = query.case(&claims, id, fresh).await?;
+    let parties = query.parties(&claims, &view).await?;
+    Ok(Json(status::detail(position, view, parties)))
+}
+
+/// A case's events, in the order of the log.
+#[utoipa::path(
+    get,
+    path = "/v1/cases/{id}/timeline",
+    tag = "cases",
+    security(("bearer" = [])),
+    params(("id" = CaseId, Path, description = "The case"), Freshness),
+    responses(
+        (status = 200, description = "Its events", body = Timeline),
+        (status = 404, description = "No such case in the bearer's areas", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    ),
+)]
+async fn timeline(
+    State(Handle(query)): State<Handle>,
+    Bearer(claims): Bearer,
+    Path(id): Path<CaseId>,
+    Query(fresh): Query<Freshness>,
+) -> Result<Json<Timeline>, Problem> {
+    let (position, view) = query.case(&claims, id, fresh).await?;
+    let events = query.events(&view.events, |_| true).await?;
+    Ok(Json(Timeline {
+        position,
+        case_id: id,
+        events,
+    }))
+}
+
+/// Who holds a case now, by when, and where it goes next.
+#[utoipa::path(
+    get,
+    path = "/v1/cases/{id}/escalation",
+    tag = "cases",
+    security(("bearer" = [])),
+    params(("id" = CaseId, Path, description = "The case"), Freshness),
+    responses(
+        (status = 200, description = "Its status", body = EscalationStatus),
+        (status = 404, description = "No such case in the bearer's areas", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    ),
+)]
+async fn escalation(
+    State(Handle(query)): State<Handle>,
+    Bearer(claims): Bearer,
+    Path(id): Path<CaseId>,
+    Query(fresh): Query<Freshness>,
+) -> Result<Json<EscalationStatus>, Problem> {
+    let (position, view) = query.case(&claims, id, fresh).await?;
+    let history = match status::has_history(&view.case) {
+        true => query.events(&view.events, status::is_escalation).await?,
+        false => Vec::new(),
+    };
+    let now = query.clock.now();
+    Ok(Json(status::escalation(position, &view.case, now, history)))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct CasesQuery {
+    /// Filed in this area; the token's own when it is for one area.
+    area: Option<AreaCode>,
+    /// In this state.
+    state: Option<CaseState>,
+    /// Held at this level.
+    level: Option<Level>,
+    /// Whether their due time was found passed.
+    overdue: Option<bool>,
+    /// Of this category or one below it.
+    category: Option<String>,
+    /// Held by this person.
+    person: Option<String>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// At most so many: 1 to 1,000.
+    #[serde(default = "hundred")]
+    limit: u32,
+    /// Answer from views that hold at least this position.
+    #[serde(default)]
+    at_least: Position,
+    /// How long to wait for it, in milliseconds.
+    wait_ms: Option<u32>,
+}
+
+fn hundred() -> u32 {
+    100
+}
+
+/// Cases of an area, by grid and id.
+#[utoipa::path(
+    get,
+    path = "/v1/cases",
+    tag = "cases",
+    security(("bearer" = [])),
+    params(CasesQuery),
+    responses((status = 200, description = "A page of cases", body = CaseList), Refusals),
+)]
+async fn cases(
+    State(Handle(query)): State<Handle>,
+    Bearer(claims): Bearer,
+    Query(asked): Query<CasesQuery>,
+) -> Result<Json<CaseList>, Problem> {
+    let fresh = Freshness {
+        at_least: asked.at_least,
+        wait_ms: asked.wait_ms,
+    };
+    let filter = CaseFilter {
+        area: query.area(&claims, asked.area)?,
+        state: asked.state,
+        level: asked.level,
+        overdue: asked.overdue,
+        category: asked.category,
+        person: asked.person,
+        after: asked.after.as_deref().map(cursor).transpose()?,
+        limit: asked.limit.clamp(1, MOST),
+    };
+    let (position, page) = query.views.cases(fresh, filter).await?;
+    let next = last_case(&page).map(|case| format!("{}.{}", case.grid, case.id));
+    let cases = page.cases.iter().map(|view| status::summary(&view.case));
+    Ok(Json(CaseList {
+        position,
+        cases: cases.collect(),
+        next,
+    }))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct EscalationsQuery {
+    /// Filed in this area; the token's own when it is for one area.
+    area: Option<AreaCode>,
+    /// Held at this level.
+    level: Option<Level>,
+    /// Due before this moment.
+    due_before: Option<Timestamp>,
+    /// The `next` of the page before.
+    after: Option<String>,
+    /// At most so many: 1 to 1,000.
+    #[serde(default = "hundred")]
+    limit: u32,
+    /// Answer from views that hold at least this position.
+    #[serde(default)]
+    at_least: Position,
+    /// How long to wait for it, in milliseconds.
+    wait_ms: Option<u32>,
+}
+
+/// Open cases of an area, the earliest due first; for a suspended one the end of its suspension counts.
+#[utoipa::path(
+    get,
+    path = "/v1/escalations",
+    tag = "cases",
+    security(("bearer" = [])),
+    params(EscalationsQuery),
+    responses((status = 200, description = "A page of cases", body = EscalationList), Refusals),
+)]
+async fn escalations(
+    State(Handle(query)): State<Handle>,
+    Bearer(claims): Bearer,
+    Query(asked): Query<EscalationsQuery>,
+) -> Result<Json<EscalationList>, Problem> {
+    let fresh = Freshness {
+        at_least: asked.at_least,
+        wait_ms: asked.wait_ms,
+    };
+    let filter = EscalationFilter {
+        area: query.area(&claims, asked.area)?,
+        level: asked.level,
+        due_before: asked.due_before,
+        after: asked.after.as_deref().map(due_cursor).transpose()?,
+        limit: asked.limit.clamp(1, MOST),
+    };
+    let (position, page) = query.views.escalations(fresh, filter).await?;
+    let next = page.cases.last().filter(|_| page.more).and_then(|view| {
+        let moment = view.next_moment()?;
+        Some(format!("{}.{}", moment.millis(), view.case.id))
+    });
+    let cases = page.cases.iter().map(|view| status::summary(&view.case));
+    Ok(Json(EscalationList {
+        position,
+        cases: cases.collect(),
+        next,
+    }))
+}
+
+fn cursor(text: &str) -> Result<(AreaCode, CaseId), Error> {
+    let parsed = text
+        .split_once('.')
+        .and_then(|(grid, case)| Some((grid.parse().ok()?, case.parse().ok()?)));
+    parsed.ok_or_else(|| not_a_cursor(text))
+}
+
+fn due_cursor(text: &str) -> Result<DueCase, Error> {
+    let parsed = text.split_once('.').and_then(|(moment, case)| {
+        Some(DueCase {
+            due_at: Timestamp::from_millis(moment.parse().ok()?).ok()?,
+            case: case.parse().ok()?,
+        })
+    });
+    parsed.ok_or_else(|| not_a_cursor(text))
+}
+
+fn not_a_cursor(text: &str) -> Error {
+    Error::Cursor {
+        after: text.chars().take(80).collect(),
+    }
+}
+
+impl Questions {
+    /// A case of the bearer's areas; to others it is not there.
+    async fn case(
+        &self,
+        claims: &Claims,
+        id: CaseId,
+        fresh: Freshness,
+    ) -> Result<(Position, CaseView), Error> {
+        let (position, view) = self.views.case(fresh, id).await?;
+        match view {
+            Some(view) if claims.within(view.case.grid).is_ok() => Ok((position, *view)),
+            _ => Err(Error::NoSuchCase { case: id }),
+        }
+    }
+
+    async fn event(&self, position: Position) -> Result<Recorded, Error> {
+        record::recorded(&self.log.read(position).await?)
+    }
+
+    /// Those of the events at these positions that are wanted, in order.
+    async fn events(
+        &self,
+        positions: &[Position],
+        wanted: fn(&Event) -> bool,
+    ) -> Result<Vec<EventRecord>, Error> {
+        futures::stream::iter(positions.to_vec())
+            .map(|position| self.event(position))
+            .buffered(READ_AT_ONCE)
+            .try_filter_map(|recorded| async move {
+                Ok(wanted(&recorded.event).then(|| record::of(recorded)))
+            })
+            .try_collect()
+            .await
+    }
+
+    /// The parties of a case, if the bearer may see them and they are not forgotten.
+    async fn parties(&self, claims: &Claims, view: &CaseView) -> Result<Option<Vec<Party>>, Error> {
+        let case = view.case.id;
+        let reported = match (view.case.parties, view.events.first()) {
+            (PartiesState::Sealed, Some(first)) if claims.sees_parties() => *first,
+            _ => return Ok(None),
+        };
+        let Some(key) = self.keys.get(case).await? else {
+            return Ok(None);
+        };
+        let Event::Reported(report) = self.event(reported).await?.event else {
+            return Ok(None);
+        };
+        let opened = report.parties.map(|sealed| open(key, case, &sealed));
+        opened
+            .transpose()
+            .map_err(|source| Error::Sealed { case, source })
+    }
+}

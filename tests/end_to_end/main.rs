@@ -1,0 +1,11 @@
+//! End to end: the real binary, a process for each service, on a real broker.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod exactly_once;
+mod killed;
+mod site;

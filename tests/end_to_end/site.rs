@@ -1,0 +1,312 @@
+//! An installation in a folder of its own: a broker, and a process for each service.
+
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use gridkeeper_broker::{Binary, Broker};
+use gridkeeper_http::Clock;
+use gridkeeper_identity::SigningKey;
+use gridkeeper_proto::{
+    access::{Claims, Role},
+    api::{Receipt, ReportsAnswer},
+    area::AreaCode,
+};
+use serde_json::{Value, json};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
+
+/// How long a condition may take to come true.
+pub(crate) const BOUND: Duration = Duration::from_secs(120);
+const INTERVAL: Duration = Duration::from_millis(25);
+
+pub(crate) const DISTRICT: &str = "510402";
+
+/// The services, in the order in which they are started.
+pub(crate) const SERVICES: [&str; 4] = ["intake", "aggregator", "query", "escalator"];
+
+/// An installation.
+pub(crate) struct Site {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) broker: Broker,
+    pub(crate) http: reqwest::Client,
+    district: PathBuf,
+    addresses: BTreeMap<&'static str, String>,
+    running: BTreeMap<&'static str, Child>,
+    key: SigningKey,
+    logs: AtomicUsize,
+}
+
+/// Asks again and again until there is an answer.
+pub(crate) async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    let asking = async {
+        let mut interval = tokio::time::interval(INTERVAL);
+        loop {
+            interval.tick().await;
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+        }
+    };
+    match timeout(BOUND, asking).await {
+        Ok(answer) => answer,
+        Err(_) => panic!("within {BOUND:?} it did not come to this: {what}"),
+    }
+}
+
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+pub(crate) fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+pub(crate) fn sample_district() -> PathBuf {
+    repository().join("deploy/districts/panzhihua-dongqu")
+}
+
+impl Site {
+    /// A broker, keys and a configuration; no service runs yet.
+    pub(crate) async fn new(district: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = gridkeeper_broker::Options {
+            folder: folder.path().join("broker"),
+            port: 0,
+        };
+        let broker = Broker::start(Binary::find().await.unwrap(), &options)
+            .await
+            .unwrap();
+        let key = SigningKey::create(&folder.path().join("data/keys")).unwrap();
+        let addresses = SERVICES.map(|service| (service, free_address())).into();
+        let site = Self {
+            district: district.to_owned(),
+            http: reqwest::Client::new(),
+            folder,
+            broker,
+            addresses,
+            running: BTreeMap::new(),
+            key,
+            logs: AtomicUsize::new(0),
+        };
+        std::fs::write(site.config(), site.configuration()).unwrap();
+        site
+    }
+
+    /// All services run and are ready.
+    pub(crate) async fn started(district: &Path) -> Self {
+        let mut site = Self::new(district).await;
+        site.start_all().await;
+        site
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("gridkeeper.toml")
+    }
+
+    /// The broker's own window for repeated ids is as short as it can be, so that nothing stands on it.
+    fn configuration(&self) -> String {
+        let url = self.broker.url();
+        let mut text = "[log]\nduplicate_window_ms = 100\nrequest_timeout_ms = 2000\n".to_owned();
+        for (service, address) in &self.addresses {
+            text += &format!("[{service}]\nlisten = \"{address}\"\nnats_url = \"{url}\"\n");
+            if *service == "intake" {
+                text += "follow_every_ms = 50\n";
+            }
+            if *service == "escalator" {
+                text += &format!("intake_url = \"http://{}\"\n", self.addresses["intake"]);
+            }
+        }
+        text
+    }
+
+    /// A command of the binary, with this installation's place.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gridkeeper"));
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config())
+            .arg("--data")
+            .arg(self.folder.path().join("data"))
+            .arg("--district")
+            .arg(&self.district)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command to its end; gives what it printed, or fails with what it said.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> String {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.command(arguments).output().await.unwrap();
+        let said = String::from_utf8_lossy(&stderr);
+        assert!(status.success(), "{arguments:?}: {said}");
+        String::from_utf8(stdout).unwrap()
+    }
+
+    pub(crate) fn start(&mut self, service: &'static str) {
+        let number = self.logs.fetch_add(1, Ordering::Relaxed);
+        let log = self.folder.path().join(format!("{service}-{number}.log"));
+        let child = self
+            .command(&[service])
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(log).unwrap())
+            .spawn()
+            .unwrap();
+        self.running.insert(service, child);
+    }
+
+    pub(crate) async fn start_all(&mut self) {
+        for service in SERVICES {
+            self.start(service);
+        }
+        for service in SERVICES {
+            self.until_ready(service).await;
+        }
+    }
+
+    pub(crate) async fn until_ready(&self, service: &'static str) {
+        let url = format!("{}/readyz", self.url(service));
+        until(&format!("{service} is ready"), async || {
+            let answer = self.http.get(&url).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    /// Kills a service as a crash would.
+    pub(crate) async fn kill(&mut self, service: &'static str) {
+        let mut child = self.running.remove(service).unwrap();
+        child.kill().await.unwrap();
+    }
+
+    pub(crate) async fn kill_all(&mut self) {
+        for service in SERVICES {
+            self.kill(service).await;
+        }
+    }
+
+    pub(crate) fn url(&self, service: &str) -> String {
+        format!("http://{}", self.addresses[service])
+    }
+
+    pub(crate) fn token(&self, role: Role, area: &str) -> String {
+        let area: AreaCode = area.parse().unwrap();
+        let now = Clock::system().now();
+        let claims = Claims::lasting("end-to-end".to_owned(), role, vec![area], now, 3_600);
+        self.key.issue(&claims).unwrap()
+    }
+
+    pub(crate) fn admin(&self) -> String {
+        self.token(Role::Admin, DISTRICT)
+    }
+
+    /// Files reports once, whatever becomes of them.
+    pub(crate) fn door(&self) -> Door {
+        Door {
+            http: self.http.clone(),
+            url: format!("{}/v1/reports", self.url("intake")),
+            token: self.admin(),
+        }
+    }
+
+    /// What the query service answers.
+    pub(crate) async fn ask(&self, token: &str, path: &str) -> (u16, Value) {
+        let url = format!("{}{path}", self.url("query"));
+        let answer = self.http.get(url).bearer_auth(token).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap())
+    }
+
+    /// What the query service answers when it is asked a question that it has to answer.
+    pub(crate) async fn answer(&self, path: &str) -> Value {
+        let (status, answer) = self.ask(&self.admin(), path).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+
+    /// The position that the log ends at.
+    pub(crate) async fn last_position(&self) -> u64 {
+        let options = gridkeeper_eventlog::Options {
+            duplicate_window_ms: 100,
+            ..gridkeeper_eventlog::Options::default()
+        };
+        let district = DISTRICT.parse().unwrap();
+        let log = gridkeeper_eventlog::EventLog::open(&self.broker.url(), district, &options);
+        log.await.unwrap().last_position().await.unwrap().0
+    }
+}
+
+/// A report of a dispute in a grid.
+pub(crate) fn report(id: &str, grid: &str) -> Value {
+    json!({
+        "id": id,
+        "kind": "dispute",
+        "category": "dispute.neighbour",
+        "channel": "grid_worker",
+        "description": "water from above",
+        "grid": grid,
+    })
+}
+
+pub(crate) fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+/// Intake's door.
+#[derive(Clone)]
+pub(crate) struct Door {
+    http: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+impl Door {
+    /// The same door over a connection of its own.
+    pub(crate) fn fresh(door: Self) -> Self {
+        Self {
+            http: reqwest::Client::new(),
+            ..door
+        }
+    }
+
+    /// Sends reports once; none when no answer came.
+    pub(crate) async fn send(&self, reports: &[Value]) -> Option<(u16, Value)> {
+        let request = self.http.post(&self.url).bearer_auth(&self.token);
+        let answer = request.json(&json!({ "reports": reports })).send().await;
+        let answer = answer.ok()?;
+        Some((answer.status().as_u16(), answer.json().await.ok()?))
+    }
+
+    /// Sends reports again and again, as a phone does, until each is acknowledged.
+    pub(crate) async fn file(&self, reports: &[Value]) -> Vec<Receipt> {
+        until("every report is acknowledged", async || {
+            let (200, answer) = self.send(reports).await? else {
+                return None;
+            };
+            let answer: ReportsAnswer = serde_json::from_value(answer).unwrap();
+            answer
+                .results
+                .into_iter()
+                .map(|result| match (result.receipt, result.refused) {
+                    (Some(receipt), _) => Some(receipt),
+                    (None, Some(refused)) if refused.retry => None,
+                    (None, refused) => panic!("refused: {refused:?}"),
+                })
+                .collect()
+        })
+        .await
+    }
+}
