@@ -243,9 +243,9 @@ impl Site {
             duplicate_window_ms: 100,
             ..gridkeeper_eventlog::Options::default()
         };
-        let district = DISTRICT.parse().unwrap();
-        let log = gridkeeper_eventlog::EventLog::open(&self.broker.url(), district, &options);
-        log.await.unwrap().last_position().await.unwrap().0
+        let (url, district) = (self.broker.url(), DISTRICT.parse().unwrap());
+        let log = gridkeeper_eventlog::EventLog::open(&url, district, &options).await;
+        log.unwrap().last_position().await.unwrap().0
     }
 }
 
@@ -292,21 +292,35 @@ impl Door {
 
     /// Sends reports again and again, as a phone does, until each is acknowledged.
     pub(crate) async fn file(&self, reports: &[Value]) -> Vec<Receipt> {
-        until("every report is acknowledged", async || {
-            let (200, answer) = self.send(reports).await? else {
-                return None;
-            };
-            let answer: ReportsAnswer = serde_json::from_value(answer).unwrap();
-            answer
-                .results
-                .into_iter()
-                .map(|result| match (result.receipt, result.refused) {
-                    (Some(receipt), _) => Some(receipt),
-                    (None, Some(refused)) if refused.retry => None,
-                    (None, refused) => panic!("refused: {refused:?}"),
-                })
-                .collect()
-        })
-        .await
+        let filing = async {
+            let mut interval = tokio::time::interval(INTERVAL);
+            loop {
+                interval.tick().await;
+                if let Some(receipts) = self.file_once(reports).await {
+                    return receipts;
+                }
+            }
+        };
+        let filed = timeout(BOUND, filing).await;
+        filed.expect("every report is acknowledged in time")
+    }
+
+    /// The receipts of reports, if each was acknowledged this time.
+    async fn file_once(&self, reports: &[Value]) -> Option<Vec<Receipt>> {
+        let (status, answer) = self.send(reports).await?;
+        if status != 200 {
+            assert!([429, 503].contains(&status), "{status}: {answer}");
+            return None;
+        }
+        let answer: ReportsAnswer = serde_json::from_value(answer).unwrap();
+        answer
+            .results
+            .into_iter()
+            .map(|result| match (result.receipt, result.refused) {
+                (Some(receipt), _) => Some(receipt),
+                (None, Some(refused)) if refused.retry => None,
+                (None, refused) => panic!("refused: {refused:?}"),
+            })
+            .collect()
     }
 }
