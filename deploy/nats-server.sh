@@ -1,4 +1,4 @@
-# Sourced by tests/run: finds a nats-server, or installs one into .venv.
+# Sourced by deploy/up and tests/run: finds a nats-server, or installs one into .venv.
 # Sets NATS_SERVER to its path.
 
 # The oldest version with the fixes that Gridkeeper's promise not to lose a report stands on.

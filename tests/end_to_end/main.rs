@@ -7,5 +7,6 @@
 )]
 
 mod exactly_once;
+mod history;
 mod killed;
 mod site;

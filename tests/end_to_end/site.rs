@@ -10,6 +10,7 @@ use std::{
 };
 
 use gridkeeper_broker::{Binary, Broker};
+use gridkeeper_district::District;
 use gridkeeper_http::Clock;
 use gridkeeper_identity::SigningKey;
 use gridkeeper_proto::{
@@ -27,6 +28,7 @@ use tokio::{
 pub(crate) const BOUND: Duration = Duration::from_secs(120);
 const INTERVAL: Duration = Duration::from_millis(25);
 
+/// The district of the sample.
 pub(crate) const DISTRICT: &str = "510402";
 
 /// The services, in the order in which they are started.
@@ -34,9 +36,11 @@ pub(crate) const SERVICES: [&str; 4] = ["intake", "aggregator", "query", "escala
 
 /// An installation.
 pub(crate) struct Site {
-    pub(crate) folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     pub(crate) broker: Broker,
     pub(crate) http: reqwest::Client,
+    /// The code of its district.
+    pub(crate) code: AreaCode,
     district: PathBuf,
     addresses: BTreeMap<&'static str, String>,
     running: BTreeMap<&'static str, Child>,
@@ -88,6 +92,7 @@ impl Site {
         let key = SigningKey::create(&folder.path().join("data/keys")).unwrap();
         let addresses = SERVICES.map(|service| (service, free_address())).into();
         let site = Self {
+            code: District::load(district).unwrap().code(),
             district: district.to_owned(),
             http: reqwest::Client::new(),
             folder,
@@ -108,8 +113,13 @@ impl Site {
         site
     }
 
+    /// A file in its folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     fn config(&self) -> PathBuf {
-        self.folder.path().join("gridkeeper.toml")
+        self.path("gridkeeper.toml")
     }
 
     /// The broker's own window for repeated ids is as short as it can be, so that nothing stands on it.
@@ -136,7 +146,7 @@ impl Site {
             .arg("--config")
             .arg(self.config())
             .arg("--data")
-            .arg(self.folder.path().join("data"))
+            .arg(self.path("data"))
             .arg("--district")
             .arg(&self.district)
             .stdin(Stdio::null())
@@ -158,7 +168,7 @@ impl Site {
 
     pub(crate) fn start(&mut self, service: &'static str) {
         let number = self.logs.fetch_add(1, Ordering::Relaxed);
-        let log = self.folder.path().join(format!("{service}-{number}.log"));
+        let log = self.path(&format!("{service}-{number}.log"));
         let child = self
             .command(&[service])
             .stdout(Stdio::null())
@@ -210,7 +220,7 @@ impl Site {
     }
 
     pub(crate) fn admin(&self) -> String {
-        self.token(Role::Admin, DISTRICT)
+        self.token(Role::Admin, self.code.as_str())
     }
 
     /// Files reports once, whatever becomes of them.
@@ -243,8 +253,8 @@ impl Site {
             duplicate_window_ms: 100,
             ..gridkeeper_eventlog::Options::default()
         };
-        let (url, district) = (self.broker.url(), DISTRICT.parse().unwrap());
-        let log = gridkeeper_eventlog::EventLog::open(&url, district, &options).await;
+        let log =
+            gridkeeper_eventlog::EventLog::open(&self.broker.url(), self.code, &options).await;
         log.unwrap().last_position().await.unwrap().0
     }
 }

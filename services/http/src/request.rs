@@ -58,8 +58,11 @@ pub(crate) async fn around(
     metrics::request(method, route, status, took);
     let took_ms = took.as_secs_f64() * 1000.0;
     span.in_scope(|| match status {
+        // Out of order for a while, which health and the caller tell of.
+        503 => tracing::debug!(status, took_ms, "not available"),
         500.. => tracing::warn!(status, took_ms, "failed"),
-        400.. => tracing::info!(status, took_ms, "refused"),
+        // Phones make mistakes all day; the metrics count them by status.
+        400.. => tracing::debug!(status, took_ms, "refused"),
         _ => tracing::debug!(status, took_ms, "answered"),
     });
     response
