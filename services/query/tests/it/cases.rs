@@ -1,0 +1,243 @@
+//! Cases: whole, in lists, and who holds them by when.
+
+use std::collections::BTreeSet;
+
+use gridkeeper_proto::access::Role;
+use serde_json::{Value, json};
+
+use crate::site::{
+    COMMUNITY, DISTRICT, GRID, NEXT_GRID, OTHER_COMMUNITY, OTHER_GRID, STREET, Site,
+};
+
+fn with_parties() -> Value {
+    json!({ "parties": [{ "name": "甲", "phone": "0812-0000000", "part": "applicant" }] })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_is_told_whole_and_its_parties_only_to_those_who_may_see_them() {
+    let site = Site::new().await;
+    let mut more = with_parties();
+    more["people"] = json!(3);
+    more["filed_at"] = json!(site.now().plus_millis(-90_000));
+    let filed = site.file(GRID, more).await;
+    let path = format!("/v1/cases/{}", filed.case_id);
+    let case = site.ask(&filed, &path).await;
+    assert_eq!(case["grid"], GRID);
+    assert_eq!(case["state"], "reported");
+    assert_eq!(case["description"], "water from above");
+    assert_eq!(case["people"], 3);
+    assert_eq!(case["waited_ms"], 90_000);
+    assert_eq!(case["version"], 1);
+    assert_eq!(case["parties"][0]["name"], "甲");
+
+    for (role, area, sees) in [
+        (Role::Community, COMMUNITY, true),
+        (Role::GridWorker, GRID, true),
+        (Role::Analyst, DISTRICT, false),
+    ] {
+        let (status, case) = site.get(&site.token(role, &[area]), &path).await;
+        assert_eq!(status, 200, "{role:?}");
+        assert_eq!(case["parties"].is_array(), sees, "{role:?}");
+        assert_eq!(case["parties_state"], "sealed");
+    }
+    for (role, area) in [
+        (Role::Community, OTHER_COMMUNITY),
+        (Role::GridWorker, NEXT_GRID),
+    ] {
+        let token = site.token(role, &[area]);
+        for path in [
+            path.clone(),
+            format!("{path}/timeline"),
+            format!("{path}/escalation"),
+        ] {
+            let (status, answer) = site.get(&token, &path).await;
+            assert_eq!((status, &answer["code"]), (404, &json!("GK0620")), "{path}");
+        }
+    }
+
+    let step = json!({ "step": "forget_parties", "reason": "asked for" });
+    let forgotten = site.step(Role::Admin, &filed, step).await;
+    let case = site.ask(&forgotten, &path).await;
+    assert_eq!(
+        (&case["parties"], &case["parties_state"]),
+        (&Value::Null, &json!("forgotten"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeline_has_every_event_in_order_and_nothing_sealed() {
+    let site = Site::new().await;
+    let filed = site.file(GRID, with_parties()).await;
+    let accepted = site
+        .step(Role::Community, &filed, json!({ "step": "accept" }))
+        .await;
+    site.file(OTHER_GRID, json!({})).await;
+    let visit = json!({ "step": "record_handling", "measure": "visit", "note": "talked" });
+    let handled = site.step(Role::Community, &filed, visit).await;
+    let timeline = site
+        .ask(&handled, &format!("/v1/cases/{}/timeline", filed.case_id))
+        .await;
+    let events = timeline["events"].as_array().unwrap();
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| {
+            (
+                event["event"]["type"].as_str().unwrap(),
+                event["position"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    let positions = [&filed, &accepted, &handled].map(|receipt| receipt.position.0);
+    let types = ["reported", "accepted", "handling_recorded"];
+    assert_eq!(told, types.into_iter().zip(positions).collect::<Vec<_>>());
+    assert_eq!(events[0]["event"]["parties"], Value::Null);
+    assert_eq!(
+        events[1]["actor"],
+        json!({ "id": "Community", "role": "community" })
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_says_who_holds_it_by_when_and_where_it_goes_next() {
+    let site = Site::new().await;
+    let filed = site.file(GRID, json!({})).await;
+    let path = format!("/v1/cases/{}/escalation", filed.case_id);
+    let new = site.ask(&filed, &path).await;
+    assert_eq!(new["holder"]["level"], "grid");
+    assert_eq!(
+        (&new["used_permille"], &new["overdue"]),
+        (&json!(0), &json!(false))
+    );
+    assert_eq!(new["next"]["action"], "escalate");
+    assert_eq!(
+        (&new["next"]["level"], &new["next"]["at"]),
+        (&json!("community"), &new["due_at"])
+    );
+
+    // 4 hours to accept a general one.
+    site.forward(120);
+    assert_eq!(site.ask(&filed, &path).await["used_permille"], 500);
+    site.forward(120);
+    let step = json!({ "step": "miss_deadline", "due_at": new["due_at"] });
+    let missed = site.step(Role::Service, &filed, step).await;
+    let late = site.ask(&missed, &path).await;
+    assert_eq!(
+        (&late["holder"]["level"], &late["holder"]["area"]),
+        (&json!("community"), &json!(COMMUNITY))
+    );
+    assert_eq!(late["since"], json!(site.now()));
+    assert_eq!(late["next"]["level"], "street");
+    let history: Vec<_> = late["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| &event["event"]["type"])
+        .collect();
+    assert_eq!(history, ["deadline_missed", "escalated"]);
+
+    let accepted = site
+        .step(Role::Community, &filed, json!({ "step": "accept" }))
+        .await;
+    let until = site.now().plus_millis(86_400_000);
+    let step = json!({ "step": "suspend", "reason": "away", "until": until });
+    let suspended = site.step(Role::Community, &accepted, step).await;
+    let before = site.ask(&suspended, &path).await["used_permille"].clone();
+    site.forward(600);
+    let standing = site.ask(&suspended, &path).await;
+    assert_eq!(standing["used_permille"], before, "the clock stands");
+    assert_eq!(
+        standing["next"],
+        json!({ "action": "resume", "at": until, "level": "community" })
+    );
+
+    let cancelled = site
+        .step(
+            Role::Centre,
+            &filed,
+            json!({ "step": "cancel", "reason": "no" }),
+        )
+        .await;
+    let ended = site.ask(&cancelled, &path).await;
+    assert_eq!(
+        (&ended["next"], &ended["due_at"], &ended["used_permille"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
+    assert_eq!(ended["history"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_filter_and_their_pages_give_each_case_once() {
+    let site = Site::new().await;
+    let mut all = BTreeSet::new();
+    for number in 0..12 {
+        let grid = [GRID, NEXT_GRID, OTHER_GRID][number % 3];
+        let severity = ["general", "larger", "major"][number % 3];
+        let filed = site.file(grid, json!({ "severity": severity })).await;
+        all.insert(filed.case_id.to_string());
+        if number % 4 == 0 {
+            site.step(Role::Street, &filed, json!({ "step": "accept" }))
+                .await;
+        }
+    }
+    let last = site
+        .file(OTHER_GRID, json!({ "category": "dispute.family.custody" }))
+        .await;
+    all.insert(last.case_id.to_string());
+
+    for list in ["/v1/cases?limit=5", "/v1/escalations?limit=5"] {
+        let mut seen = Vec::new();
+        let mut path = list.to_owned();
+        loop {
+            let page = site.ask(&last, &path).await;
+            let cases = page["cases"].as_array().unwrap();
+            seen.extend(
+                cases
+                    .iter()
+                    .map(|case| case["id"].as_str().unwrap().to_owned()),
+            );
+            let Some(next) = page["next"].as_str() else {
+                break;
+            };
+            path = format!("{list}&after={next}");
+        }
+        assert_eq!(seen.len(), all.len(), "{list}");
+        assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), all, "{list}");
+    }
+    let due = site.ask(&last, "/v1/escalations").await;
+    let due: Vec<_> = due["cases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|case| case["due_at"].as_str().unwrap())
+        .collect();
+    assert!(due.is_sorted(), "the earliest due first");
+
+    for (filter, count) in [
+        (format!("area={GRID}"), 4),
+        (format!("area={STREET}"), 8),
+        ("state=accepted".to_owned(), 3),
+        ("state=closed".to_owned(), 0),
+        ("level=street".to_owned(), 4),
+        ("overdue=true".to_owned(), 0),
+        ("category=dispute.family".to_owned(), 1),
+        ("category=dispute.neighbour&level=grid".to_owned(), 4),
+        ("person=nobody".to_owned(), 0),
+    ] {
+        let page = site.ask(&last, &format!("/v1/cases?{filter}")).await;
+        assert_eq!(page["cases"].as_array().unwrap().len(), count, "{filter}");
+    }
+    let before = site.now().plus_millis(60 * 60_000);
+    let soon = site
+        .ask(
+            &last,
+            &format!("/v1/escalations?due_before={before}&level=street"),
+        )
+        .await;
+    assert!(
+        soon["cases"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|case| case["severity"] == "major")
+    );
+}

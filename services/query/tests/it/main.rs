@@ -1,0 +1,13 @@
+//! The query service on a real broker, with a real intake and a real aggregator.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod areas;
+mod cases;
+mod events;
+mod refusals;
+mod site;

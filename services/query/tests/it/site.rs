@@ -1,0 +1,360 @@
+//! A broker, an intake, an aggregator and a query service in one process, with a clock set by hand.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use gridkeeper_broker::{Binary, Broker};
+use gridkeeper_district::District;
+use gridkeeper_eventlog::{EventLog, KeyStore};
+use gridkeeper_http::{Clock, listen};
+use gridkeeper_identity::{SigningKey, Verifier};
+use gridkeeper_proto::{
+    access::{Claims, Role},
+    api::Receipt,
+    area::{AreaCode, Level},
+    time::Timestamp,
+};
+use gridkeeper_query::Options;
+use serde_json::{Value, json};
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+/// How long a condition may take to come true.
+pub(crate) const BOUND: Duration = Duration::from_secs(30);
+
+pub(crate) const DISTRICT: &str = "510402";
+pub(crate) const STREET: &str = "510402002";
+pub(crate) const COMMUNITY: &str = "510402002005";
+pub(crate) const GRID: &str = "51040200200501";
+pub(crate) const NEXT_GRID: &str = "51040200200502";
+pub(crate) const OTHER_COMMUNITY: &str = "510402003001";
+pub(crate) const OTHER_GRID: &str = "51040200300101";
+
+pub(crate) const MINUTE: i64 = 60_000;
+
+/// A service that runs until its site goes.
+struct Running {
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        timeout(BOUND, self.task).await.unwrap().unwrap();
+    }
+}
+
+pub(crate) struct Site {
+    folder: tempfile::TempDir,
+    pub(crate) broker: Broker,
+    district: Arc<District>,
+    key: SigningKey,
+    now: Arc<AtomicI64>,
+    http: reqwest::Client,
+    intake: Running,
+    aggregator: Option<Running>,
+    query: Option<Running>,
+}
+
+impl Site {
+    pub(crate) async fn new() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    pub(crate) async fn with(options: Options) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let broker = Broker::start(
+            Binary::find().await.unwrap(),
+            &gridkeeper_broker::Options {
+                folder: folder.path().join("broker"),
+                port: 0,
+            },
+        )
+        .await
+        .unwrap();
+        let sample =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/districts/panzhihua-dongqu");
+        let district = Arc::new(District::load(sample).unwrap());
+        let key = SigningKey::create(&folder.path().join("keys")).unwrap();
+        let start: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
+        let now = Arc::new(AtomicI64::new(start.millis()));
+        let shared = Shared {
+            url: broker.url(),
+            keys: folder.path().join("keys"),
+            district: Arc::clone(&district),
+            now: Arc::clone(&now),
+        };
+        let mut site = Self {
+            intake: intake(&shared).await,
+            folder,
+            broker,
+            district,
+            key,
+            now,
+            http: reqwest::Client::new(),
+            aggregator: None,
+            query: None,
+        };
+        site.start_aggregator().await;
+        site.query = Some(query(&shared, options).await);
+        site.until_status("/readyz", 200).await;
+        until_ready(&site.http, &site.intake.url()).await;
+        site
+    }
+
+    fn shared(&self) -> Shared {
+        Shared {
+            url: self.broker.url(),
+            keys: self.folder.path().join("keys"),
+            district: Arc::clone(&self.district),
+            now: Arc::clone(&self.now),
+        }
+    }
+
+    pub(crate) async fn start_aggregator(&mut self) {
+        let folder = self.folder.path().join("views");
+        self.aggregator = Some(aggregator(&self.shared(), folder).await);
+    }
+
+    pub(crate) async fn stop_aggregator(&mut self) {
+        self.aggregator.take().unwrap().stop().await;
+    }
+
+    pub(crate) fn forward(&self, minutes: i64) {
+        self.now.fetch_add(minutes * MINUTE, Ordering::SeqCst);
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.load(Ordering::SeqCst)).unwrap()
+    }
+
+    pub(crate) fn token(&self, role: Role, areas: &[&str]) -> String {
+        let areas: Vec<AreaCode> = areas.iter().map(|area| area.parse().unwrap()).collect();
+        let claims = Claims::lasting(format!("{role:?}"), role, areas, self.now(), 86_400);
+        self.key.issue(&claims).unwrap()
+    }
+
+    pub(crate) fn centre(&self) -> String {
+        self.token(Role::Centre, &[DISTRICT])
+    }
+
+    /// Files a report; `more` goes over its fields.
+    pub(crate) async fn file(&self, grid: &str, more: Value) -> Receipt {
+        let mut report = json!({
+            "id": uuid::Uuid::now_v7().to_string(),
+            "kind": "dispute",
+            "category": "dispute.neighbour.noise",
+            "channel": "grid_worker",
+            "description": "water from above",
+            "grid": grid,
+        });
+        let fields = more.as_object().cloned().unwrap_or_default();
+        report.as_object_mut().unwrap().extend(fields);
+        let url = format!("{}/v1/reports", self.intake.url());
+        let token = self.token(Role::Admin, &[DISTRICT]);
+        let body = json!({ "reports": [report] });
+        let answer = self.http.post(url).bearer_auth(token).json(&body).send();
+        let answer: Value = answer.await.unwrap().json().await.unwrap();
+        serde_json::from_value(answer["results"][0]["receipt"].clone())
+            .unwrap_or_else(|_| panic!("{answer}"))
+    }
+
+    /// Takes a case through a step.
+    pub(crate) async fn step(&self, role: Role, receipt: &Receipt, step: Value) -> Receipt {
+        let url = format!(
+            "{}/v1/cases/{}/commands",
+            self.intake.url(),
+            receipt.case_id
+        );
+        let level = role.level().unwrap_or(Level::District);
+        let area = receipt.grid.at(level).unwrap();
+        let token = self.token(role, &[area.as_str()]);
+        let body = json!({ "id": uuid::Uuid::now_v7().to_string(), "command": step });
+        let answer = self.http.post(url).bearer_auth(token).json(&body).send();
+        let answer: Value = answer.await.unwrap().json().await.unwrap();
+        serde_json::from_value(answer.clone()).unwrap_or_else(|_| panic!("{answer}"))
+    }
+
+    pub(crate) fn request(&self, token: &str, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("{}{path}", self.query.as_ref().unwrap().url());
+        self.http.get(url).bearer_auth(token)
+    }
+
+    pub(crate) async fn get(&self, token: &str, path: &str) -> (u16, Value) {
+        let answer = self.request(token, path).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        (status, value)
+    }
+
+    /// The answer to a question of the centre, as fresh as a receipt.
+    pub(crate) async fn ask(&self, receipt: &Receipt, path: &str) -> Value {
+        let (token, sign) = (self.centre(), if path.contains('?') { '&' } else { '?' });
+        let path = format!("{path}{sign}at_least={}", receipt.position);
+        let (status, answer) = self.get(&token, &path).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        assert!(answer["position"].as_u64().unwrap() >= receipt.position.0);
+        answer
+    }
+
+    pub(crate) async fn until_status(&self, path: &str, wanted: u16) {
+        let token = self.centre();
+        let asking = async {
+            let mut interval = tokio::time::interval(Duration::from_millis(10));
+            loop {
+                interval.tick().await;
+                if self.get(&token, path).await.0 == wanted {
+                    return;
+                }
+            }
+        };
+        let came = timeout(BOUND, asking).await;
+        came.unwrap_or_else(|_| panic!("{path} does not come to {wanted}"));
+    }
+}
+
+async fn until_ready(http: &reqwest::Client, url: &str) {
+    let asking = async {
+        let mut interval = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            interval.tick().await;
+            let answer = http.get(format!("{url}/readyz")).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+        }
+    };
+    timeout(BOUND, asking).await.expect("it is ready in time");
+}
+
+/// What services are started with.
+struct Shared {
+    url: String,
+    keys: std::path::PathBuf,
+    district: Arc<District>,
+    now: Arc<AtomicI64>,
+}
+
+impl Shared {
+    fn clock(&self) -> Clock {
+        let now = Arc::clone(&self.now);
+        Clock::new(move || Timestamp::from_millis(now.load(Ordering::SeqCst)).unwrap())
+    }
+
+    fn verifier(&self) -> Arc<Verifier> {
+        Arc::new(Verifier::load(&self.keys, Some(self.district.code())).unwrap())
+    }
+
+    async fn log(&self) -> EventLog {
+        let options = gridkeeper_eventlog::Options::default();
+        EventLog::open(&self.url, self.district.code(), &options)
+            .await
+            .unwrap()
+    }
+
+    async fn stores(&self) -> (EventLog, KeyStore) {
+        let options = gridkeeper_eventlog::Options::default();
+        let keys = KeyStore::open(&self.url, self.district.code(), &options).await;
+        (self.log().await, keys.unwrap())
+    }
+}
+
+async fn intake(shared: &Shared) -> Running {
+    let (listener, stop) = (
+        listen("127.0.0.1:0").await.unwrap(),
+        CancellationToken::new(),
+    );
+    let address = listener.local_addr().unwrap();
+    let parts = gridkeeper_intake::Parts {
+        district: Arc::clone(&shared.district),
+        policy: toml::from_str(shared.district.policy_text().unwrap()).unwrap(),
+        verifier: shared.verifier(),
+        clock: shared.clock(),
+    };
+    let options = gridkeeper_intake::Options::default();
+    let running = gridkeeper_intake::run_on(
+        listener,
+        options,
+        parts,
+        shared.stores().await,
+        stop.clone(),
+    );
+    let task = tokio::spawn(async move { running.await.unwrap() });
+    Running {
+        address,
+        stop,
+        task,
+    }
+}
+
+async fn aggregator(shared: &Shared, folder: std::path::PathBuf) -> Running {
+    let (listener, stop) = (
+        listen("127.0.0.1:0").await.unwrap(),
+        CancellationToken::new(),
+    );
+    let address = listener.local_addr().unwrap();
+    let options = gridkeeper_aggregator::Options {
+        nats_url: shared.url.clone(),
+        folder,
+        retry_ms: 20,
+        ..gridkeeper_aggregator::Options::default()
+    };
+    let (district, clock, log) = (
+        Arc::clone(&shared.district),
+        shared.clock(),
+        shared.log().await,
+    );
+    let running =
+        gridkeeper_aggregator::run_on(listener, options, district, clock, log, stop.clone());
+    let task = tokio::spawn(async move { running.await.unwrap() });
+    Running {
+        address,
+        stop,
+        task,
+    }
+}
+
+async fn query(shared: &Shared, options: Options) -> Running {
+    let (listener, stop) = (
+        listen("127.0.0.1:0").await.unwrap(),
+        CancellationToken::new(),
+    );
+    let address = listener.local_addr().unwrap();
+    let options = Options {
+        nats_url: shared.url.clone(),
+        retry_ms: 20,
+        ..options
+    };
+    let parts = gridkeeper_query::Parts {
+        district: Arc::clone(&shared.district),
+        verifier: shared.verifier(),
+        clock: shared.clock(),
+    };
+    let running = gridkeeper_query::run_on(
+        listener,
+        options,
+        parts,
+        shared.stores().await,
+        stop.clone(),
+    );
+    let task = tokio::spawn(async move { running.await.unwrap() });
+    Running {
+        address,
+        stop,
+        task,
+    }
+}
