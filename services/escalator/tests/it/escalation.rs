@@ -1,0 +1,155 @@
+//! What goes up, when, and how often.
+
+use gridkeeper_proto::{access::Role, area::Level, event::Event};
+use serde_json::json;
+
+use crate::site::{Site, TO_ACCEPT, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_goes_up_when_its_due_time_passes_and_not_before() {
+    let site = Site::new().await;
+    let escalator = site.escalator().await;
+    let due_at = site.now().plus_millis(TO_ACCEPT * 60_000);
+    let filed = site.file().await;
+    site.forward(TO_ACCEPT - 1);
+    assert_eq!(escalator.until_it_looked(&site.door).await, 0);
+    site.forward(1);
+    assert_eq!(site.until_missed(1).await, [(filed.case_id, due_at)]);
+    let events = site.events().await;
+    let Event::Escalated(escalated) = &events[2].event else {
+        panic!("{:?}", events[2])
+    };
+    assert_eq!(
+        (escalated.from, escalated.holder.level),
+        (Level::Grid, Level::Community)
+    );
+    assert_eq!(events[2].header.actor.role, Role::Service);
+    assert_eq!(events[2].header.recorded_at, due_at, "as soon as it passed");
+    escalator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_days_away_every_step_comes_once_and_in_the_order_of_the_due_times() {
+    let site = Site::new().await;
+    let mut filed = Vec::new();
+    for _ in 0..5 {
+        filed.push(site.file().await.case_id);
+        site.forward(7);
+    }
+    site.step(filed[4], json!({ "step": "accept" })).await;
+    site.forward(TO_ACCEPT);
+    let escalator = site.escalator().await;
+    let missed = site.until_missed(4).await;
+    let cases: Vec<_> = missed.iter().map(|(case, _)| *case).collect();
+    assert_eq!(cases, filed[..4], "the earliest due first");
+
+    escalator.stop().await;
+    site.forward(3 * 24 * 60);
+    let escalator = site.escalator().await;
+    // Each of them is found late again at the next level.
+    let missed = site.until_missed(8).await;
+    assert!(missed[4..].iter().all(|(case, _)| filed.contains(case)));
+    assert_eq!(
+        escalator.until_it_looked(&site.door).await,
+        0,
+        "nothing more is due"
+    );
+    let mut once = missed.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), missed.len());
+    escalator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_that_nobody_takes_up_climbs_to_the_city_and_stays_there_overdue() {
+    let site = Site::new().await;
+    let escalator = site.escalator().await;
+    site.file().await;
+    for rung in 1..=5 {
+        site.forward(30 * 24 * 60);
+        assert_eq!(site.until_missed(rung).await.len(), rung);
+    }
+    site.forward(365 * 24 * 60);
+    assert_eq!(escalator.until_it_looked(&site.door).await, 0);
+    let events = site.events().await;
+    let levels: Vec<_> = events
+        .iter()
+        .filter_map(|recorded| match &recorded.event {
+            Event::Escalated(event) => Some(event.holder.level),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        levels,
+        [
+            Level::Community,
+            Level::Street,
+            Level::District,
+            Level::City
+        ]
+    );
+    escalator.until_status("/healthz", 200).await;
+    escalator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_case_resumes_at_its_end_and_does_not_go_up_before() {
+    let site = Site::new().await;
+    let escalator = site.escalator().await;
+    let filed = site.file().await;
+    site.step(filed.case_id, json!({ "step": "accept" })).await;
+    let until_moment = site.now().plus_millis(10 * 86_400_000);
+    let step = json!({ "step": "suspend", "reason": "away", "until": until_moment });
+    site.step(filed.case_id, step).await;
+    site.forward(10 * 24 * 60 - 1);
+    assert_eq!(escalator.until_it_looked(&site.door).await, 0);
+    site.forward(1);
+    let resumed = until("it resumes", async || {
+        let events = site.events().await;
+        events
+            .into_iter()
+            .find(|recorded| matches!(recorded.event, Event::Resumed(_)))
+    })
+    .await;
+    assert_eq!(resumed.header.actor.role, Role::Service);
+    assert!(site.missed().await.is_empty());
+    escalator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_that_is_settled_in_time_is_left_alone() {
+    let site = Site::new().await;
+    let escalator = site.escalator().await;
+    let filed = site.file().await;
+    site.step(
+        filed.case_id,
+        json!({ "step": "cancel", "reason": "a mistake" }),
+    )
+    .await;
+    site.forward(100 * 24 * 60);
+    let other = site.file().await;
+    site.forward(TO_ACCEPT);
+    let missed = site.until_missed(1).await;
+    assert_eq!(missed[0].0, other.case_id);
+    escalator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_jumps_back_and_forth_changes_nothing() {
+    let site = Site::new().await;
+    let escalator = site.escalator().await;
+    let filed = site.file().await;
+    site.forward(TO_ACCEPT);
+    site.until_missed(1).await;
+    site.forward(-1_000);
+    escalator.until_it_looked(&site.door).await;
+    site.forward(1_000);
+    escalator.until_it_looked(&site.door).await;
+    let missed = site.missed().await;
+    assert_eq!(
+        missed.iter().map(|(case, _)| *case).collect::<Vec<_>>(),
+        [filed.case_id]
+    );
+    escalator.stop().await;
+}

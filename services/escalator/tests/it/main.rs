@@ -1,0 +1,11 @@
+//! The escalator on a real broker, with a real intake and a clock set by hand.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod escalation;
+mod site;
+mod troubles;

@@ -1,0 +1,378 @@
+//! A broker and an intake whose clock is set by hand, and escalators on them. Between the escalator and
+//! intake stands a door that can be shut.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU16, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{Response, StatusCode},
+    response::IntoResponse as _,
+};
+use gridkeeper_broker::{Binary, Broker};
+use gridkeeper_district::District;
+use gridkeeper_escalator::{Error, Options, Parts};
+use gridkeeper_eventlog::{EventLog, KeyStore};
+use gridkeeper_http::{Clock, listen};
+use gridkeeper_identity::{SigningKey, Verifier};
+use gridkeeper_proto::{
+    access::{Claims, Role},
+    api::Receipt,
+    area::AreaCode,
+    envelope::Position,
+    event::{Event, Recorded},
+    id::CaseId,
+    time::Timestamp,
+};
+use serde_json::{Value, json};
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+/// How long a condition may take to come true.
+const BOUND: Duration = Duration::from_secs(30);
+const INTERVAL: Duration = Duration::from_millis(10);
+
+pub(crate) const GRID: &str = "51040200200501";
+pub(crate) const MINUTE: i64 = 60_000;
+/// How long a general case may wait to be accepted, by the sample district's policy, in minutes.
+pub(crate) const TO_ACCEPT: i64 = 240;
+
+pub(crate) struct Site {
+    folder: tempfile::TempDir,
+    pub(crate) broker: Broker,
+    key: SigningKey,
+    now: Arc<AtomicI64>,
+    pub(crate) log: EventLog,
+    intake: String,
+    pub(crate) door: Arc<Door>,
+    door_url: String,
+    http: reqwest::Client,
+}
+
+/// What stands between the escalator and intake.
+pub(crate) struct Door {
+    intake: String,
+    http: reqwest::Client,
+    /// The status to answer with instead of asking intake; zero lets through.
+    shut: AtomicU16,
+    /// How many requests came.
+    pub(crate) asked: AtomicUsize,
+    /// How many answers of intake are to be lost on the way back.
+    pub(crate) lose: AtomicUsize,
+}
+
+impl Door {
+    pub(crate) fn shut(&self, status: u16) {
+        self.shut.store(status, Ordering::SeqCst);
+    }
+
+    pub(crate) fn open(&self) {
+        self.shut(0);
+    }
+}
+
+async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response<Body> {
+    door.asked.fetch_add(1, Ordering::SeqCst);
+    let shut = door.shut.load(Ordering::SeqCst);
+    if shut != 0 {
+        let problem = json!({ "code": "GK0500", "detail": "shut" }).to_string();
+        let status = StatusCode::from_u16(shut).unwrap();
+        return (status, [("retry-after", "0")], problem).into_response();
+    }
+    let (parts, body) = request.into_parts();
+    let url = format!("{}{}", door.intake, parts.uri.path());
+    let body = to_bytes(body, 1 << 20).await.unwrap();
+    let mut sent = door.http.post(url).body(body);
+    for name in ["authorization", "content-type"] {
+        sent = sent.header(name, parts.headers[name].clone());
+    }
+    let answer = sent.send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    let lose = door
+        .lose
+        .try_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+            left.checked_sub(1)
+        });
+    match lose {
+        Ok(_) => (StatusCode::BAD_GATEWAY, "lost").into_response(),
+        Err(_) => (status, text).into_response(),
+    }
+}
+
+/// A running escalator.
+pub(crate) struct Escalator {
+    address: std::net::SocketAddr,
+    stop: CancellationToken,
+    running: JoinHandle<Result<(), Error>>,
+}
+
+impl Site {
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = gridkeeper_broker::Options {
+            folder: folder.path().join("broker"),
+            port: 0,
+        };
+        let broker = Broker::start(Binary::find().await.unwrap(), &options)
+            .await
+            .unwrap();
+        let key = SigningKey::create(&folder.path().join("keys")).unwrap();
+        let start: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
+        let now = Arc::new(AtomicI64::new(start.millis()));
+        let http = reqwest::Client::new();
+        let (intake, log) = intake(&broker.url(), &folder.path().join("keys"), clock(&now)).await;
+        let door = Arc::new(Door {
+            intake: intake.clone(),
+            http: http.clone(),
+            shut: AtomicU16::new(0),
+            asked: AtomicUsize::new(0),
+            lose: AtomicUsize::new(0),
+        });
+        let listener = listen("127.0.0.1:0").await.unwrap();
+        let door_url = format!("http://{}", listener.local_addr().unwrap());
+        let router = Router::new().fallback(pass).with_state(Arc::clone(&door));
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            folder,
+            broker,
+            key,
+            now,
+            log,
+            intake,
+            door,
+            door_url,
+            http,
+        }
+    }
+
+    pub(crate) fn views(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) async fn escalator(&self) -> Escalator {
+        self.escalator_in("timers").await
+    }
+
+    pub(crate) async fn escalator_in(&self, folder: &str) -> Escalator {
+        let keys = self.folder.path().join("keys");
+        self.escalator_with(folder, SigningKey::load(&keys).unwrap())
+            .await
+    }
+
+    pub(crate) async fn escalator_with(&self, folder: &str, key: SigningKey) -> Escalator {
+        let options = Options {
+            intake_url: self.door_url.clone(),
+            folder: self.views(folder),
+            tick_ms: 10,
+            retry_ms: 10,
+            retry_limit_ms: 100,
+            late_after_ms: 300,
+            ..Options::default()
+        };
+        let parts = Parts {
+            log: self.log.clone(),
+            key,
+            clock: clock(&self.now),
+        };
+        let listener = listen("127.0.0.1:0").await.unwrap();
+        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
+        let running = gridkeeper_escalator::run_on(listener, options, parts, stop.clone());
+        let running = tokio::spawn(running);
+        let escalator = Escalator {
+            address,
+            stop,
+            running,
+        };
+        escalator.until_status("/readyz", 200).await;
+        escalator
+    }
+
+    pub(crate) fn forward(&self, minutes: i64) {
+        self.now.fetch_add(minutes * MINUTE, Ordering::SeqCst);
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.load(Ordering::SeqCst)).unwrap()
+    }
+
+    pub(crate) async fn file(&self) -> Receipt {
+        let body = json!({ "reports": [{
+            "id": uuid::Uuid::now_v7().to_string(),
+            "kind": "dispute",
+            "category": "dispute.neighbour.noise",
+            "channel": "grid_worker",
+            "description": "water from above",
+            "grid": GRID,
+        }] });
+        let answer = self.post("/v1/reports", &body).await;
+        serde_json::from_value(answer["results"][0]["receipt"].clone())
+            .unwrap_or_else(|_| panic!("{answer}"))
+    }
+
+    pub(crate) async fn step(&self, case: CaseId, step: Value) -> Receipt {
+        let body = json!({ "id": uuid::Uuid::now_v7().to_string(), "command": step });
+        let answer = self
+            .post(&format!("/v1/cases/{case}/commands"), &body)
+            .await;
+        serde_json::from_value(answer.clone()).unwrap_or_else(|_| panic!("{answer}"))
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let areas = vec!["510402".parse().unwrap()];
+        let claims = Claims::lasting("centre".to_owned(), Role::Centre, areas, self.now(), 3_600);
+        let token = self.key.issue(&claims).unwrap();
+        let url = format!("{}{path}", self.intake);
+        let answer = self
+            .http
+            .post(url)
+            .bearer_auth(token)
+            .json(body)
+            .send()
+            .await;
+        answer.unwrap().json().await.unwrap()
+    }
+
+    /// All events so far.
+    pub(crate) async fn events(&self) -> Vec<Recorded> {
+        let mut events = Vec::new();
+        loop {
+            let after = Position(events.len() as u64);
+            let range = self.log.read_after(after, 1_000, 1 << 20).await.unwrap();
+            if range.is_empty() {
+                return events;
+            }
+            let decoded = range
+                .iter()
+                .map(|stored| Recorded::decode(stored.position, &stored.bytes).unwrap());
+            events.extend(decoded);
+        }
+    }
+
+    /// The steps up, with the due times whose passing caused them, in the order of the log.
+    pub(crate) async fn missed(&self) -> Vec<(CaseId, Timestamp)> {
+        let missed = |recorded: &Recorded| match &recorded.event {
+            Event::DeadlineMissed(event) => Some((recorded.header.case_id, event.due_at)),
+            _ => None,
+        };
+        self.events().await.iter().filter_map(missed).collect()
+    }
+
+    /// Waits until so many due times were found passed.
+    pub(crate) async fn until_missed(&self, count: usize) -> Vec<(CaseId, Timestamp)> {
+        until("so many due times are found passed", async || {
+            let missed = self.missed().await;
+            (missed.len() >= count).then_some(missed)
+        })
+        .await
+    }
+}
+
+impl Escalator {
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        timeout(BOUND, self.running)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
+    }
+
+    /// Ends it as a crash would, as far as one process can.
+    pub(crate) async fn abort(self) {
+        self.running.abort();
+        let _cancelled = self.running.await;
+    }
+
+    pub(crate) async fn until_status(&self, path: &str, wanted: u16) {
+        until(&format!("{path} is {wanted}"), async || {
+            let answer = self.get(path).await?;
+            (answer.status().as_u16() == wanted).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until health is red with this code.
+    pub(crate) async fn until_health_tells(&self, code: &str) {
+        until(&format!("health tells {code}"), async || {
+            let answer = self.get("/healthz").await?;
+            let red = answer.status().as_u16() == 503;
+            let text = answer.text().await.ok()?;
+            (red && text.contains(code)).then_some(())
+        })
+        .await;
+    }
+
+    async fn get(&self, path: &str) -> Option<reqwest::Response> {
+        let url = format!("http://{}{path}", self.address);
+        reqwest::get(url).await.ok()
+    }
+
+    /// Waits until it has looked at the clock again, at least twice.
+    pub(crate) async fn until_it_looked(&self, door: &Door) -> usize {
+        let asked = door.asked.load(Ordering::SeqCst);
+        let mut ticks = tokio::time::interval(Duration::from_millis(30));
+        for _ in 0..4 {
+            ticks.tick().await;
+        }
+        door.asked.load(Ordering::SeqCst) - asked
+    }
+}
+
+/// Asks again and again until there is an answer.
+pub(crate) async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    let asking = async {
+        let mut interval = tokio::time::interval(INTERVAL);
+        loop {
+            interval.tick().await;
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+        }
+    };
+    let answer = timeout(BOUND, asking).await;
+    answer.unwrap_or_else(|_| panic!("within {BOUND:?} it did not come to this: {what}"))
+}
+
+fn clock(now: &Arc<AtomicI64>) -> Clock {
+    let now = Arc::clone(now);
+    Clock::new(move || Timestamp::from_millis(now.load(Ordering::SeqCst)).unwrap())
+}
+
+async fn intake(broker: &str, keys: &Path, clock: Clock) -> (String, EventLog) {
+    let sample =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/districts/panzhihua-dongqu");
+    let district = Arc::new(District::load(sample).unwrap());
+    let code: AreaCode = district.code();
+    let options = gridkeeper_eventlog::Options::default();
+    let log = EventLog::open(broker, code, &options).await.unwrap();
+    let stores = (
+        log.clone(),
+        KeyStore::open(broker, code, &options).await.unwrap(),
+    );
+    let parts = gridkeeper_intake::Parts {
+        policy: toml::from_str(district.policy_text().unwrap()).unwrap(),
+        verifier: Arc::new(Verifier::load(keys, Some(code)).unwrap()),
+        district,
+        clock,
+    };
+    let listener = listen("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let options = gridkeeper_intake::Options::default();
+    let stop = CancellationToken::new();
+    let running = gridkeeper_intake::run_on(listener, options, parts, stores, stop);
+    tokio::spawn(async move { running.await.unwrap() });
+    until("intake is ready", async || {
+        let answer = reqwest::get(format!("{url}/readyz")).await.ok()?;
+        answer.status().is_success().then_some(())
+    })
+    .await;
+    (url, log)
+}
