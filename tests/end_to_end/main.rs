@@ -10,3 +10,4 @@ mod exactly_once;
 mod history;
 mod killed;
 mod site;
+mod up;

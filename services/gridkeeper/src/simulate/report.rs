@@ -7,6 +7,7 @@ use gridkeeper_proto::{
     case::{CaseKind, Channel, Measure, Outcome, Severity},
     command::Step,
     id::CaseId,
+    sealed::Party,
     time::Timestamp,
 };
 use rand::{RngExt, rngs::Xoshiro256PlusPlus};
@@ -124,11 +125,29 @@ pub(super) fn report(
         location,
         address: None,
         people,
-        parties: Vec::new(),
+        parties: parties(kind, rng),
         occurred_at: None,
         filed_at: None,
         imported: None,
     }
+}
+
+/// The two sides of every fifth dispute; nobody is called so.
+fn parties(kind: CaseKind, rng: &mut Xoshiro256PlusPlus) -> Vec<Party> {
+    if kind != CaseKind::Dispute || rng.random_range(0..5) > 0 {
+        return Vec::new();
+    }
+    ["申请人", "被申请人"]
+        .map(|part| {
+            let number = rng.random_range(0..10_000);
+            Party {
+                name: format!("模拟人{number:04}"),
+                phone: Some(format!("0000-{number:07}")),
+                id_number: None,
+                part: Some(part.to_owned()),
+            }
+        })
+        .to_vec()
 }
 
 fn subject<'a>(world: &'a World, rng: &mut Xoshiro256PlusPlus) -> Option<&'a Subject> {

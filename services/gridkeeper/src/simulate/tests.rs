@@ -6,7 +6,12 @@ use std::{
 };
 
 use gridkeeper_district::{District, coordinates};
-use gridkeeper_proto::{access::Role, case::CaseKind, time::Timestamp};
+use gridkeeper_proto::{
+    access::Role,
+    api::{CoordinateSystem, ReportRequest},
+    case::CaseKind,
+    time::Timestamp,
+};
 
 use gridkeeper_http::Clock;
 use gridkeeper_identity::SigningKey;
@@ -134,6 +139,32 @@ fn repeats_late_batches_and_all_steps_of_a_life_occur() {
     );
     let life = ["accept", "record_handling", "resolve", "verify", "close"];
     assert_eq!(steps, BTreeSet::from(life));
+}
+
+#[test]
+fn phones_give_either_kind_of_coordinates_and_some_disputes_name_their_parties() {
+    let reports: Vec<_> = day(3)
+        .into_iter()
+        .filter_map(|action| match action.what {
+            What::Reports(reports) => Some(reports),
+            What::Step(..) => None,
+        })
+        .flatten()
+        .collect();
+    for system in [CoordinateSystem::Wgs84, CoordinateSystem::Gcj02] {
+        let of_system = |report: &&ReportRequest| {
+            report
+                .location
+                .is_some_and(|location| location.system == system)
+        };
+        let share = reports.iter().filter(of_system).count() * 10 / reports.len();
+        assert!((4..=6).contains(&share), "{system:?}: {share} of ten");
+    }
+    let (with, without): (Vec<_>, Vec<_>) = reports
+        .iter()
+        .partition(|report| !report.parties.is_empty());
+    assert!(!with.is_empty() && with.len() < without.len());
+    assert!(with.iter().all(|report| report.kind == CaseKind::Dispute));
 }
 
 #[test]

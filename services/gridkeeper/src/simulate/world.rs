@@ -98,7 +98,17 @@ impl Site {
             let y = low.y + rng.random::<f64>() * (high.y - low.y);
             shape.polygon.contains(&Point::new(x, y)).then_some((x, y))
         });
-        Some(location(hit.unwrap_or(shape.inside)))
+        let (longitude, latitude) = hit.unwrap_or(shape.inside);
+        // Every other phone gives the coordinates of Chinese map services.
+        if rng.random() {
+            let (longitude, latitude) = coordinates::wgs84_to_gcj02(longitude, latitude);
+            return Some(Location {
+                longitude,
+                latitude,
+                system: CoordinateSystem::Gcj02,
+            });
+        }
+        Some(location((longitude, latitude)))
     }
 
     /// A point that lies in no grid of the district: some 100 km to the east.
