@@ -90,16 +90,10 @@ pub enum Error {
         /// What is wrong with it.
         detail: String,
     },
-    /// The log does not answer during a rebuild.
-    #[error("the rebuild is given up, and the views stay as they are: {detail}")]
-    RebuildAbandoned {
-        /// What was seen.
-        detail: String,
-    },
-    /// The aggregator stopped before at an error, or refuses a request with one.
+    /// An aggregator refuses a request.
     #[error("{detail}")]
-    Stopped {
-        /// The code of that error.
+    Refused {
+        /// The code of its reason.
         code: Code,
         /// What it said.
         detail: String,
@@ -112,14 +106,9 @@ pub enum Error {
         /// The code of the cause.
         code: Code,
     },
-    /// The log cannot be read.
-    #[error("the log cannot be read: {detail}")]
-    Log {
-        /// What was said.
-        detail: String,
-        /// The code of the cause.
-        code: Code,
-    },
+    /// The views.
+    #[error(transparent)]
+    Views(#[from] gridkeeper_liveviews::Error),
     /// The store of views.
     #[error(transparent)]
     Store(#[from] viewstore::Error),
@@ -137,10 +126,8 @@ impl Coded for Error {
             Self::Broker { .. } => Code(609),
             Self::NoAggregator { .. } => Code(610),
             Self::Control { .. } => Code(611),
-            Self::RebuildAbandoned { .. } => Code(612),
-            Self::Stopped { code, .. } | Self::Endpoint { code, .. } | Self::Log { code, .. } => {
-                *code
-            }
+            Self::Refused { code, .. } | Self::Endpoint { code, .. } => *code,
+            Self::Views(error) => error.code(),
             Self::Event(error) => error.code(),
             Self::Evolve(error) => error.code(),
             Self::Store(error) => error.code(),

@@ -3,16 +3,12 @@
 
 pub mod answer;
 mod error;
-mod event_log;
-mod follow;
 pub mod keys;
-pub mod log;
 mod options;
 pub mod projection;
 mod questions;
 pub mod rebuild;
 mod run;
-mod running;
 
 pub use error::Error;
 pub use options::Options;

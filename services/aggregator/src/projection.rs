@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
+use gridkeeper_liveviews::log::RawEvent;
 use gridkeeper_proto::{
     area::AreaCode,
     envelope::{EventHash, Position},
@@ -21,7 +22,6 @@ use serde::Serialize;
 use crate::{
     Error,
     keys::{self, Due, Facets},
-    log::RawEvent,
 };
 
 /// The layout of the views. Raised with every change of [`keys`], of the values, or of the folding.

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::{Client, Message};
 use futures::StreamExt as _;
+use gridkeeper_liveviews::{State, blocking};
 use gridkeeper_proto::{
     code::Coded as _,
     view::{ViewError, ViewReply, ViewRequest},
@@ -13,7 +14,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use crate::{
     Error,
     answer::{answer, encode, refusal},
-    running::{Running, State, blocking},
+    run::Aggregator,
 };
 
 const QUEUE_GROUP: &str = "aggregator";
@@ -21,25 +22,25 @@ const TOOK: &str = "gridkeeper_aggregator_answer_duration_seconds";
 
 /// Answers questions for as long as it is polled. It listens from when the views have caught up, so
 /// that questions go to aggregators that have, or from when an error stopped them.
-pub(crate) async fn answer_all(running: Arc<Running>, client: Client) -> Result<(), Error> {
-    let mut states = running.state.subscribe();
+pub(crate) async fn answer_all(aggregator: Arc<Aggregator>, client: Client) -> Result<(), Error> {
+    let mut states = aggregator.views.states();
     let listening = states.wait_for(|state| *state != State::CatchingUp).await;
     drop(listening.expect("the sender lives as long as the aggregator"));
-    let subject = ViewRequest::subject(running.district);
+    let subject = ViewRequest::subject(aggregator.district);
     let mut questions = client
         .queue_subscribe(subject, QUEUE_GROUP.to_owned())
         .await
         .map_err(|error| Error::Broker {
             detail: error.to_string(),
         })?;
-    let turns = Arc::new(Semaphore::new(running.options.questions));
+    let turns = Arc::new(Semaphore::new(aggregator.options.questions));
     let mut under_way = JoinSet::new();
     while let Some(message) = questions.next().await {
         let turn = Arc::clone(&turns).acquire_owned().await;
         let turn = turn.expect("the semaphore is never closed");
-        let (running, client) = (Arc::clone(&running), client.clone());
+        let (aggregator, client) = (Arc::clone(&aggregator), client.clone());
         under_way.spawn(async move {
-            respond(&running, &client, message).await;
+            respond(&aggregator, &client, message).await;
             drop(turn);
         });
         while let Some(ended) = under_way.try_join_next() {
@@ -53,7 +54,7 @@ pub(crate) async fn answer_all(running: Arc<Running>, client: Client) -> Result<
     })
 }
 
-async fn respond(running: &Running, client: &Client, message: Message) {
+async fn respond(aggregator: &Aggregator, client: &Client, message: Message) {
     let Some(reply_to) = message.reply else {
         tracing::warn!(subject = %message.subject, "a question says not where to answer");
         return;
@@ -61,8 +62,8 @@ async fn respond(running: &Running, client: &Client, message: Message) {
     let began = tokio::time::Instant::now();
     let max_bytes = client.max_payload();
     let reply = match ViewRequest::decode(&message.payload) {
-        Ok(request) => reply_to_request(running, request, max_bytes).await,
-        Err(error) => refusal(running.store.position(), error),
+        Ok(request) => reply_to_request(aggregator, request, max_bytes).await,
+        Err(error) => refusal(aggregator.views.store().position(), error),
     };
     let bytes = encode(&reply, max_bytes);
     metrics::histogram!(TOOK).record(began.elapsed().as_secs_f64());
@@ -71,26 +72,30 @@ async fn respond(running: &Running, client: &Client, message: Message) {
     }
 }
 
-async fn reply_to_request(running: &Running, request: ViewRequest, max_bytes: usize) -> ViewReply {
-    if let Err(error) = wait(running, &request).await {
-        return refusal(running.store.position(), error);
+async fn reply_to_request(
+    aggregator: &Aggregator,
+    request: ViewRequest,
+    max_bytes: usize,
+) -> ViewReply {
+    if let Err(error) = wait(aggregator, &request).await {
+        return refusal(aggregator.views.store().position(), error);
     }
-    let store = running.store.clone();
+    let store = aggregator.views.store().clone();
     blocking(move || answer(&store, &request.question, max_bytes)).await
 }
 
 /// Waits until the views hold what the question asks for; ends as soon as an error stops them.
-async fn wait(running: &Running, request: &ViewRequest) -> Result<(), ViewError> {
-    let limit = request.wait_ms.min(running.options.wait_limit_ms);
+async fn wait(aggregator: &Aggregator, request: &ViewRequest) -> Result<(), ViewError> {
+    let limit = request.wait_ms.min(aggregator.options.wait_limit_ms);
     let limit = Duration::from_millis(limit.into());
-    let mut states = running.state.subscribe();
+    let mut states = aggregator.views.states();
     let stopped = states.wait_for(|state| matches!(state, State::Stopped { .. }));
     let reached = tokio::select! {
         biased;
         _ = stopped => None,
-        reached = running.store.wait_for(request.at_least, limit) => Some(reached),
+        reached = aggregator.views.store().wait_for(request.at_least, limit) => Some(reached),
     };
-    if let Some(error) = running.stopped() {
+    if let Some(error) = aggregator.views.stopped() {
         return Err(ViewError::Stopped {
             code: error.code().0,
             detail: error.to_string(),
@@ -98,7 +103,7 @@ async fn wait(running: &Running, request: &ViewRequest) -> Result<(), ViewError>
     }
     match reached {
         Some(Err(_not_reached)) => Err(ViewError::Behind {
-            position: running.store.position(),
+            position: aggregator.views.store().position(),
         }),
         _ => Ok(()),
     }

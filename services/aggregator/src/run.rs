@@ -5,15 +5,25 @@ use std::sync::Arc;
 use async_nats::{Client, ConnectOptions};
 use gridkeeper_district::District;
 use gridkeeper_http::{About, Clock, Health, HttpError, Standard, application};
-use gridkeeper_proto::code::Coded as _;
+use gridkeeper_liveviews::{LiveViews, log::Log};
+use gridkeeper_proto::{area::AreaCode, code::Coded as _};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    Error, Options, follow::follow, log::Log, questions::answer_all, rebuild::rebuild_on_request,
-    running::Running,
+    Error, Options,
+    projection::{SCHEMA, Views},
+    questions::answer_all,
+    rebuild::rebuild_on_request,
 };
+
+/// What the parts of a running aggregator share.
+pub(crate) struct Aggregator {
+    pub(crate) district: AreaCode,
+    pub(crate) options: Options,
+    pub(crate) views: LiveViews<Views>,
+}
 
 const ABOUT: About = About {
     title: "Gridkeeper aggregator",
@@ -43,8 +53,8 @@ pub async fn run<L: Log>(
 /// question from then on; the process stays, and the error is returned when it is told to stop.
 ///
 /// # Errors
-/// [`Error::Option`], [`Error::Store`] when the views cannot be opened, [`Error::Broker`], and what
-/// stopped the projection.
+/// [`Error::Option`], [`Error::Views`] when the views cannot be opened and with what stopped them, and
+/// [`Error::Broker`].
 pub async fn run_on<L: Log>(
     listener: TcpListener,
     options: Options,
@@ -69,10 +79,20 @@ pub async fn run_on<L: Log>(
     let stop_serving = shutdown.child_token();
     // Serving begins before the views are opened, which reads all of them.
     let serving = gridkeeper_http::serve(listener, router, stop_serving.clone(), drain);
+    let projection = Views::new(district.zone().clone());
+    let kept = (check, clock, options.http.ready_behind_events);
+    let opening = LiveViews::open(options.views.clone(), SCHEMA, projection, kept);
     let working = async {
-        let worked = match Running::open(options, &district, check, clock).await {
-            Ok(running) => work(Arc::new(log), Arc::new(running), &shutdown).await,
-            Err(error) => Err(error),
+        let worked = match opening.await {
+            Ok(views) => {
+                let aggregator = Aggregator {
+                    district: district.code(),
+                    options,
+                    views,
+                };
+                work(Arc::new(log), Arc::new(aggregator), &shutdown).await
+            }
+            Err(error) => Err(error.into()),
         };
         stop_serving.cancel();
         worked
@@ -83,28 +103,22 @@ pub async fn run_on<L: Log>(
 
 async fn work<L: Log>(
     log: Arc<L>,
-    running: Arc<Running>,
+    aggregator: Arc<Aggregator>,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
-    let client = connect(&running.options.nats_url).await?;
+    let client = connect(&aggregator.options.nats_url).await?;
     let following = async {
-        let error = follow(&*log, &running).await;
-        running.stop(&error);
-        // The endpoint and the answers go on to say why.
+        aggregator.views.follow(&*log).await;
+        // The endpoint and the answers go on to say why it ended.
         std::future::pending::<()>().await;
     };
     let ended = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
         () = following => Ok(()),
-        ended = answer_all(Arc::clone(&running), client.clone()) => ended,
-        ended = rebuild_on_request(&log, &running, &client) => ended,
+        ended = answer_all(Arc::clone(&aggregator), client.clone()) => ended,
+        ended = rebuild_on_request(&log, &aggregator, &client) => ended,
     };
-    // A batch under way ends before this is to be had; none begins any more.
-    let _folding = running.projector.lock().await;
-    if let Some(stopped) = running.stopped() {
-        return Err(stopped);
-    }
-    running.flush().await?;
+    aggregator.views.close().await?;
     ended
 }
 

@@ -1,12 +1,11 @@
 //! Why the escalator stops, or does not start.
 
-use gridkeeper_eventlog::LogError;
 use gridkeeper_identity::KeyError;
 use gridkeeper_proto::{
     area::AreaCode,
     case::EvolveError,
     code::{Code, Coded},
-    envelope::{EnvelopeError, Position},
+    envelope::EnvelopeError,
 };
 use gridkeeper_viewstore as viewstore;
 
@@ -14,17 +13,12 @@ use gridkeeper_viewstore as viewstore;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The log.
+    /// The timers.
     #[error(transparent)]
-    Log(#[from] LogError),
+    Views(#[from] gridkeeper_liveviews::Error),
     /// An event of the log does not decode.
-    #[error("event at position {position}: {source}")]
-    Event {
-        /// Its place.
-        position: Position,
-        /// What is wrong with it.
-        source: EnvelopeError,
-    },
+    #[error(transparent)]
+    Event(#[from] EnvelopeError),
     /// An event of the log does not follow from those before.
     #[error(transparent)]
     Evolve(#[from] EvolveError),
@@ -77,8 +71,8 @@ pub enum Error {
 impl Coded for Error {
     fn code(&self) -> Code {
         match self {
-            Self::Log(error) => error.code(),
-            Self::Event { source, .. } => source.code(),
+            Self::Views(error) => error.code(),
+            Self::Event(error) => error.code(),
             Self::Evolve(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Key(error) => error.code(),

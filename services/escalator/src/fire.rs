@@ -7,19 +7,17 @@ use std::{
 };
 
 use gridkeeper_http::{Check, Clock};
-use gridkeeper_proto::{envelope::Position, id::CaseId};
-use gridkeeper_viewstore::ViewStore;
+use gridkeeper_liveviews::{LiveViews, blocking};
+use gridkeeper_proto::id::CaseId;
 use tokio::{
-    sync::watch,
     task::JoinSet,
     time::{Instant, sleep_until},
 };
 
 use crate::{
     Error, Options,
-    follow::blocking,
     intake::{Intake, Outcome},
-    timers::{Due, due},
+    timers::{Due, Timers, due},
 };
 
 const STEPS: &str = "gridkeeper_escalator_steps_total";
@@ -30,13 +28,11 @@ const LOOK_AHEAD: usize = 8;
 
 /// What fires the steps.
 pub(crate) struct Fire {
-    pub(crate) store: ViewStore,
+    pub(crate) views: Arc<LiveViews<Timers>>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) options: Options,
     pub(crate) clock: Clock,
     pub(crate) check: Check,
-    /// The end of the log as far as it is known.
-    pub(crate) known: watch::Receiver<Option<Position>>,
 }
 
 /// A step that is left alone for a while.
@@ -61,7 +57,7 @@ struct Progress {
 
 impl Fire {
     /// Fires for as long as it is polled.
-    pub(crate) async fn run(mut self) -> Result<(), Error> {
+    pub(crate) async fn run(self) -> Result<(), Error> {
         let mut sending = JoinSet::new();
         let mut progress = Progress {
             under_way: HashSet::new(),
@@ -71,7 +67,7 @@ impl Fire {
             stuck_since: None,
             detail: String::new(),
         };
-        let mut positions = self.store.subscribe();
+        let mut positions = self.views.store().subscribe();
         loop {
             let more = self.fire(&mut sending, &mut progress).await?;
             self.tell(more || !sending.is_empty(), &mut progress);
@@ -87,20 +83,20 @@ impl Fire {
 
     /// Sends what is due and may be sent; says whether steps are due at all.
     async fn fire(
-        &mut self,
+        &self,
         sending: &mut JoinSet<Sent>,
         progress: &mut Progress,
     ) -> Result<bool, Error> {
-        let known = *self.known.borrow_and_update();
-        // A view that is behind would send steps of cases that have moved on.
-        if known.is_none_or(|known| self.store.position() < known) {
+        let known = self.views.last_known();
+        // Views that are behind would send steps of cases that have moved on.
+        if known.is_none_or(|known| self.views.store().position() < known) {
             return Ok(false);
         }
         let now = Instant::now();
         progress.left_alone.retain(|_, left| left.until > now);
         let clock_now = self.clock.now();
         let most = (self.options.steps_at_once + progress.left_alone.len()) * LOOK_AHEAD;
-        let store = self.store.clone();
+        let store = self.views.store().clone();
         let found = blocking(move || store.read(|reader| due(reader, clock_now, most))).await?;
         let unsettled = |step| {
             progress

@@ -6,7 +6,6 @@
 
 mod error;
 mod fire;
-mod follow;
 mod intake;
 mod options;
 mod run;

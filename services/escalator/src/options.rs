@@ -16,21 +16,12 @@ pub struct Options {
     pub nats_url: String,
     /// Address of intake.
     pub intake_url: String,
-    /// Folder of the timers. Each escalator has one of its own.
-    pub folder: PathBuf,
-    /// How many events are folded at once at most, at least 1.
-    pub batch_events: usize,
-    /// How many bytes of events are fetched at once at most, at least 1.
-    pub batch_bytes: usize,
-    /// How often timers are handed to the disk, in milliseconds, at least 1. After a crash the log is read
-    /// again from there.
-    pub flush_every_ms: u64,
     /// How often it looks at the clock, in milliseconds, at least 1.
     pub tick_ms: u64,
     /// How many steps may be under way to intake at once, at least 1. One by one they are recorded in the
     /// order of their moments; more at once are faster after an outage and overtake each other.
     pub steps_at_once: usize,
-    /// How long to wait before a step, or a broker, that got no answer is tried again, in milliseconds, at
+    /// How long to wait before a step that got no answer is tried again, in milliseconds, at
     /// least 1; the wait doubles each time.
     pub retry_ms: u64,
     /// The longest such wait, in milliseconds.
@@ -38,8 +29,8 @@ pub struct Options {
     /// After how long without any success while steps are due the escalator counts as failed, in
     /// milliseconds.
     pub late_after_ms: u64,
-    /// The store of timers.
-    pub store: gridkeeper_viewstore::Options,
+    /// The timers.
+    pub views: gridkeeper_liveviews::Options,
     /// The HTTP endpoint.
     pub http: gridkeeper_http::Options,
 }
@@ -50,26 +41,21 @@ impl Default for Options {
             listen: "127.0.0.1:8404".to_owned(),
             nats_url: "nats://127.0.0.1:4222".to_owned(),
             intake_url: "http://127.0.0.1:8401".to_owned(),
-            folder: PathBuf::from("escalator"),
-            batch_events: 2_048,
-            batch_bytes: 4 << 20,
-            flush_every_ms: 1_000,
             tick_ms: 500,
             steps_at_once: 1,
             retry_ms: 500,
             retry_limit_ms: 15_000,
             late_after_ms: 60_000,
-            store: gridkeeper_viewstore::Options::default(),
+            views: gridkeeper_liveviews::Options {
+                folder: PathBuf::from("escalator"),
+                ..gridkeeper_liveviews::Options::default()
+            },
             http: gridkeeper_http::Options::default(),
         }
     }
 }
 
 impl Options {
-    pub(crate) const fn flush_every(&self) -> Duration {
-        Duration::from_millis(self.flush_every_ms)
-    }
-
     pub(crate) const fn tick(&self) -> Duration {
         Duration::from_millis(self.tick_ms)
     }
@@ -88,9 +74,6 @@ impl Options {
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         let positive = [
-            ("batch_events", self.batch_events as u64),
-            ("batch_bytes", self.batch_bytes as u64),
-            ("flush_every_ms", self.flush_every_ms),
             ("tick_ms", self.tick_ms),
             ("steps_at_once", self.steps_at_once as u64),
             ("retry_ms", self.retry_ms),

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 
 use gridkeeper_eventlog::EventLog;
-use gridkeeper_http::{About, Clock, Health, HttpError, Standard, application};
+use gridkeeper_http::{About, Check, Clock, Health, HttpError, Standard, application};
 use gridkeeper_identity::SigningKey;
+use gridkeeper_liveviews::LiveViews;
 use gridkeeper_proto::code::Coded as _;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     Error, Options,
     fire::Fire,
-    follow::{blocking, follow, open},
     intake::Intake,
+    timers::{SCHEMA, Timers},
 };
 
 const ABOUT: About = About {
@@ -49,7 +50,7 @@ pub async fn run(options: Options, parts: Parts, shutdown: CancellationToken) ->
 /// and the error is returned when it is told to stop.
 ///
 /// # Errors
-/// [`Error::Option`], [`Error::Store`] when the timers cannot be opened, and what stopped it.
+/// [`Error::Option`], [`Error::Views`] when the timers cannot be opened, and what stopped it.
 pub async fn run_on(
     listener: TcpListener,
     options: Options,
@@ -85,40 +86,34 @@ pub async fn run_on(
 async fn work(
     options: Options,
     parts: Parts,
-    (position, steps): (gridkeeper_http::Check, gridkeeper_http::Check),
+    (position, steps): (Check, Check),
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     let Parts { log, key, clock } = parts;
-    let store = open(&options).await?;
-    let (known, known_end) = watch::channel(None);
+    let kept = (position, clock.clone(), options.http.ready_behind_events);
+    let views = LiveViews::open(options.views.clone(), SCHEMA, Timers, kept).await?;
+    let views = Arc::new(views);
     let fire = Fire {
-        store: store.clone(),
+        views: Arc::clone(&views),
         intake: Arc::new(Intake::new(&options, log.district(), key)?),
-        options: options.clone(),
-        clock: clock.clone(),
+        options,
+        clock,
         check: steps.clone(),
-        known: known_end,
     };
     let stopped = tokio::select! {
-        () = shutdown.cancelled() => None,
-        error = follow(&log, &store, &options, &known, (&position, &clock)) => {
-            position.failed(&error);
-            Some(error)
-        }
-        ended = fire.run() => {
-            let error = ended.err();
-            error.inspect(|error| steps.failed(error))
-        }
+        () = shutdown.cancelled() => Ok(()),
+        // The reason is kept with the views.
+        () = views.follow(&log) => Ok(()),
+        ended = fire.run() => ended,
     };
-    match stopped {
-        // What was folded by then is read again from the log where it does not reach the disk.
-        None => Ok(blocking(move || store.flush()).await?),
-        Some(error) => {
-            tracing::error!(code = %error.code(), %error, "the escalator stopped; it sends no more steps");
-            shutdown.cancelled().await;
-            Err(error)
-        }
+    if let Err(error) = &stopped {
+        tracing::error!(code = %error.code(), %error, "no more steps are sent");
+        steps.failed(error);
     }
+    // The endpoint goes on to say why.
+    shutdown.cancelled().await;
+    views.close().await?;
+    stopped
 }
 
 fn endpoint(error: &HttpError) -> Error {

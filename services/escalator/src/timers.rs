@@ -7,15 +7,15 @@
 
 use std::{collections::HashMap, ops::Bound};
 
+use gridkeeper_liveviews::log::RawEvent;
 use gridkeeper_proto::{
     case::Case,
     command::Step,
-    envelope::Position,
     event::Recorded,
     id::{CaseId, CommandId},
     time::Timestamp,
 };
-use gridkeeper_viewstore::{Changes, Positioned, Projection, ProjectionError, Reader, Schema};
+use gridkeeper_viewstore::{Changes, Projection, ProjectionError, Reader, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -90,28 +90,18 @@ pub fn timer_of(case: &Case) -> Option<Due> {
     }
 }
 
-/// An event of the log, decoded.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decoded(pub Recorded);
-
-impl Positioned for Decoded {
-    fn position(&self) -> Position {
-        self.0.position
-    }
-}
-
 /// The timers of a district. Keeps nothing between batches.
 #[derive(Clone, Copy, Debug)]
 pub struct Timers;
 
-impl Projection<Decoded> for Timers {
-    fn apply(&mut self, events: &[Decoded], changes: &mut Changes) -> Result<(), ProjectionError> {
+impl Projection<RawEvent> for Timers {
+    fn apply(&mut self, events: &[RawEvent], changes: &mut Changes) -> Result<(), ProjectionError> {
         let mut cases: HashMap<CaseId, (Option<Due>, Case)> = HashMap::new();
-        for Decoded(recorded) in events {
-            fold(recorded, &mut cases, changes)
-                .map_err(|error| ProjectionError::new(recorded.position, error))?;
+        for event in events {
+            fold(event, &mut cases, changes)
+                .map_err(|error| ProjectionError::new(event.position, error))?;
         }
-        let Some(Decoded(last)) = events.last() else {
+        let Some(last) = events.last() else {
             return Ok(());
         };
         for (before, case) in cases.values() {
@@ -123,10 +113,11 @@ impl Projection<Decoded> for Timers {
 }
 
 fn fold(
-    recorded: &Recorded,
+    event: &RawEvent,
     cases: &mut HashMap<CaseId, (Option<Due>, Case)>,
     changes: &Changes,
 ) -> Result<(), Error> {
+    let recorded = &Recorded::decode(event.position, &event.bytes)?;
     let id = recorded.header.case_id;
     match cases.get_mut(&id) {
         Some((_, case)) => *case = Case::evolve(Some(case), recorded)?,

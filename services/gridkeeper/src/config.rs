@@ -77,8 +77,8 @@ impl Config {
     pub(crate) fn lie_in(&mut self, data: &Path) {
         let folders = [
             &mut self.broker.folder,
-            &mut self.aggregator.folder,
-            &mut self.escalator.folder,
+            &mut self.aggregator.views.folder,
+            &mut self.escalator.views.folder,
         ];
         for folder in folders {
             *folder = data.join(&*folder);

@@ -14,7 +14,7 @@ use gridkeeper_proto::{area::AreaCode, policy::Policy};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, error::Error};
+use crate::{config::Config, error::Error, files};
 
 /// How long to wait before asking a broker again that is not there.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ impl Installation {
     pub(crate) fn open(place: &Place) -> Result<Self, Error> {
         let mut config = match &place.config {
             None => Config::default(),
-            Some(path) => Config::parse(path, &crate::commands::read(path)?)?,
+            Some(path) => Config::parse(path, &files::read(path)?)?,
         };
         let data = place.data.clone();
         config.lie_in(&data);

@@ -21,7 +21,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Error, figures,
-    routes::{Handle, Questions},
+    questions::{Handle, Questions},
     views::Freshness,
 };
 

@@ -25,9 +25,9 @@ use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    Error, record,
-    routes::{Handle, Questions},
-    status,
+    Error,
+    questions::{Handle, Questions},
+    record, status,
     views::{Freshness, last_case},
 };
 

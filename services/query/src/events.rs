@@ -27,7 +27,7 @@ use crate::{
     Error,
     feed::{LiveEvent, RANGE},
     live::Listener,
-    routes::Handle,
+    questions::Handle,
 };
 
 /// The most events of a pull.

@@ -12,6 +12,7 @@ mod feed;
 mod figures;
 mod live;
 mod options;
+mod questions;
 mod record;
 mod routes;
 mod run;

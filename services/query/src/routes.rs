@@ -1,53 +1,15 @@
-//! What the routes stand on.
+//! All routes of the service, and their document.
 
-use std::sync::Arc;
-
-use axum::extract::FromRef;
-use gridkeeper_district::District;
-use gridkeeper_eventlog::{EventLog, KeyStore};
-use gridkeeper_http::{About, Clock};
-use gridkeeper_identity::Verifier;
-use gridkeeper_proto::{access::Claims, area::AreaCode, envelope::Position};
-use tokio::sync::Semaphore;
+use gridkeeper_http::About;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{Error, Options, areas, cases, events, feed::Feed, views::Views};
+use crate::{areas, cases, events, questions::Handle};
 
 pub(crate) const ABOUT: About = About {
     title: "Gridkeeper query",
     description: "Answers who holds a case, by when and where it goes next; lists, figures and events.",
 };
-
-/// What questions are answered from.
-pub(crate) struct Questions {
-    pub(crate) district: Arc<District>,
-    pub(crate) verifier: Arc<Verifier>,
-    pub(crate) clock: Clock,
-    pub(crate) options: Options,
-    pub(crate) views: Views,
-    pub(crate) log: EventLog,
-    pub(crate) keys: KeyStore,
-    pub(crate) feed: Feed,
-    /// Places for those who listen to live events.
-    pub(crate) live_places: Arc<Semaphore>,
-}
-
-/// The routes' handle on [`Questions`].
-#[derive(Clone)]
-pub(crate) struct Handle(pub(crate) Arc<Questions>);
-
-impl FromRef<Handle> for Arc<Verifier> {
-    fn from_ref(handle: &Handle) -> Self {
-        Self::clone(&handle.0.verifier)
-    }
-}
-
-impl FromRef<Handle> for Clock {
-    fn from_ref(handle: &Handle) -> Self {
-        handle.0.clock.clone()
-    }
-}
 
 /// The routes of the query service.
 pub(crate) fn routes() -> OpenApiRouter<Handle> {
@@ -60,35 +22,4 @@ pub(crate) fn routes() -> OpenApiRouter<Handle> {
 #[must_use]
 pub fn document() -> OpenApi {
     gridkeeper_http::document(&ABOUT, &routes())
-}
-
-impl Questions {
-    /// The area that a question is about: the one it names, or the bearer's only one.
-    pub(crate) fn area(&self, claims: &Claims, asked: Option<AreaCode>) -> Result<AreaCode, Error> {
-        let area = match (asked, &*claims.areas) {
-            (Some(area), _) => area,
-            (None, [own]) => *own,
-            (None, _) => return Err(Error::WhichArea),
-        };
-        claims.within(area)?;
-        match self.district.area(area) {
-            Some(_) => Ok(area),
-            None => Err(Error::UnknownArea {
-                area,
-                district: self.district.code(),
-            }),
-        }
-    }
-
-    /// Whether the log has come to this position.
-    pub(crate) async fn is_in_log(&self, after: Position) -> Result<(), Error> {
-        if after <= self.feed.position() {
-            return Ok(());
-        }
-        let last = self.log.last_position().await?;
-        match after <= last {
-            true => Ok(()),
-            false => Err(Error::Beyond { after, last }),
-        }
-    }
 }

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Error, Options,
     feed::Feed,
-    routes::{ABOUT, Handle, Questions, routes},
+    questions::{Handle, Questions},
+    routes::{ABOUT, routes},
     views::{Freshness, Views},
 };
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use gridkeeper_aggregator::log::RawEvent;
+use gridkeeper_liveviews::log::RawEvent;
 use gridkeeper_proto::{
     access::{Actor, Claims, Role},
     area::{AreaCode, Level},

@@ -4,9 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use gridkeeper_aggregator::{
     keys,
-    log::RawEvent,
     projection::{SCHEMA, Views},
 };
+use gridkeeper_liveviews::log::RawEvent;
 use gridkeeper_proto::{
     area::AreaCode,
     code::{Code, Coded as _},

@@ -2,12 +2,8 @@
 
 use std::time::Duration;
 
-use gridkeeper_aggregator::{
-    Error,
-    log::RawEvent,
-    projection::SCHEMA,
-    rebuild::{self, Report},
-};
+use gridkeeper_aggregator::{Error, projection::SCHEMA, rebuild};
+use gridkeeper_liveviews::{Report, log::RawEvent};
 use gridkeeper_proto::{
     code::{Code, Coded as _},
     envelope::{Header, Position},

@@ -4,15 +4,12 @@ use std::{
     collections::HashMap, future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration,
 };
 
-use gridkeeper_aggregator::{
-    Error, Options,
-    log::{Log, LogError, RawEvent},
-    run_on,
-};
+use gridkeeper_aggregator::{Error, Options, run_on};
 use gridkeeper_broker::{Binary, Broker};
 use gridkeeper_district::{About, AreaKind, AreaRow, District, Origin, Source};
 use gridkeeper_eventlog::{Append, EventLog, Follower};
 use gridkeeper_http::Clock;
+use gridkeeper_liveviews::log::{Log, LogError, RawEvent};
 use gridkeeper_proto::{
     area::AreaCode,
     envelope::{Header, Position},
@@ -91,8 +88,11 @@ impl Site {
     pub(crate) async fn aggregator(&self) -> Aggregator {
         let options = Options {
             nats_url: self.broker.url(),
-            folder: self.views(),
-            retry_ms: 20,
+            views: gridkeeper_liveviews::Options {
+                folder: self.views(),
+                retry_ms: 20,
+                ..gridkeeper_liveviews::Options::default()
+            },
             ..Options::default()
         };
         let listener = gridkeeper_http::listen("127.0.0.1:0").await.unwrap();

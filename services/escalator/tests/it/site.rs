@@ -170,7 +170,11 @@ impl Site {
     pub(crate) async fn escalator_with(&self, folder: &str, key: SigningKey) -> Escalator {
         let options = Options {
             intake_url: self.door_url.clone(),
-            folder: self.views(folder),
+            views: gridkeeper_liveviews::Options {
+                folder: self.views(folder),
+                retry_ms: 10,
+                ..gridkeeper_liveviews::Options::default()
+            },
             tick_ms: 10,
             retry_ms: 10,
             retry_limit_ms: 100,

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::read;
 use crate::{
     config::{Config, EXPLAINED},
     error::Error,
-    terminal,
+    files, terminal,
 };
 
 /// Prints the default configuration with each key explained, or checks one.
@@ -21,7 +20,7 @@ pub(super) fn run(command: &Command) -> Result<(), Error> {
     let Some(file) = &command.file else {
         return terminal::answer(EXPLAINED.trim_end());
     };
-    let config = Config::parse(file, &read(file)?)?;
+    let config = Config::parse(file, &files::read(file)?)?;
     let text = toml::to_string_pretty(&config).map_err(|error| Error::Io {
         action: "write to",
         path: "standard output".into(),

@@ -2,10 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::{read, write};
 use crate::{
     door::Door,
     error::Error,
+    files,
     import::{Mapping, Outcome, Rows, send},
     terminal,
 };
@@ -37,7 +37,7 @@ pub(super) struct Command {
 /// Runs the import.
 pub(super) async fn run(command: Command) -> Result<(), Error> {
     let mapping = Mapping::read(&command.map)?;
-    let token = read(&command.token_file)?;
+    let token = files::read(&command.token_file)?;
     let door = Door::new(&command.intake, PATIENCE)?;
     let mut rows = Rows::open(&mapping, &command.file)?;
     let outcome = send(&mut rows, &door, token.trim(), |so_far| {
@@ -50,7 +50,7 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
             path: path.clone(),
             source: error.into(),
         })?;
-        write(path, &text)?;
+        files::write(path, &text)?;
     }
     show(&outcome, command.report.is_some())
 }

@@ -116,24 +116,6 @@ fn blocking(command: impl Future<Output = Result<(), Error>>) -> Result<(), Erro
     runtime.block_on(command)
 }
 
-/// Reads a text file that the command line names.
-pub(crate) fn read(path: &std::path::Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|source| Error::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })
-}
-
-/// Writes a text file that the command line names.
-fn write(path: &std::path::Path, text: &str) -> Result<(), Error> {
-    std::fs::write(path, text).map_err(|source| Error::Io {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;

@@ -309,8 +309,11 @@ async fn aggregator(shared: &Shared, folder: std::path::PathBuf) -> Running {
     let address = listener.local_addr().unwrap();
     let options = gridkeeper_aggregator::Options {
         nats_url: shared.url.clone(),
-        folder,
-        retry_ms: 20,
+        views: gridkeeper_liveviews::Options {
+            folder,
+            retry_ms: 20,
+            ..gridkeeper_liveviews::Options::default()
+        },
         ..gridkeeper_aggregator::Options::default()
     };
     let (district, clock, log) = (

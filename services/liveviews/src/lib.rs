@@ -1,0 +1,19 @@
+//! Views that keep up with the log: what every service is that follows it.
+//!
+//! A position, a projection, a store: [`LiveViews`] reads the log on from the position of the views, folds
+//! what comes with one commit per batch, tells how far it is, and builds the views anew on request. A
+//! service differs by its projection and by what it serves. Nothing is skipped: an event that cannot be
+//! folded stops the views, with its code.
+
+mod error;
+mod event_log;
+mod follow;
+mod live;
+pub mod log;
+mod options;
+mod rebuild;
+
+pub use error::Error;
+pub use live::{LiveViews, State, blocking};
+pub use options::Options;
+pub use rebuild::Report;
