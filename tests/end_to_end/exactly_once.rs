@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::site::{Site, new_id, report, sample_district};
+use gridkeeper_tests::sample_district;
+
+use crate::site::{Site, new_id, report};
 
 const GRID: &str = "51040200200507";
 

@@ -10,7 +10,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::site::{Site, repository};
+use gridkeeper_tests::repository;
+
+use crate::site::Site;
 
 type Counts = BTreeMap<String, u64>;
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use gridkeeper_broker::{Binary, Broker};
+use gridkeeper_broker::Broker;
 use gridkeeper_district::District;
 use gridkeeper_http::Clock;
 use gridkeeper_identity::SigningKey;
@@ -18,15 +18,15 @@ use gridkeeper_proto::{
     api::{Receipt, ReportsAnswer},
     area::AreaCode,
 };
+use gridkeeper_tests::{BOUND, until};
 use serde_json::{Value, json};
 use tokio::{
     process::{Child, Command},
     time::timeout,
 };
 
-/// How long a condition may take to come true.
-pub(crate) const BOUND: Duration = Duration::from_secs(120);
-const INTERVAL: Duration = Duration::from_millis(25);
+/// How soon a phone sends again what was not acknowledged.
+const AGAIN: Duration = Duration::from_millis(25);
 
 /// The district of the sample.
 pub(crate) const DISTRICT: &str = "510402";
@@ -48,48 +48,17 @@ pub(crate) struct Site {
     logs: AtomicUsize,
 }
 
-/// Asks again and again until there is an answer.
-pub(crate) async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
-    let asking = async {
-        let mut interval = tokio::time::interval(INTERVAL);
-        loop {
-            interval.tick().await;
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-        }
-    };
-    match timeout(BOUND, asking).await {
-        Ok(answer) => answer,
-        Err(_) => panic!("within {BOUND:?} it did not come to this: {what}"),
-    }
-}
-
 /// An address on which nobody listens now.
 pub(crate) fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }
 
-pub(crate) fn repository() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
-
-pub(crate) fn sample_district() -> PathBuf {
-    repository().join("deploy/districts/panzhihua-dongqu")
-}
-
 impl Site {
     /// A broker, keys and a configuration; no service runs yet.
     pub(crate) async fn new(district: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = gridkeeper_broker::Options {
-            folder: folder.path().join("broker"),
-            port: 0,
-        };
-        let broker = Broker::start(Binary::find().await.unwrap(), &options)
-            .await
-            .unwrap();
+        let broker = gridkeeper_tests::broker(folder.path()).await;
         let key = SigningKey::create(&folder.path().join("data/keys")).unwrap();
         let addresses = SERVICES.map(|service| (service, free_address())).into();
         let site = Self {
@@ -304,7 +273,7 @@ impl Door {
     /// Sends reports again and again, as a phone does, until each is acknowledged.
     pub(crate) async fn file(&self, reports: &[Value]) -> Vec<Receipt> {
         let filing = async {
-            let mut interval = tokio::time::interval(INTERVAL);
+            let mut interval = tokio::time::interval(AGAIN);
             loop {
                 interval.tick().await;
                 if let Some(receipts) = self.file_once(reports).await {

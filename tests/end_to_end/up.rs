@@ -9,7 +9,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::site::{BOUND, free_address, sample_district, until};
+use gridkeeper_tests::{BOUND, sample_district, until};
+
+use crate::site::free_address;
 
 /// An installation that `up` runs.
 struct Installation {

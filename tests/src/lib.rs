@@ -1,1 +1,64 @@
-//! Stub.
+//! What the tests of several packages share: a broker, waiting for a condition, the sample district.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use gridkeeper_broker::{Binary, Broker, Options};
+use tokio::time::{interval, timeout};
+
+/// How long a condition may take to come true, on a machine that is busy with other tests.
+pub const BOUND: Duration = Duration::from_secs(120);
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// A real nats-server on a free port, with its streams in the folder. It ends with what is returned.
+///
+/// # Panics
+/// There is no nats-server, or it does not start.
+pub async fn broker(folder: &Path) -> Broker {
+    let options = Options {
+        folder: folder.join("broker"),
+        port: 0,
+    };
+    let binary = Binary::find().await.unwrap();
+    Broker::start(binary, &options).await.unwrap()
+}
+
+/// Asks again and again until there is an answer.
+///
+/// # Panics
+/// There is none within [`BOUND`].
+pub async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    let asking = async {
+        let mut interval = interval(INTERVAL);
+        loop {
+            interval.tick().await;
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+        }
+    };
+    match timeout(BOUND, asking).await {
+        Ok(answer) => answer,
+        Err(_) => panic!("within {BOUND:?} it did not come to this: {what}"),
+    }
+}
+
+/// The checkout.
+#[must_use]
+pub fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The folder of the sample district.
+#[must_use]
+pub fn sample_district() -> PathBuf {
+    repository().join("deploy/districts/panzhihua-dongqu")
+}

@@ -10,13 +10,14 @@ use gridkeeper_proto::{
     time::Zone,
     view::{AreaSummary, ViewAnswer, ViewError, ViewQuestion, ViewRequest},
 };
+use gridkeeper_tests::until;
 use gridkeeper_viewstore::ViewStore;
 use proptest::{strategy::Strategy as _, strategy::ValueTree as _, test_runner::TestRunner};
 
 use crate::{
     history::{History, attempts, district},
     plain::Plain,
-    site::{Site, garble, overwrite_pages, site, until},
+    site::{Site, garble, overwrite_pages, site},
 };
 
 /// So long that only a fault reaches it.
@@ -90,7 +91,7 @@ async fn it_goes_on_after_the_broker_was_killed_and_after_itself_was_stopped() {
 
     site.broker.kill().await.unwrap();
     site.broker.restart().await.unwrap();
-    until("the log answers again", || async {
+    until("the log answers again", async || {
         site.log.last_position().await.ok()
     })
     .await;
@@ -157,7 +158,7 @@ async fn a_rebuild_compares_swaps_and_is_the_only_one() {
     // Held at the log's door, the first is still running when the second asks.
     site.hold.send_replace(true);
     let second = async {
-        until("the second is refused", || async {
+        until("the second is refused", async || {
             match rebuild::request(&site.client, district(), true, Duration::from_millis(300)).await
             {
                 Err(error) if error.code() == Code(406) => Some(()),

@@ -1,11 +1,9 @@
 //! A real broker with a district's log, and aggregators on it.
 
-use std::{
-    collections::HashMap, future::Future, net::SocketAddr, path::Path, sync::Arc, time::Duration,
-};
+use std::{collections::HashMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use gridkeeper_aggregator::{Error, Options, run_on};
-use gridkeeper_broker::{Binary, Broker};
+use gridkeeper_broker::Broker;
 use gridkeeper_district::{About, AreaKind, AreaRow, District, Origin, Source};
 use gridkeeper_eventlog::{Append, EventLog, Follower};
 use gridkeeper_http::Clock;
@@ -15,31 +13,11 @@ use gridkeeper_proto::{
     envelope::{Header, Position},
     view::{ViewQuestion, ViewReply, ViewRequest},
 };
+use gridkeeper_tests::{BOUND, until};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::history::{GRIDS, district};
-
-/// How long a condition may take to come true.
-const BOUND: Duration = Duration::from_secs(30);
-const INTERVAL: Duration = Duration::from_millis(10);
-
-/// Asks again and again until there is an answer.
-pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, ask: impl Fn() -> F) -> T {
-    let asking = async {
-        let mut interval = tokio::time::interval(INTERVAL);
-        loop {
-            interval.tick().await;
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-        }
-    };
-    match timeout(BOUND, asking).await {
-        Ok(answer) => answer,
-        Err(_) => panic!("within {BOUND:?} it did not come to this: {what}"),
-    }
-}
 
 pub(crate) struct Site {
     pub(crate) broker: Broker,
@@ -59,13 +37,7 @@ pub(crate) struct Aggregator {
 
 pub(crate) async fn site() -> Site {
     let folder = tempfile::tempdir().unwrap();
-    let options = gridkeeper_broker::Options {
-        folder: folder.path().join("broker"),
-        port: 0,
-    };
-    let broker = Broker::start(Binary::find().await.unwrap(), &options)
-        .await
-        .unwrap();
+    let broker = gridkeeper_tests::broker(folder.path()).await;
     let url = broker.url();
     let log = EventLog::open(&url, district(), &gridkeeper_eventlog::Options::default())
         .await
@@ -140,7 +112,10 @@ impl Site {
             wait_ms: 10_000,
             question,
         };
-        until("an aggregator answers", || self.try_ask(&request)).await
+        until("an aggregator answers", async || {
+            self.try_ask(&request).await
+        })
+        .await
     }
 
     pub(crate) async fn try_ask(&self, request: &ViewRequest) -> Option<ViewReply> {
@@ -171,7 +146,7 @@ impl Aggregator {
     }
 
     pub(crate) async fn until_status(&self, path: &str, wanted: u16) -> String {
-        until(&format!("{path} is {wanted}"), || async {
+        until(&format!("{path} is {wanted}"), async || {
             let (status, body) = self.get(path).await;
             (status == wanted).then_some(body)
         })

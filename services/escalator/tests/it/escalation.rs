@@ -1,9 +1,10 @@
 //! What goes up, when, and how often.
 
 use gridkeeper_proto::{access::Role, area::Level, event::Event};
+use gridkeeper_tests::until;
 use serde_json::json;
 
-use crate::site::{Site, TO_ACCEPT, until};
+use crate::site::{Site, TO_ACCEPT};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_case_goes_up_when_its_due_time_passes_and_not_before() {

@@ -17,7 +17,7 @@ use axum::{
     http::{Response, StatusCode},
     response::IntoResponse as _,
 };
-use gridkeeper_broker::{Binary, Broker};
+use gridkeeper_broker::Broker;
 use gridkeeper_district::District;
 use gridkeeper_escalator::{Error, Options, Parts};
 use gridkeeper_eventlog::{EventLog, KeyStore};
@@ -32,13 +32,10 @@ use gridkeeper_proto::{
     id::CaseId,
     time::Timestamp,
 };
+use gridkeeper_tests::{BOUND, sample_district, until};
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
-
-/// How long a condition may take to come true.
-const BOUND: Duration = Duration::from_secs(30);
-const INTERVAL: Duration = Duration::from_millis(10);
 
 pub(crate) const GRID: &str = "51040200200501";
 pub(crate) const MINUTE: i64 = 60_000;
@@ -117,13 +114,7 @@ pub(crate) struct Escalator {
 impl Site {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options = gridkeeper_broker::Options {
-            folder: folder.path().join("broker"),
-            port: 0,
-        };
-        let broker = Broker::start(Binary::find().await.unwrap(), &options)
-            .await
-            .unwrap();
+        let broker = gridkeeper_tests::broker(folder.path()).await;
         let key = SigningKey::create(&folder.path().join("keys")).unwrap();
         let start: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
         let now = Arc::new(AtomicI64::new(start.millis()));
@@ -330,30 +321,13 @@ impl Escalator {
     }
 }
 
-/// Asks again and again until there is an answer.
-pub(crate) async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
-    let asking = async {
-        let mut interval = tokio::time::interval(INTERVAL);
-        loop {
-            interval.tick().await;
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-        }
-    };
-    let answer = timeout(BOUND, asking).await;
-    answer.unwrap_or_else(|_| panic!("within {BOUND:?} it did not come to this: {what}"))
-}
-
 fn clock(now: &Arc<AtomicI64>) -> Clock {
     let now = Arc::clone(now);
     Clock::new(move || Timestamp::from_millis(now.load(Ordering::SeqCst)).unwrap())
 }
 
 async fn intake(broker: &str, keys: &Path, clock: Clock) -> (String, EventLog) {
-    let sample =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/districts/panzhihua-dongqu");
-    let district = Arc::new(District::load(sample).unwrap());
+    let district = Arc::new(District::load(sample_district()).unwrap());
     let code: AreaCode = district.code();
     let options = gridkeeper_eventlog::Options::default();
     let log = EventLog::open(broker, code, &options).await.unwrap();

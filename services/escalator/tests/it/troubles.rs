@@ -87,7 +87,7 @@ async fn the_broker_killed_in_between_changes_nothing() {
     site.until_missed(1).await;
     site.broker.kill().await.unwrap();
     site.broker.restart().await.unwrap();
-    crate::site::until("the log answers", async || {
+    gridkeeper_tests::until("the log answers", async || {
         site.log.last_position().await.ok()
     })
     .await;

@@ -207,7 +207,8 @@ async fn an_append_nobody_knows_of_is_unknown_and_the_same_again_finds_out() {
         Err(AppendError::Unknown { .. })
     ));
     site.broker.restart().await.unwrap();
-    let landed = crate::site::until(async || log.append(&next).await).await;
+    let landed =
+        gridkeeper_tests::until("it is appended", async || log.append(&next).await.ok()).await;
     assert_eq!(landed, appended(2, 2));
     assert_eq!(log.last_position().await.unwrap(), Position(2));
 }

@@ -6,11 +6,12 @@ use async_nats::jetstream::{self, stream::Config};
 use futures::FutureExt as _;
 use gridkeeper_eventlog::{EventLog, Follower, LogError};
 use gridkeeper_proto::envelope::Position;
+use gridkeeper_tests::{BOUND, until};
 use tokio::time::timeout;
 
 use crate::{
     proxy::Proxy,
-    site::{BOUND, Site, append, district, grid, impatient, site},
+    site::{Site, append, district, grid, impatient, site},
 };
 
 /// Appends events up to this number, each number at its own position, over three grids.
@@ -111,7 +112,7 @@ async fn nothing_is_left_out_when_the_broker_is_killed_again_and_again() {
     let mut seen = Vec::new();
     for round in 0..4 {
         let (from, to) = (round * 10 + 1, round * 10 + 10);
-        crate::site::until(async || log.last_position().await).await;
+        until("the log answers", async || log.last_position().await.ok()).await;
         fill(&log, from..=to).await;
         // Every second time the follower has not read what was appended before the kill.
         if round % 2 == 0 {

@@ -1,15 +1,9 @@
 //! A real broker with the log of a district.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use gridkeeper_broker::{Binary, Broker};
+use gridkeeper_broker::Broker;
 use gridkeeper_eventlog::{Append, Appended, EventLog, KeyStore, Options};
 use gridkeeper_proto::{area::AreaCode, envelope::Position, id::EventId};
-use tokio::time::timeout;
-
-/// How long anything may take.
-pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 pub(crate) struct Site {
     pub(crate) broker: Broker,
@@ -18,13 +12,7 @@ pub(crate) struct Site {
 
 pub(crate) async fn site() -> Site {
     let folder = tempfile::tempdir().unwrap();
-    let options = gridkeeper_broker::Options {
-        folder: folder.path().to_owned(),
-        port: 0,
-    };
-    let broker = Broker::start(Binary::find().await.unwrap(), &options)
-        .await
-        .unwrap();
+    let broker = gridkeeper_tests::broker(folder.path()).await;
     Site {
         broker,
         _folder: folder,
@@ -56,20 +44,6 @@ impl Site {
         self.broker.kill().await.unwrap();
         self.broker.restart().await.unwrap();
     }
-}
-
-/// Asks until there is an answer.
-pub(crate) async fn until<T, E>(ask: impl AsyncFn() -> Result<T, E>) -> T {
-    let asking = async {
-        let mut interval = tokio::time::interval(Duration::from_millis(20));
-        loop {
-            interval.tick().await;
-            if let Ok(answer) = ask().await {
-                return answer;
-            }
-        }
-    };
-    timeout(BOUND, asking).await.expect("an answer in time")
 }
 
 pub(crate) fn district() -> AreaCode {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use gridkeeper_proto::access::Role;
+use gridkeeper_tests::BOUND;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::site::{BOUND, COMMUNITY, DISTRICT, GRID, NEXT_GRID, OTHER_GRID, Site};
+use crate::site::{COMMUNITY, DISTRICT, GRID, NEXT_GRID, OTHER_GRID, Site};
 
 /// One who listens to live events.
 struct Listener {

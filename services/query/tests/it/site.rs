@@ -2,15 +2,13 @@
 
 use std::{
     net::SocketAddr,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
 };
 
-use gridkeeper_broker::{Binary, Broker};
+use gridkeeper_broker::Broker;
 use gridkeeper_district::District;
 use gridkeeper_eventlog::{EventLog, KeyStore};
 use gridkeeper_http::{Clock, listen};
@@ -22,12 +20,10 @@ use gridkeeper_proto::{
     time::Timestamp,
 };
 use gridkeeper_query::Options;
+use gridkeeper_tests::{BOUND, sample_district, until};
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
-
-/// How long a condition may take to come true.
-pub(crate) const BOUND: Duration = Duration::from_secs(30);
 
 pub(crate) const DISTRICT: &str = "510402";
 pub(crate) const STREET: &str = "510402002";
@@ -76,18 +72,8 @@ impl Site {
 
     pub(crate) async fn with(options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let broker = Broker::start(
-            Binary::find().await.unwrap(),
-            &gridkeeper_broker::Options {
-                folder: folder.path().join("broker"),
-                port: 0,
-            },
-        )
-        .await
-        .unwrap();
-        let sample =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/districts/panzhihua-dongqu");
-        let district = Arc::new(District::load(sample).unwrap());
+        let broker = gridkeeper_tests::broker(folder.path()).await;
+        let district = Arc::new(District::load(sample_district()).unwrap());
         let key = SigningKey::create(&folder.path().join("keys")).unwrap();
         let start: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
         let now = Arc::new(AtomicI64::new(start.millis()));
@@ -213,32 +199,19 @@ impl Site {
 
     pub(crate) async fn until_status(&self, path: &str, wanted: u16) {
         let token = self.centre();
-        let asking = async {
-            let mut interval = tokio::time::interval(Duration::from_millis(10));
-            loop {
-                interval.tick().await;
-                if self.get(&token, path).await.0 == wanted {
-                    return;
-                }
-            }
-        };
-        let came = timeout(BOUND, asking).await;
-        came.unwrap_or_else(|_| panic!("{path} does not come to {wanted}"));
+        until(&format!("{path} is {wanted}"), async || {
+            (self.get(&token, path).await.0 == wanted).then_some(())
+        })
+        .await;
     }
 }
 
 async fn until_ready(http: &reqwest::Client, url: &str) {
-    let asking = async {
-        let mut interval = tokio::time::interval(Duration::from_millis(10));
-        loop {
-            interval.tick().await;
-            let answer = http.get(format!("{url}/readyz")).send().await;
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
-                return;
-            }
-        }
-    };
-    timeout(BOUND, asking).await.expect("it is ready in time");
+    until("intake is ready", async || {
+        let answer = http.get(format!("{url}/readyz")).send().await.ok()?;
+        answer.status().is_success().then_some(())
+    })
+    .await;
 }
 
 /// What services are started with.
