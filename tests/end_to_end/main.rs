@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod bad_input;
 mod exactly_once;
 mod history;
 mod killed;
