@@ -27,6 +27,8 @@ use crate::{
 };
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// How often the way through a long log is told.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The state, which the endpoint looks into and the decider alone changes.
@@ -123,7 +125,12 @@ impl<L: Log, K: Keys> Decider<L, K> {
         if last < seen {
             return Err(ReadError::Broken(Error::Shorter { last, seen }));
         }
+        let mut told = Instant::now();
         while seen < last {
+            if told.elapsed() >= TELL_EVERY {
+                tracing::info!(position = %seen, %last, "reading the log");
+                told = Instant::now();
+            }
             let events = self.log.read_after(seen).await?;
             let mut state = self.state.write().expect("no holder of the lock panics");
             for stored in &events {

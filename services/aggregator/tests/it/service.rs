@@ -82,6 +82,32 @@ async fn questions_are_answered_from_views_as_fresh_as_they_ask_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_aggregators_share_the_questions_and_one_alone_answers_them_all() {
+    let (site, log) = (site().await, log());
+    site.append(&log).await;
+    let first = site.aggregator().await;
+    let second = site.aggregator_in(site.views().join("of the second")).await;
+    for aggregator in [&first, &second] {
+        aggregator.until_status("/readyz", 200).await;
+    }
+    for _ in 0..50 {
+        assert_eq!(summary(&site, &log).await, expected(&log));
+    }
+    first.stop().await.unwrap();
+    // The other one alone; each question is answered at once, none goes to the one that left.
+    let request = ViewRequest {
+        at_least: last(&log),
+        wait_ms: 0,
+        question: summary_question(),
+    };
+    for _ in 0..50 {
+        let reply = site.try_ask(&request).await.unwrap();
+        assert_eq!(reply.position, last(&log));
+    }
+    second.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_goes_on_after_the_broker_was_killed_and_after_itself_was_stopped() {
     let (mut site, log) = (site().await, log());
     let third = log.len() / 3;

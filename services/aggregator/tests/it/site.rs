@@ -1,6 +1,12 @@
 //! A real broker with a district's log, and aggregators on it.
 
-use std::{collections::HashMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use gridkeeper_aggregator::{Error, Options, run_on};
 use gridkeeper_broker::Broker;
@@ -53,15 +59,20 @@ pub(crate) async fn site() -> Site {
 }
 
 impl Site {
-    pub(crate) fn views(&self) -> std::path::PathBuf {
+    pub(crate) fn views(&self) -> PathBuf {
         self.folder.path().join("views")
     }
 
     pub(crate) async fn aggregator(&self) -> Aggregator {
+        self.aggregator_in(self.views()).await
+    }
+
+    /// An aggregator with views in a folder of its own.
+    pub(crate) async fn aggregator_in(&self, folder: PathBuf) -> Aggregator {
         let options = Options {
             nats_url: self.broker.url(),
             views: gridkeeper_liveviews::Options {
-                folder: self.views(),
+                folder,
                 retry_ms: 20,
                 ..gridkeeper_liveviews::Options::default()
             },
