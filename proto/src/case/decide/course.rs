@@ -1,0 +1,198 @@
+//! Who has the case next: accepted, assigned, given back, suspended, handed over.
+
+use super::{DAY, Situation, optional_text, text};
+use crate::{
+    area::Level,
+    case::{Case, CaseState, Holder, Refusal, Stage},
+    command::{Assignee, Step},
+    event::{Accepted, Assigned, Event, Resumed, Returned, Suspended, Transferred},
+    time::Timestamp,
+};
+
+impl Situation<'_> {
+    pub(super) fn accept(&self, case: &Case, note: &str) -> Result<Vec<Event>, Refusal> {
+        let step = "accept";
+        if case.state != CaseState::Reported {
+            return Err(Refusal::WrongState {
+                step,
+                state: case.state,
+            });
+        }
+        optional_text("note", note)?;
+        let holder = case.holder.clone();
+        let due_at = self.due(case, Stage::Settle, holder.level);
+        Ok(vec![Event::Accepted(Accepted {
+            holder,
+            due_at,
+            note: note.to_owned(),
+        })])
+    }
+
+    pub(super) fn assign(
+        &self,
+        case: &Case,
+        to: &Assignee,
+        note: &str,
+    ) -> Result<Vec<Event>, Refusal> {
+        let states = [
+            CaseState::Accepted,
+            CaseState::Assigned,
+            CaseState::Handling,
+        ];
+        if !states.contains(&case.state) {
+            return Err(Refusal::WrongState {
+                step: "assign",
+                state: case.state,
+            });
+        }
+        optional_text("note", note)?;
+        self.check_assignee(to)?;
+        if to.level() > case.holder.level {
+            let why = "it lies above the level that holds the case: escalate instead";
+            return Err(Refusal::WrongAssignee { area: to.area, why });
+        }
+        let (holder, due_at) = (to.holder(), case.due_at);
+        Ok(vec![Event::Assigned(Assigned {
+            holder,
+            due_at,
+            note: note.to_owned(),
+        })])
+    }
+
+    /// The assignee's names fit, and its area lies in this district.
+    pub(super) fn check_assignee(&self, to: &Assignee) -> Result<(), Refusal> {
+        if to.area.district() != self.grid.district() {
+            let why = "it lies in another district";
+            return Err(Refusal::WrongAssignee { area: to.area, why });
+        }
+        for (field, name, longest, allowed) in [
+            ("to.unit", &to.unit, 100, "1 to 100"),
+            ("to.person", &to.person, 64, "1 to 64"),
+        ] {
+            let Some(name) = name else { continue };
+            if name.trim().is_empty() || name.chars().count() > longest {
+                return Err(Refusal::TextLength { field, allowed });
+            }
+        }
+        Ok(())
+    }
+
+    /// A grid's own work is verified by its community; work further up by the level that holds it,
+    /// through somebody other than the handler.
+    pub(super) fn checker(&self, case: &Case) -> Holder {
+        let level = case.holder.level.max(Level::Community);
+        Holder::of_level(level, self.grid)
+    }
+
+    pub(super) fn settle_again(&self, case: &Case) -> (Holder, Timestamp) {
+        let holder = case.holder.clone();
+        let due_at = self.due(case, Stage::Settle, holder.level);
+        (holder, due_at)
+    }
+
+    pub(super) fn give_back(
+        &self,
+        case: &Case,
+        step: &Step,
+        reason: &str,
+    ) -> Result<Vec<Event>, Refusal> {
+        Self::require(case, step, &[CaseState::Assigned])?;
+        text("reason", reason)?;
+        if case.returns > 0 {
+            return Err(Refusal::ReturnedBefore);
+        }
+        let holder = case.assigned_by.clone();
+        let holder = holder.unwrap_or_else(|| Holder::of_level(case.holder.level, self.grid));
+        let (reason, due_at) = (reason.to_owned(), case.due_at);
+        Ok(vec![Event::Returned(Returned {
+            reason,
+            holder,
+            due_at,
+        })])
+    }
+
+    pub(super) fn suspend(
+        &self,
+        case: &Case,
+        step: &Step,
+        reason: &str,
+        until: Timestamp,
+    ) -> Result<Vec<Event>, Refusal> {
+        Self::require(
+            case,
+            step,
+            &[
+                CaseState::Accepted,
+                CaseState::Assigned,
+                CaseState::Handling,
+            ],
+        )?;
+        text("reason", reason)?;
+        let ahead = until.since(self.now);
+        if ahead <= 0 {
+            return Err(Refusal::AbsurdTime {
+                field: "until",
+                why: "does not lie in the future",
+            });
+        }
+        if ahead > 366 * DAY {
+            let why = "lies more than 366 days ahead";
+            return Err(Refusal::AbsurdTime {
+                field: "until",
+                why,
+            });
+        }
+        Ok(vec![Event::Suspended(Suspended {
+            reason: reason.to_owned(),
+            until,
+        })])
+    }
+
+    pub(super) fn resume(
+        &self,
+        case: &Case,
+        step: &Step,
+        note: &str,
+    ) -> Result<Vec<Event>, Refusal> {
+        optional_text("note", note)?;
+        let Some(suspension) = &case.suspension else {
+            return Err(Refusal::WrongState {
+                step: step.name(),
+                state: case.state,
+            });
+        };
+        let due_at = case
+            .due_at
+            .plus_millis(self.now.since(suspension.since).max(0));
+        Ok(vec![Event::Resumed(Resumed {
+            due_at,
+            note: note.to_owned(),
+        })])
+    }
+
+    pub(super) fn transfer(
+        &self,
+        case: &Case,
+        step: &Step,
+        to: &Assignee,
+        reason: &str,
+    ) -> Result<Vec<Event>, Refusal> {
+        Self::require_running(case, step)?;
+        text("reason", reason)?;
+        self.check_assignee(to)?;
+        if to.level() != case.holder.level.min(Level::District) {
+            let why = "a transfer stays on its level: assign or escalate instead";
+            return Err(Refusal::WrongAssignee { area: to.area, why });
+        }
+        let holder = Holder {
+            level: case.holder.level,
+            ..to.holder()
+        };
+        let (reason, due_at) = (reason.to_owned(), case.due_at);
+        Ok(vec![Event::Transferred(Transferred {
+            reason,
+            holder,
+            due_at,
+        })])
+    }
+}

@@ -1,0 +1,119 @@
+//! What follows from a command: events, the answer given before, or a refusal.
+
+mod course;
+mod escalation;
+mod report;
+mod step;
+
+use super::{Case, Refusal};
+use crate::{
+    access::Claims,
+    area::AreaCode,
+    command::Command,
+    envelope::Position,
+    event::Event,
+    id::{CaseId, CommandId},
+    policy::Policy,
+    time::Timestamp,
+};
+
+const MINUTE: i64 = 60_000;
+const DAY: i64 = 24 * 60 * MINUTE;
+/// A phone's clock may run ahead by this much; more is a mistake worth refusing.
+const CLOCK_SKEW: i64 = 10 * MINUTE;
+
+/// All that a decision stands on, besides the command.
+pub struct Situation<'a> {
+    /// The command's id.
+    pub command_id: CommandId,
+    /// Digest of its content.
+    pub digest: [u8; 8],
+    /// The case it is for.
+    pub case_id: CaseId,
+    /// That case, as of the grid's head; none when it was never reported.
+    pub case: Option<&'a Case>,
+    /// The grid of the case or of the report.
+    pub grid: AreaCode,
+    /// For a merge the case named as the older one.
+    pub other: Option<&'a Case>,
+    /// Who asks.
+    pub claims: &'a Claims,
+    /// The district's limits.
+    pub policy: &'a Policy,
+    /// Intake's clock.
+    pub now: Timestamp,
+    /// The version of the case that the sender saw, where it insists on it.
+    pub if_version: Option<u32>,
+}
+
+/// What follows from a command.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// These happen, all or none, in this order.
+    Events(Vec<Decided>),
+    /// The same command was answered before.
+    Repeated {
+        /// The place of its last event.
+        position: Position,
+        /// The case's version after it.
+        version: u32,
+    },
+}
+
+/// An event that follows from a command, and the time it is recorded at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decided {
+    /// Never before the case's previous event.
+    pub recorded_at: Timestamp,
+    /// What happens.
+    pub event: Event,
+}
+
+/// Decides a command.
+///
+/// # Errors
+/// A [`Refusal`]; nothing changes.
+pub fn decide(command: &Command, situation: &Situation<'_>) -> Result<Decision, Refusal> {
+    if let Some(answer) = situation
+        .case
+        .and_then(|case| case.answer_to(situation.command_id))
+    {
+        // Only who could have sent the command learns that it was answered.
+        situation.claims.within(situation.grid)?;
+        if answer.digest != situation.digest {
+            return Err(Refusal::IdReused);
+        }
+        let (position, version) = (answer.position, answer.version);
+        return Ok(Decision::Repeated { position, version });
+    }
+    let events = match command {
+        Command::Report(report) => situation.report(report)?,
+        Command::Step(step) => {
+            let last = situation
+                .case
+                .map_or(situation.now, |case| case.last_recorded_at);
+            let recorded_at = situation.now.max(last);
+            let events = situation.step(step)?.into_iter();
+            events.map(|event| Decided { recorded_at, event }).collect()
+        }
+    };
+    Ok(Decision::Events(events))
+}
+
+fn text(field: &'static str, text: &str) -> Result<(), Refusal> {
+    let allowed = "1 to 4,000";
+    match text.trim().is_empty() || text.chars().count() > 4_000 {
+        true => Err(Refusal::TextLength { field, allowed }),
+        false => Ok(()),
+    }
+}
+
+fn optional_text(field: &'static str, text: &str) -> Result<(), Refusal> {
+    match text.chars().count() > 4_000 {
+        true => Err(Refusal::TextLength {
+            field,
+            allowed: "at most 4,000",
+        }),
+        false => Ok(()),
+    }
+}
