@@ -1,0 +1,257 @@
+//! Given / when / then: what follows from a command, by the events before it.
+
+mod commands;
+mod life;
+mod time;
+
+use super::{
+    Case, CaseKind, CaseState, Channel, Decision, EscalationReason, Holder, Measure, Outcome,
+    Place, Refusal, Severity, Situation, Stage, decide,
+};
+use crate::{
+    access::{Claims, Role},
+    area::{AreaCode, Level},
+    case::SourceRecord,
+    command::{Assignee, Command, Imported, ImportedClosing, Report, Step},
+    envelope::{EventHash, Header, Position},
+    event::{Event, Recorded},
+    id::{CaseId, CommandId, EventId},
+    policy::{Limits, Policy, SettleLimits},
+    time::Timestamp,
+};
+
+const GRID: &str = "51040200200507";
+const MINUTE: i64 = 60_000;
+
+fn area(code: &str) -> AreaCode {
+    code.parse().unwrap()
+}
+
+fn start() -> Timestamp {
+    "2026-11-23T00:00:00Z".parse().unwrap()
+}
+
+fn case_id(number: u8) -> CaseId {
+    format!("01980000-0000-7000-8000-0000000000{number:02x}")
+        .parse()
+        .unwrap()
+}
+
+fn claims(role: Role, code: &str, id: &str) -> Claims {
+    Claims {
+        sub: id.into(),
+        role,
+        areas: vec![area(code)],
+        iat: 0,
+        exp: 1,
+    }
+}
+
+fn worker() -> Claims {
+    claims(Role::GridWorker, GRID, "worker")
+}
+
+fn community() -> Claims {
+    claims(Role::Community, "510402002005", "community")
+}
+
+fn street() -> Claims {
+    claims(Role::Street, "510402002", "street")
+}
+
+fn centre() -> Claims {
+    claims(Role::Centre, "510402", "centre")
+}
+
+fn admin() -> Claims {
+    claims(Role::Admin, "510402", "admin")
+}
+
+fn service() -> Claims {
+    claims(Role::Service, "510402", "escalator")
+}
+
+fn policy() -> Policy {
+    let limits = |starts_at| Limits {
+        starts_at,
+        accept_minutes: 10,
+        settle_minutes: SettleLimits {
+            grid: 100,
+            community: 200,
+            street: 300,
+            district: 400,
+            city: 500,
+        },
+        verify_minutes: 20,
+        close_minutes: 30,
+    };
+    Policy {
+        version: 3,
+        general: limits(Level::Grid),
+        larger: limits(Level::Community),
+        major: limits(Level::Street),
+        extreme: limits(Level::District),
+    }
+}
+
+fn report() -> Report {
+    Report {
+        kind: CaseKind::Dispute,
+        category: "dispute.neighbour".into(),
+        severity: Severity::General,
+        channel: Channel::GridWorker,
+        description: "water from above".into(),
+        place: Place::default(),
+        people: None,
+        parties: None,
+        filed_at: None,
+        imported: None,
+    }
+}
+
+fn note() -> String {
+    "done".into()
+}
+
+/// A history in the making: commands are decided at their minute and their events folded.
+struct Given {
+    case: Option<Case>,
+    position: u64,
+    commands: u8,
+}
+
+impl Given {
+    fn nothing() -> Self {
+        Self {
+            case: None,
+            position: 0,
+            commands: 0,
+        }
+    }
+
+    fn reported() -> Self {
+        Self::nothing().and(&worker(), 0, &Command::Report(report()))
+    }
+
+    fn accepted() -> Self {
+        Self::reported().step(
+            &worker(),
+            1,
+            Step::Accept {
+                note: String::new(),
+            },
+        )
+    }
+
+    fn resolved() -> Self {
+        Self::accepted().step(
+            &worker(),
+            2,
+            Step::Resolve {
+                outcome: Outcome::Settled,
+                note: note(),
+            },
+        )
+    }
+
+    fn verified() -> Self {
+        Self::resolved().step(
+            &community(),
+            3,
+            Step::Verify {
+                note: String::new(),
+            },
+        )
+    }
+
+    fn closed() -> Self {
+        Self::verified().step(
+            &community(),
+            4,
+            Step::Close {
+                note: String::new(),
+            },
+        )
+    }
+
+    fn situation<'a>(
+        &'a self,
+        claims: &'a Claims,
+        policy: &'a Policy,
+        minute: i64,
+    ) -> Situation<'a> {
+        Situation {
+            command_id: CommandId::derived(case_id(1), "test", i64::from(self.commands)),
+            digest: [0; 8],
+            case_id: case_id(1),
+            case: self.case.as_ref(),
+            grid: area(GRID),
+            other: None,
+            claims,
+            policy,
+            now: start().plus_millis(minute * MINUTE),
+            if_version: None,
+        }
+    }
+
+    #[track_caller]
+    fn and(mut self, claims: &Claims, minute: i64, command: &Command) -> Self {
+        let policy = policy();
+        let situation = self.situation(claims, &policy, minute);
+        let (command_id, now) = (situation.command_id, situation.now);
+        let Decision::Events(events) = decide(command, &situation).unwrap() else {
+            panic!("the command was answered before")
+        };
+        for (index, decided) in (0..).zip(events) {
+            self.position += 1;
+            let header = Header {
+                event_id: EventId::of(command_id, index),
+                case_id: case_id(1),
+                command_id,
+                command_digest: [0; 8],
+                grid: area(GRID),
+                occurred_at: now,
+                recorded_at: decided.recorded_at,
+                actor: claims.actor(),
+                event_type: 0,
+                schema_version: 0,
+                previous: EventHash::default(),
+            };
+            let position = Position(self.position);
+            let recorded = Recorded {
+                position,
+                header,
+                event: decided.event,
+            };
+            self.case = Some(Case::evolve(self.case.as_ref(), &recorded).unwrap());
+        }
+        self.commands += 1;
+        self
+    }
+
+    #[track_caller]
+    fn step(self, claims: &Claims, minute: i64, step: Step) -> Self {
+        self.and(claims, minute, &Command::Step(step))
+    }
+
+    fn when(&self, claims: &Claims, minute: i64, step: Step) -> Result<Vec<Event>, Refusal> {
+        let policy = policy();
+        match decide(
+            &Command::Step(step),
+            &self.situation(claims, &policy, minute),
+        )? {
+            Decision::Events(events) => {
+                Ok(events.into_iter().map(|decided| decided.event).collect())
+            }
+            Decision::Repeated { .. } => panic!("the command was answered before"),
+        }
+    }
+
+    fn case(&self) -> &Case {
+        self.case.as_ref().unwrap()
+    }
+
+    fn due_minute(&self) -> i64 {
+        self.case().due_at.since(start()) / MINUTE
+    }
+}

@@ -1,0 +1,261 @@
+//! Due times: missed, moved, kept from an import.
+
+use super::*;
+
+#[test]
+fn a_missed_deadline_marks_the_case_and_sends_it_up_one_level() {
+    let given = Given::accepted();
+    let due_at = given.case().due_at;
+    assert_eq!(
+        given.when(&service(), 100, Step::MissDeadline { due_at }),
+        Err(Refusal::NotMissed { due_at }),
+        "a minute early"
+    );
+    let given = given.step(&service(), 101, Step::MissDeadline { due_at });
+    let case = given.case();
+    assert_eq!(case.holder, Holder::of_level(Level::Community, area(GRID)));
+    assert_eq!(
+        (case.deadlines_missed, case.escalations, case.overdue),
+        (1, 1, false)
+    );
+    assert_eq!(given.due_minute(), 301, "the level above has its own time");
+    let again = given.when(&service(), 102, Step::MissDeadline { due_at });
+    assert_eq!(
+        again,
+        Err(Refusal::NotMissed {
+            due_at: case.due_at
+        })
+    );
+}
+
+#[test]
+fn at_the_city_a_missed_deadline_only_marks_the_case() {
+    let mut given = Given::accepted();
+    for _ in 0..4 {
+        let (due_at, minute) = (given.case().due_at, given.due_minute());
+        given = given.step(&service(), minute, Step::MissDeadline { due_at });
+    }
+    assert_eq!(given.case().holder.level, Level::City);
+    let (due_at, minute) = (given.case().due_at, given.due_minute());
+    let events = given
+        .when(&service(), minute, Step::MissDeadline { due_at })
+        .unwrap();
+    assert!(matches!(events[..], [Event::DeadlineMissed(_)]));
+    let given = given.step(&service(), minute, Step::MissDeadline { due_at });
+    assert!(given.case().overdue);
+    let escalate = Step::Escalate { reason: note() };
+    assert_eq!(
+        given.when(&centre(), minute, escalate),
+        Err(Refusal::TopLevel)
+    );
+    let again = given.when(&service(), minute + 1, Step::MissDeadline { due_at });
+    assert_eq!(again, Err(Refusal::NotMissed { due_at }));
+}
+
+#[test]
+fn suspending_stops_the_clock_and_resuming_moves_the_due_time_by_just_that() {
+    let until = start().plus_millis(90 * MINUTE);
+    let given = Given::accepted().step(
+        &community(),
+        11,
+        Step::Suspend {
+            reason: note(),
+            until,
+        },
+    );
+    assert_eq!(given.case().state, CaseState::Suspended);
+    let due_at = given.case().due_at;
+    assert!(matches!(
+        given.when(&service(), 200, Step::MissDeadline { due_at }),
+        Err(Refusal::WrongState { .. })
+    ));
+    let given = given.step(
+        &service(),
+        90,
+        Step::Resume {
+            note: String::new(),
+        },
+    );
+    assert_eq!(
+        (given.case().state, given.due_minute()),
+        (CaseState::Accepted, 101 + 79)
+    );
+}
+
+#[test]
+fn a_suspension_ends_in_the_future_and_within_a_year() {
+    let given = Given::accepted();
+    for minute in [1, 2, 2 + 367 * 24 * 60] {
+        let until = start().plus_millis(minute * MINUTE);
+        let refused = given.when(
+            &community(),
+            2,
+            Step::Suspend {
+                reason: note(),
+                until,
+            },
+        );
+        assert!(
+            matches!(refused, Err(Refusal::AbsurdTime { field: "until", .. })),
+            "{minute}"
+        );
+    }
+}
+
+#[test]
+fn an_imported_record_keeps_its_own_times() {
+    let at = |minute: i64| start().plus_millis(minute * MINUTE);
+    let source = SourceRecord {
+        system: "old".into(),
+        record: "7".into(),
+        state: None,
+    };
+    let imported = Imported {
+        source,
+        reported_at: at(-900),
+        due_at: Some(at(-500)),
+        closed: Some(ImportedClosing { at: Some(at(-400)) }),
+    };
+    let import = |imported: Imported| Report {
+        imported: Some(imported),
+        ..report()
+    };
+    let given = Given::nothing().and(&admin(), 0, &Command::Report(import(imported.clone())));
+    let case = given.case();
+    assert_eq!((case.state, case.version), (CaseState::Closed, 2));
+    assert_eq!((case.reported_at, case.due_at), (at(-900), at(-500)));
+    assert_eq!(case.closed_at, Some(at(-400)));
+
+    let (policy, admin, worker, nothing) = (policy(), admin(), worker(), Given::nothing());
+    let backwards = Imported {
+        reported_at: at(-300),
+        ..imported.clone()
+    };
+    let refused = decide(
+        &Command::Report(import(backwards)),
+        &nothing.situation(&admin, &policy, 0),
+    );
+    assert!(matches!(
+        refused,
+        Err(Refusal::AbsurdTime {
+            field: "imported.closed.at",
+            ..
+        })
+    ));
+    let refused = decide(
+        &Command::Report(import(imported)),
+        &nothing.situation(&worker, &policy, 0),
+    );
+    assert!(
+        matches!(refused, Err(Refusal::Access(_))),
+        "only an import brings its own times"
+    );
+}
+
+#[test]
+fn time_never_runs_backwards_within_a_case() {
+    let given = Given::accepted().step(
+        &worker(),
+        -30,
+        Step::RecordHandling {
+            measure: Measure::Contact,
+            note: note(),
+        },
+    );
+    assert_eq!(given.case().last_recorded_at, start().plus_millis(MINUTE));
+}
+
+#[test]
+fn a_request_goes_up_with_its_reason_and_supervision_leaves_the_holder() {
+    let given = Given::reported();
+    let events = given
+        .when(
+            &worker(),
+            1,
+            Step::Escalate {
+                reason: "too big".into(),
+            },
+        )
+        .unwrap();
+    let [Event::Escalated(escalated)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(
+        (escalated.reason, escalated.note.as_str()),
+        (EscalationReason::Request, "too big")
+    );
+    assert_eq!(
+        escalated.due_at,
+        policy().due(
+            Severity::General,
+            Stage::Accept,
+            Level::Community,
+            start().plus_millis(MINUTE)
+        )
+    );
+    let given = given.step(&street(), 2, Step::Supervise { note: note() });
+    assert!(given.case().supervised);
+    assert_eq!(given.case().holder.level, Level::Grid);
+}
+
+#[test]
+fn a_closing_says_whether_it_was_in_time() {
+    let close = Step::Close {
+        note: String::new(),
+    };
+    let in_time = |events: &[Event]| match events {
+        [Event::Closed(closed)] => closed.in_time,
+        _ => panic!("{events:?}"),
+    };
+    let given = Given::verified();
+    assert_eq!(
+        in_time(&given.when(&community(), 33, close.clone()).unwrap()),
+        Some(true)
+    );
+    assert_eq!(
+        in_time(&given.when(&community(), 34, close.clone()).unwrap()),
+        Some(false)
+    );
+    let (due_at, minute) = (given.case().due_at, given.due_minute());
+    let late = given.step(&service(), minute, Step::MissDeadline { due_at });
+    assert_eq!(
+        in_time(&late.when(&street(), minute + 1, close).unwrap()),
+        Some(false)
+    );
+}
+
+#[test]
+fn an_imported_closing_is_judged_only_by_the_records_own_times() {
+    let at = |minute: i64| start().plus_millis(minute * MINUTE);
+    for (due, closed, in_time) in [
+        (Some(-500), Some(-400), Some(false)),
+        (Some(-400), Some(-400), Some(true)),
+        (None, Some(-400), None),
+        (Some(-500), None, None),
+    ] {
+        let source = SourceRecord {
+            system: "old".into(),
+            record: "7".into(),
+            state: None,
+        };
+        let imported = Imported {
+            source,
+            reported_at: at(-900),
+            due_at: due.map(at),
+            closed: Some(ImportedClosing { at: closed.map(at) }),
+        };
+        let report = Command::Report(Report {
+            imported: Some(imported),
+            ..report()
+        });
+        let (policy, admin, nothing) = (policy(), admin(), Given::nothing());
+        let decision = decide(&report, &nothing.situation(&admin, &policy, 0)).unwrap();
+        let Decision::Events(events) = decision else {
+            panic!("{decision:?}")
+        };
+        let Event::Closed(closed) = &events[1].event else {
+            panic!("{events:?}")
+        };
+        assert_eq!(closed.in_time, in_time);
+    }
+}
