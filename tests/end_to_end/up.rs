@@ -104,6 +104,18 @@ impl Installation {
     }
 }
 
+impl Drop for Installation {
+    /// A test that fails half way leaves nothing running either.
+    fn drop(&mut self) {
+        let pid = std::fs::read_to_string(self.data().join("broker/nats-server.pid"));
+        if let Ok(pid) = pid
+            && works(pid.trim())
+        {
+            let _ended_by_itself = std::process::Command::new("kill").arg(pid.trim()).status();
+        }
+    }
+}
+
 /// Whether the process works; one that ended and that nobody waited for does not.
 fn works(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
