@@ -171,12 +171,6 @@ impl Day {
         let span = jiff::Span::new().try_days(number).ok()?;
         civil::date(1970, 1, 1).checked_add(span).ok().map(Self)
     }
-
-    /// The next day; the last of the calendar stays.
-    #[must_use]
-    pub fn next(self) -> Self {
-        Self(self.0.tomorrow().unwrap_or(self.0))
-    }
 }
 
 impl FromStr for Day {

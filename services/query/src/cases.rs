@@ -26,6 +26,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Error,
+    error::page_limit,
     questions::{Handle, Questions},
     record, status,
     views::{Freshness, last_case},
@@ -185,7 +186,7 @@ async fn cases(
         category: asked.category,
         person: asked.person,
         after: asked.after.as_deref().map(cursor).transpose()?,
-        limit: asked.limit.clamp(1, MOST),
+        limit: page_limit(asked.limit, MOST)?,
     };
     let (position, page) = query.views.cases(fresh, filter).await?;
     let next = last_case(&page).map(|case| format!("{}.{}", case.grid, case.id));
@@ -242,7 +243,7 @@ async fn escalations(
         level: asked.level,
         due_before: asked.due_before,
         after: asked.after.as_deref().map(due_cursor).transpose()?,
-        limit: asked.limit.clamp(1, MOST),
+        limit: page_limit(asked.limit, MOST)?,
     };
     let (position, page) = query.views.escalations(fresh, filter).await?;
     let next = page.cases.last().filter(|_| page.more).and_then(|view| {

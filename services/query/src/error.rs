@@ -51,6 +51,14 @@ pub enum Error {
         /// The longest.
         most: u32,
     },
+    /// A page of no or too many entries.
+    #[error("'limit' has to be 1 to {most}, not {limit}")]
+    Limit {
+        /// As sent.
+        limit: u32,
+        /// The most.
+        most: u32,
+    },
     /// A position lies beyond the log.
     #[error("position {after} lies beyond the end of the log, which is at {last}")]
     Beyond {
@@ -152,7 +160,16 @@ impl Coded for Error {
             Self::OtherAnswer => Code(629),
             Self::Broker { .. } => Code(630),
             Self::Option { .. } => Code(631),
+            Self::Limit { .. } => Code(632),
         }
+    }
+}
+
+/// The limit of a page, if it is within bounds.
+pub(crate) fn page_limit(limit: u32, most: u32) -> Result<u32, Error> {
+    match (1..=most).contains(&limit) {
+        true => Ok(limit),
+        false => Err(Error::Limit { limit, most }),
     }
 }
 
@@ -182,6 +199,7 @@ fn answer_to(error: &Error) -> (StatusCode, &'static str) {
         Error::WhichArea
         | Error::Cursor { .. }
         | Error::Span { .. }
+        | Error::Limit { .. }
         | Error::Beyond { .. }
         | Error::LastEventId => (StatusCode::BAD_REQUEST, "bad query"),
         Error::TooManyListeners { .. } => (StatusCode::TOO_MANY_REQUESTS, "too many listeners"),

@@ -25,13 +25,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     Error,
+    error::page_limit,
     feed::{LiveEvent, RANGE},
     live::Listener,
     questions::Handle,
 };
 
 /// The most events of a pull.
-const MOST: usize = 10_000;
+const MOST: u32 = 10_000;
 /// How many events of a pull are looked at, at most: few may lie in the area.
 const LOOKED_AT: u64 = 50_000;
 /// How often a silent stream shows that it lives.
@@ -120,13 +121,13 @@ struct PullQuery {
     after: Position,
     /// At most so many events: 1 to 10,000.
     #[serde(default = "thousand")]
-    limit: usize,
+    limit: u32,
     /// How long to wait for an event when there is none, in milliseconds.
     #[serde(default)]
     wait_ms: u32,
 }
 
-fn thousand() -> usize {
+fn thousand() -> u32 {
     1_000
 }
 
@@ -155,7 +156,7 @@ async fn pull(
     Query(asked): Query<PullQuery>,
 ) -> Result<Response, Problem> {
     let area = query.area(&claims, asked.area)?;
-    let limit = asked.limit.clamp(1, MOST);
+    let limit = page_limit(asked.limit, MOST)?;
     query.is_in_log(asked.after).await?;
     if asked.wait_ms > 0 {
         let wait_ms = asked.wait_ms.min(query.options.wait_limit_ms);

@@ -52,17 +52,13 @@ fn named(values: &[impl Serialize], counts: &[u64]) -> BTreeMap<String, u64> {
 /// Every day of a span, in order.
 pub(crate) fn of_days(days: AreaDays, from: Day, to: Day) -> Vec<DayFigures> {
     let mut counted = days.days.into_iter().peekable();
-    let mut figures = Vec::new();
-    let mut day = from;
-    while day <= to {
-        let rollup = counted.next_if(|(counted, _)| *counted == day);
-        figures.push(of_day(
-            day,
-            &rollup.map(|(_, rollup)| rollup).unwrap_or_default(),
-        ));
-        day = day.next();
-    }
-    figures
+    (from.number()..=to.number())
+        .filter_map(Day::from_number)
+        .map(|day| {
+            let rollup = counted.next_if(|(counted, _)| *counted == day);
+            of_day(day, &rollup.map(|(_, rollup)| rollup).unwrap_or_default())
+        })
+        .collect()
 }
 
 fn of_day(day: Day, rollup: &DayRollup) -> DayFigures {

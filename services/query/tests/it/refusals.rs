@@ -25,6 +25,10 @@ async fn each_wrong_question_gets_its_code() {
         (400, "GK0026", "/v1/cases?limit=-1".to_owned()),
         (400, "GK0026", "/v1/cases?limit=many".to_owned()),
         (400, "GK0026", "/v1/cases?colour=red".to_owned()),
+        (400, "GK0632", "/v1/cases?limit=0".to_owned()),
+        (400, "GK0632", "/v1/escalations?limit=1001".to_owned()),
+        (400, "GK0632", "/v1/events?limit=0".to_owned()),
+        (400, "GK0632", "/v1/events?limit=10001".to_owned()),
         (400, "GK0623", "/v1/cases?after=yesterday".to_owned()),
         (400, "GK0623", "/v1/escalations?after=12.x".to_owned()),
         (
