@@ -85,9 +85,14 @@ async fn live(
     if let Some(error) = query.feed.stopped() {
         return Err(error.into());
     }
-    if let Some(after) = after {
-        query.is_in_log(after).await?;
-    }
+    let after = match after {
+        Some(after) => {
+            query.is_in_log(after).await?;
+            after
+        }
+        // The log's end rather than the feed's position, which may be a moment behind.
+        None => query.log.last_position().await.map_err(Error::from)?,
+    };
     let place = query.live_places.clone().try_acquire_owned();
     let place = place.map_err(|_| Error::TooManyListeners {
         most: query.options.live_clients,

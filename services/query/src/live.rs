@@ -41,11 +41,11 @@ enum Next {
 }
 
 impl Listener {
-    /// Listens after a position, or from now on.
+    /// Listens after a position.
     pub(crate) fn new(
         (log, feed): (EventLog, Feed),
         area: AreaCode,
-        after: Option<Position>,
+        after: Position,
         retry: Duration,
         place: OwnedSemaphorePermit,
     ) -> Self {
@@ -56,7 +56,7 @@ impl Listener {
             feed,
             area,
             retry,
-            position: after.unwrap_or(now),
+            position: after,
             events,
             read_until: now,
             backlog: VecDeque::new(),
