@@ -1,30 +1,33 @@
 //! Sends the steps whose moments have passed, the earliest first.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::sync::Arc;
 
 use gridkeeper_http::{Check, Clock};
 use gridkeeper_liveviews::{LiveViews, blocking};
-use gridkeeper_proto::id::CaseId;
 use tokio::{
-    task::JoinSet,
-    time::{Instant, sleep_until},
+    task::{JoinError, JoinSet},
+    time::{Instant, MissedTickBehavior, interval},
 };
 
 use crate::{
     Error, Options,
+    attempts::{Attempts, Sent},
     intake::{Intake, Outcome},
-    timers::{Due, Timers, due},
+    timers::{Timers, due},
 };
 
 const STEPS: &str = "gridkeeper_escalator_steps_total";
 const LATENESS: &str = "gridkeeper_escalator_lateness_seconds";
 
-/// How many due steps are looked at in one go, for each that may be under way.
-const LOOK_AHEAD: usize = 8;
+/// Says what the metrics mean.
+pub(crate) fn describe() {
+    metrics::describe_counter!(STEPS, "Steps sent to intake, by what came of them");
+    metrics::describe_histogram!(
+        LATENESS,
+        metrics::Unit::Seconds,
+        "From the moment of a step to its sending, for steps that were recorded"
+    );
+}
 
 /// What fires the steps.
 pub(crate) struct Fire {
@@ -35,180 +38,125 @@ pub(crate) struct Fire {
     pub(crate) check: Check,
 }
 
-/// A step that is left alone for a while.
-struct LeftAlone {
-    until: Instant,
-    /// Whether intake dealt with it, so that the log shows soon what became of it.
-    settled: bool,
-}
-
-/// What is known of the steps beyond the timers.
-struct Progress {
-    under_way: HashSet<CaseId>,
-    /// Steps that are left alone for a while.
-    left_alone: HashMap<Due, LeftAlone>,
-    /// Until when intake is left alone, and for how long the next time.
-    pause: Option<Instant>,
-    next_pause: Duration,
-    /// Since when steps are due and none got through.
-    stuck_since: Option<Instant>,
-    detail: String,
+/// A step that came back.
+struct Back {
+    sent: Sent,
+    /// How late it was sent, in milliseconds.
+    late_ms: i64,
+    outcome: Result<Outcome, Error>,
 }
 
 impl Fire {
     /// Fires for as long as it is polled.
     pub(crate) async fn run(self) -> Result<(), Error> {
         let mut sending = JoinSet::new();
-        let mut progress = Progress {
-            under_way: HashSet::new(),
-            left_alone: HashMap::new(),
-            pause: None,
-            next_pause: self.options.retry(),
-            stuck_since: None,
-            detail: String::new(),
-        };
+        let mut attempts = Attempts::new(&self.options);
         let mut positions = self.views.store().subscribe();
+        let mut ticks = interval(self.options.tick());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let more = self.fire(&mut sending, &mut progress).await?;
-            self.tell(more || !sending.is_empty(), &mut progress);
-            let tick = Instant::now() + self.options.tick();
+            self.fire(&mut sending, &mut attempts).await?;
             tokio::select! {
-                Some(ended) = sending.join_next() => self.note(ended, &mut progress)?,
+                Some(back) = sending.join_next() => note(back, &mut attempts)?,
                 // The sender lives as long as the store.
                 _ = positions.changed() => {}
-                () = sleep_until(tick) => {}
+                _ = ticks.tick() => {}
             }
         }
     }
 
-    /// Sends what is due and may be sent; says whether steps are due at all.
+    /// Sends what is due and may be sent, and tells how that goes.
     async fn fire(
         &self,
-        sending: &mut JoinSet<Sent>,
-        progress: &mut Progress,
-    ) -> Result<bool, Error> {
-        let known = self.views.last_known();
-        // Views that are behind would send steps of cases that have moved on.
-        if known.is_none_or(|known| self.views.store().position() < known) {
-            return Ok(false);
+        sending: &mut JoinSet<Back>,
+        attempts: &mut Attempts,
+    ) -> Result<(), Error> {
+        let clock_now = self.clock.now();
+        let most = attempts.held_back() + self.options.steps_at_once;
+        let store = self.views.store().clone();
+        let looked = move || store.read(|reader| (reader.position(), due(reader, clock_now, most)));
+        let (position, found) = blocking(looked).await;
+        let found = found?;
+        // Timers that are behind would send steps of cases that have moved on. The end of the log is told
+        // after the timers have moved, so that one before their position is not yet known to be the end.
+        if self.views.last_known() != Some(position) {
+            return Ok(());
         }
         let now = Instant::now();
-        progress.left_alone.retain(|_, left| left.until > now);
-        let clock_now = self.clock.now();
-        let most = (self.options.steps_at_once + progress.left_alone.len()) * LOOK_AHEAD;
-        let store = self.views.store().clone();
-        let found = blocking(move || store.read(|reader| due(reader, clock_now, most))).await?;
-        let unsettled = |step| {
-            progress
-                .left_alone
-                .get(step)
-                .is_none_or(|left| !left.settled)
-        };
-        let any_due = found.iter().any(unsettled);
-        if progress.pause.is_some_and(|until| until > now) {
-            return Ok(any_due);
+        for step in attempts.look(position, (&found, found.len() < most), now) {
+            let (case, at) = (step.case, step.at);
+            tracing::error!(%case, %at, "a step is recorded, and its timer stands all the same");
+            count("without_effect");
         }
-        progress.pause = None;
         for step in &found {
             if sending.len() >= self.options.steps_at_once {
                 break;
             }
-            if progress.left_alone.contains_key(step) || !progress.under_way.insert(step.case) {
+            if !attempts.may_send(step, position, now) {
                 continue;
             }
-            let late_ms = clock_now.since(step.at).max(0);
-            metrics::histogram!(LATENESS).record(late_ms as f64 / 1_000.0);
+            attempts.begin(step);
             let (intake, step) = (Arc::clone(&self.intake), *step);
             sending.spawn(async move {
-                Sent {
-                    step,
+                let at = now;
+                Back {
+                    sent: Sent { step, at, position },
+                    late_ms: clock_now.since(step.at).max(0),
                     outcome: intake.send(step, clock_now).await,
                 }
             });
         }
-        Ok(any_due)
-    }
-
-    fn note(
-        &self,
-        ended: Result<Sent, tokio::task::JoinError>,
-        progress: &mut Progress,
-    ) -> Result<(), Error> {
-        let Sent { step, outcome } = match ended {
-            Ok(sent) => sent,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => return Ok(()),
-            },
-        };
-        progress.under_way.remove(&step.case);
-        let (case, at) = (step.case, step.at);
-        match outcome? {
-            Outcome::Recorded => {
-                count("recorded");
-                progress.got_through(&self.options);
-                progress.leave_alone(step, self.options.retry_limit(), true);
-            }
-            Outcome::MovedOn => {
-                count("moved_on");
-                progress.got_through(&self.options);
-                progress.leave_alone(step, self.options.retry(), true);
-            }
-            Outcome::Unavailable { detail, after } => {
-                count("unavailable");
-                tracing::warn!(%case, %at, detail, "intake does not take a step; trying again");
-                let pause = after.unwrap_or(progress.next_pause);
-                progress.pause = Some(Instant::now() + pause);
-                let longer = progress.next_pause * 2;
-                progress.next_pause = longer.min(self.options.retry_limit());
-                progress.detail = detail;
-            }
-            Outcome::Refused { code, detail } => {
-                count("refused");
-                tracing::error!(%case, %at, code, detail, "intake refuses a step");
-                progress.leave_alone(step, self.options.retry_limit(), false);
-                progress.detail = format!("{code}: {detail}");
-            }
-        }
+        self.tell(attempts, now);
         Ok(())
     }
 
-    /// Health: red when steps are due and none gets through for too long.
-    fn tell(&self, due: bool, progress: &mut Progress) {
-        if !due {
-            progress.stuck_since = None;
-            return self.check.ready();
-        }
-        let since = *progress.stuck_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < self.options.late_after() {
-            return self.check.ready();
-        }
-        self.check.failed(&Error::Late {
-            since_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
-            detail: progress.detail.clone(),
-        });
-    }
-}
-
-impl Progress {
-    fn leave_alone(&mut self, step: Due, time: Duration, settled: bool) {
-        let until = Instant::now() + time;
-        self.left_alone.insert(step, LeftAlone { until, settled });
-    }
-
-    fn got_through(&mut self, options: &Options) {
-        self.next_pause = options.retry();
-        // One that is refused stays in sight, however many others get through.
-        if self.left_alone.values().all(|left| left.settled) {
-            self.stuck_since = None;
+    /// Health: red when steps are due for too long and do not get through.
+    fn tell(&self, attempts: &Attempts, now: Instant) {
+        match attempts.late(now) {
+            None => self.check.ready(),
+            Some((since, detail)) => self.check.failed(&Error::Late {
+                since_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+                detail: detail.to_owned(),
+            }),
         }
     }
 }
 
-/// A step that was sent.
-struct Sent {
-    step: Due,
-    outcome: Result<Outcome, Error>,
+fn note(back: Result<Back, JoinError>, attempts: &mut Attempts) -> Result<(), Error> {
+    let Back {
+        sent,
+        late_ms,
+        outcome,
+    } = match back {
+        Ok(back) => back,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only a runtime that ends cancels it.
+            Err(_) => return Ok(()),
+        },
+    };
+    let (outcome, case, at) = (outcome?, sent.step.case, sent.step.at);
+    match &outcome {
+        Outcome::Recorded { repeated: true, .. } => count("repeated"),
+        Outcome::Recorded { .. } => {
+            count("recorded");
+            metrics::histogram!(LATENESS).record(late_ms as f64 / 1_000.0);
+        }
+        Outcome::MovedOn { detail } => {
+            count("moved_on");
+            tracing::debug!(%case, %at, detail, "a case moved on before its step came");
+        }
+        Outcome::Unavailable { detail, .. } => {
+            count("unavailable");
+            tracing::warn!(%case, %at, detail, "intake does not take a step; trying again");
+        }
+        Outcome::Refused { detail } => {
+            count("refused");
+            tracing::error!(%case, %at, detail, "intake refuses a step");
+        }
+    }
+    attempts.end(sent, &outcome, Instant::now());
+    Ok(())
 }
 
 fn count(outcome: &'static str) {

@@ -5,33 +5,49 @@ use std::time::Duration;
 use gridkeeper_identity::SigningKey;
 use gridkeeper_proto::{
     access::{Claims, Role},
-    api::CommandRequest,
+    api::{CommandRequest, Receipt},
     area::AreaCode,
     case::Refusal,
+    code::Code,
+    envelope::Position,
     time::Timestamp,
 };
 use reqwest::{Client, Response, StatusCode, header::RETRY_AFTER};
 use serde::Deserialize;
 
-use crate::{Error, Options, timers::Due};
+use crate::{
+    Error, Options,
+    timers::{Due, Timer},
+};
 
-/// How long a token holds, in seconds. Each request has a new one.
+/// How long a token holds, in seconds. Each request has a new one: none gets too old, and one that was
+/// refused is not sent again.
 const TOKEN_SECONDS: u64 = 300;
+
+/// Codes by which a resumption is refused because the case has another version by now, or because it was
+/// recorded already when the case had an earlier one.
+const RESUMED: [Code; 2] = [Code(201), Code(203)];
 
 /// What became of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// It is recorded; the log shows it soon.
-    Recorded,
+    Recorded {
+        /// Where.
+        position: Position,
+        /// Whether it was recorded before.
+        repeated: bool,
+    },
     /// The case moved on by itself; the log shows how.
-    MovedOn,
-    /// Intake cannot be reached or cannot take it now.
+    MovedOn { detail: String },
+    /// Intake cannot be reached, cannot take it now, or does not believe who sends it.
     Unavailable {
         detail: String,
+        /// When intake asks to come back.
         after: Option<Duration>,
     },
     /// It was refused for a reason that should not occur.
-    Refused { code: String, detail: String },
+    Refused { detail: String },
 }
 
 /// The way to intake.
@@ -85,7 +101,7 @@ impl Intake {
         let token = self.key.issue(&claims)?;
         let request = CommandRequest {
             id: due.command_id(),
-            if_version: None,
+            if_version: due.if_version(),
             occurred_at: None,
             command: due.step(),
         };
@@ -97,10 +113,21 @@ impl Intake {
             .send()
             .await;
         Ok(match sent {
-            Ok(answer) => outcome(answer).await,
-            Err(error) => unavailable(error.to_string()),
+            Ok(answer) => outcome(due.timer, answer).await,
+            Err(error) => unavailable(reason(&error)),
         })
     }
+}
+
+/// The error with its causes: by itself it only says that sending failed.
+fn reason(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 fn unavailable(detail: String) -> Outcome {
@@ -110,33 +137,51 @@ fn unavailable(detail: String) -> Outcome {
     }
 }
 
-async fn outcome(answer: Response) -> Outcome {
+async fn outcome(timer: Timer, answer: Response) -> Outcome {
     let status = answer.status();
-    if status.is_success() {
-        return Outcome::Recorded;
-    }
     let after = answer
         .headers()
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.parse().ok())
         .map(Duration::from_secs);
-    let Problem { code, detail } = match answer.json().await {
-        Ok(problem) => problem,
+    let body = match answer.bytes().await {
+        Ok(body) => body,
         Err(error) => return unavailable(format!("{status}: {error}")),
     };
-    let moved_on = Refusal::MOVED_ON
-        .iter()
-        .any(|known| known.to_string() == code);
-    match status {
-        _ if moved_on => Outcome::MovedOn,
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Outcome::Unavailable {
-            detail: format!("{code}: {detail}"),
-            after,
-        },
-        status if status.is_server_error() => Outcome::Unavailable {
-            detail: format!("{code}: {detail}"),
-            after,
-        },
-        _ => Outcome::Refused { code, detail },
+    if status.is_success() {
+        // Whatever else stands at this address takes no steps.
+        return match serde_json::from_slice(&body) {
+            Ok(Receipt {
+                position, repeated, ..
+            }) => Outcome::Recorded { position, repeated },
+            Err(error) => unavailable(format!("{status} without a receipt: {error}")),
+        };
     }
+    // What stands between may answer as well, and knows no codes.
+    let problem: Option<Problem> = serde_json::from_slice(&body).ok();
+    let detail = match &problem {
+        Some(Problem { code, detail }) => format!("{status} {code}: {detail}"),
+        None => format!("{status} without a code"),
+    };
+    let waits = matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::UNAUTHORIZED
+    );
+    if waits || status.is_server_error() {
+        return Outcome::Unavailable { detail, after };
+    }
+    match problem.is_some_and(|problem| moved_on(timer, &problem.code)) {
+        true => Outcome::MovedOn { detail },
+        false => Outcome::Refused { detail },
+    }
+}
+
+/// Whether a step is refused with this code because the case moved on.
+fn moved_on(timer: Timer, code: &str) -> bool {
+    let more: &[Code] = match timer {
+        Timer::MissDeadline => &[],
+        Timer::Resume { .. } => &RESUMED,
+    };
+    let mut codes = Refusal::MOVED_ON.iter().chain(more);
+    codes.any(|known| known.to_string() == code)
 }

@@ -4,6 +4,7 @@
 //! the moment passes. Intake decides: the same step sent twice is one step, and a step that came too late
 //! is refused. So a restart, a rebuild and a second escalator change nothing.
 
+mod attempts;
 mod error;
 mod fire;
 mod intake;

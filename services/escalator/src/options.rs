@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -14,20 +15,21 @@ pub struct Options {
     pub listen: String,
     /// Address of the broker.
     pub nats_url: String,
-    /// Address of intake.
+    /// Address of intake, with `http://` in front.
     pub intake_url: String,
-    /// How often it looks at the clock, in milliseconds, at least 1.
+    /// How often it looks at the clock, in milliseconds, 1 to 1,000.
     pub tick_ms: u64,
     /// How many steps may be under way to intake at once, at least 1. One by one they are recorded in the
     /// order of their moments; more at once are faster after an outage and overtake each other.
     pub steps_at_once: usize,
-    /// How long to wait before a step that got no answer is tried again, in milliseconds, at
-    /// least 1; the wait doubles each time.
+    /// How long to wait before asking intake again that gave no answer, in milliseconds, at least 1; the
+    /// wait doubles each time.
     pub retry_ms: u64,
-    /// The longest such wait, in milliseconds.
+    /// The longest such wait, and the wait before a step is sent again that was refused, in milliseconds,
+    /// at least `retry_ms`. A longer `Retry-After` of intake is kept to, up to `late_after_ms`.
     pub retry_limit_ms: u64,
-    /// After how long without any success while steps are due the escalator counts as failed, in
-    /// milliseconds.
+    /// After how long the escalator counts as failed while steps are due and intake answers none, or one
+    /// of them is refused, in milliseconds, at least 1.
     pub late_after_ms: u64,
     /// The timers.
     pub views: gridkeeper_liveviews::Options,
@@ -73,17 +75,29 @@ impl Options {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
+        let refused = |option, why| Err(Error::Option { option, why });
         let positive = [
-            ("tick_ms", self.tick_ms),
             ("steps_at_once", self.steps_at_once as u64),
             ("retry_ms", self.retry_ms),
+            ("late_after_ms", self.late_after_ms),
         ];
         for (option, value) in positive {
             if value == 0 {
-                let why = "has to be at least 1";
-                return Err(Error::Option { option, why });
+                return refused(option, "has to be at least 1");
             }
         }
-        Ok(())
+        if !(1..=1_000).contains(&self.tick_ms) {
+            return refused("tick_ms", "has to be 1 to 1,000");
+        }
+        if self.retry_limit_ms < self.retry_ms {
+            return refused("retry_limit_ms", "has to be at least retry_ms");
+        }
+        match Url::parse(&self.intake_url) {
+            Ok(url) if url.scheme() == "http" => Ok(()),
+            _ => refused(
+                "intake_url",
+                "has to be an address such as http://127.0.0.1:8401",
+            ),
+        }
     }
 }

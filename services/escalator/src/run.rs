@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     Error, Options,
-    fire::Fire,
+    fire::{self, Fire},
     intake::Intake,
     timers::{SCHEMA, Timers},
 };
@@ -59,6 +59,7 @@ pub async fn run_on(
 ) -> Result<(), Error> {
     options.check()?;
     let metrics = gridkeeper_http::metrics::recorder().map_err(|error| endpoint(&error))?;
+    fire::describe();
     let clock = parts.clock.clone();
     let health = Health::new(&options.http, clock.now());
     let position = health.register("escalator position", clock.now());

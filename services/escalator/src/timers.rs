@@ -23,23 +23,27 @@ use crate::Error;
 /// The layout of the timers. Raised with every change of keys, values or folding.
 pub const SCHEMA: Schema = Schema {
     name: "escalator",
-    version: 1,
+    version: 2,
 };
 
 const CASE: u8 = 1;
 const TIMER: u8 = 2;
 
 /// The step that a case needs at a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Timer {
     /// Its due time passes.
     MissDeadline,
     /// Its suspension ends.
-    Resume,
+    Resume {
+        /// The version of the case that is suspended until then. A resumption names no moment, so that
+        /// without it one that comes too late would end a suspension that was begun in between.
+        version: u32,
+    },
 }
 
-/// A step that is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A step that is due. Ordered by the moment, then by the case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Due {
     /// The moment.
     pub at: Timestamp,
@@ -55,9 +59,18 @@ impl Due {
     pub fn step(&self) -> Step {
         match self.timer {
             Timer::MissDeadline => Step::MissDeadline { due_at: self.at },
-            Timer::Resume => Step::Resume {
+            Timer::Resume { .. } => Step::Resume {
                 note: String::new(),
             },
+        }
+    }
+
+    /// The version that the case has to have for the step; none where the step itself says what it is for.
+    #[must_use]
+    pub fn if_version(&self) -> Option<u32> {
+        match self.timer {
+            Timer::MissDeadline => None,
+            Timer::Resume { version } => Some(version),
         }
     }
 
@@ -66,7 +79,7 @@ impl Due {
     pub fn command_id(&self) -> CommandId {
         let purpose = match self.timer {
             Timer::MissDeadline => "miss_deadline",
-            Timer::Resume => "resume",
+            Timer::Resume { .. } => "resume",
         };
         CommandId::derived(self.case, purpose, self.at.millis())
     }
@@ -84,7 +97,10 @@ pub fn timer_of(case: &Case) -> Option<Due> {
         })
     };
     match &case.suspension {
-        Some(suspension) => due(suspension.until, Timer::Resume),
+        Some(suspension) => {
+            let version = case.version;
+            due(suspension.until, Timer::Resume { version })
+        }
         None if case.state.is_open() && !case.overdue => due(case.due_at, Timer::MissDeadline),
         None => None,
     }

@@ -7,5 +7,7 @@
 )]
 
 mod escalation;
+mod history;
 mod site;
+mod timers;
 mod troubles;
