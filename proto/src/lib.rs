@@ -7,7 +7,9 @@
 pub mod access;
 pub mod api;
 pub mod area;
+pub mod calendar;
 pub mod case;
+pub mod clock;
 pub mod code;
 pub mod command;
 pub mod envelope;

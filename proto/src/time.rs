@@ -173,6 +173,40 @@ impl Day {
     }
 }
 
+impl Day {
+    /// The year it lies in.
+    #[must_use]
+    pub fn year(self) -> i16 {
+        self.0.year()
+    }
+
+    /// Whether it is a Saturday or a Sunday.
+    #[must_use]
+    pub fn is_weekend(self) -> bool {
+        matches!(
+            self.0.weekday(),
+            civil::Weekday::Saturday | civil::Weekday::Sunday
+        )
+    }
+
+    /// The first and the last day of a year; none outside 1970 to 2199.
+    #[must_use]
+    pub fn of_year(year: i16) -> Option<(Self, Self)> {
+        let known = (1970..=2199).contains(&year);
+        known.then(|| {
+            let (first, last) = (civil::date(year, 1, 1), civil::date(year, 12, 31));
+            (Self(first), Self(last))
+        })
+    }
+
+    /// The civil time so many minutes after its midnight.
+    #[must_use]
+    pub fn at(self, minutes: i64) -> civil::DateTime {
+        let midnight = self.0.to_datetime(civil::Time::midnight());
+        midnight.saturating_add(jiff::SignedDuration::from_mins(minutes))
+    }
+}
+
 impl FromStr for Day {
     type Err = TimeError;
 

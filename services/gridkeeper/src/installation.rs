@@ -97,7 +97,9 @@ impl Installation {
         };
         let text = self.district.policy_text();
         let text = text.ok_or_else(|| wrong("there is none".to_owned()))?;
-        toml::from_str(text).map_err(|error| wrong(error.to_string()))
+        let policy: Policy = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        policy.check().map_err(|error| wrong(error.to_string()))?;
+        Ok(policy)
     }
 
     /// Runs intake.
