@@ -1,6 +1,6 @@
 //! The service on a real broker.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use gridkeeper_aggregator::{Error, projection::SCHEMA, rebuild};
 use gridkeeper_liveviews::{Report, log::RawEvent};
@@ -50,6 +50,15 @@ async fn summary(site: &Site, log: &[RawEvent]) -> AreaSummary {
         ViewAnswer::Summaries(mut all) => all.remove(0).1,
         other => panic!("{other:?}"),
     }
+}
+
+/// How many generations of the views there are.
+fn generations(views: &Path) -> usize {
+    let entries = std::fs::read_dir(views).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name());
+    names
+        .filter(|name| name.to_string_lossy().starts_with("gen-"))
+        .count()
 }
 
 async fn rebuild(site: &Site, diff_only: bool) -> Result<Report, Error> {
@@ -184,6 +193,10 @@ async fn a_rebuild_compares_swaps_and_is_the_only_one() {
     // Held at the log's door, the first is still running when the second asks.
     site.hold.send_replace(true);
     let second = async {
+        until("the first has begun", async || {
+            (generations(&site.views()) == 2).then_some(())
+        })
+        .await;
         until("the second is refused", async || {
             match rebuild::request(&site.client, district(), true, Duration::from_millis(300)).await
             {
