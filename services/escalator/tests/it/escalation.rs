@@ -50,6 +50,7 @@ async fn after_days_away_every_step_comes_once_and_in_the_order_of_the_due_times
     // Each of them is found late again at the next level.
     let missed = site.until_missed(8).await;
     assert!(missed[4..].iter().all(|(case, _)| filed.contains(case)));
+    assert!(missed[4..].is_sorted_by_key(|(_, due_at)| *due_at));
     assert_eq!(
         escalator.until_it_looked(&site.door).await,
         0,

@@ -6,8 +6,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod door;
 mod escalation;
 mod history;
+mod moved_on;
 mod site;
 mod timers;
 mod troubles;

@@ -1,25 +1,16 @@
-//! A broker and an intake whose clock is set by hand, and escalators on them. Between the escalator and
-//! intake stands a door that can be shut.
+//! A broker and an intake whose clock is set by hand, and escalators on them, with a door between.
 
 use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU16, AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
-use axum::{
-    Router,
-    body::{Body, to_bytes},
-    extract::{Request, State},
-    http::{Response, StatusCode},
-    response::IntoResponse as _,
-};
 use gridkeeper_broker::Broker;
 use gridkeeper_district::District;
-use gridkeeper_escalator::{Error, Options, Parts};
+use gridkeeper_escalator::{Error, Options, Parts, timers::SCHEMA};
 use gridkeeper_eventlog::{EventLog, KeyStore};
 use gridkeeper_http::{Clock, listen};
 use gridkeeper_identity::{SigningKey, Verifier};
@@ -33,9 +24,12 @@ use gridkeeper_proto::{
     time::Timestamp,
 };
 use gridkeeper_tests::{BOUND, sample_district, until};
+use gridkeeper_viewstore::ViewStore;
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
+
+use crate::door::Door;
 
 pub(crate) const GRID: &str = "51040200200501";
 pub(crate) const MINUTE: i64 = 60_000;
@@ -54,61 +48,13 @@ pub(crate) struct Site {
     http: reqwest::Client,
 }
 
-/// What stands between the escalator and intake.
-pub(crate) struct Door {
-    intake: String,
-    http: reqwest::Client,
-    /// The status to answer with instead of asking intake; zero lets through.
-    shut: AtomicU16,
-    /// How many requests came.
-    pub(crate) asked: AtomicUsize,
-    /// How many answers of intake are to be lost on the way back.
-    pub(crate) lose: AtomicUsize,
-}
-
-impl Door {
-    pub(crate) fn shut(&self, status: u16) {
-        self.shut.store(status, Ordering::SeqCst);
-    }
-
-    pub(crate) fn open(&self) {
-        self.shut(0);
-    }
-}
-
-async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response<Body> {
-    door.asked.fetch_add(1, Ordering::SeqCst);
-    let shut = door.shut.load(Ordering::SeqCst);
-    if shut != 0 {
-        let problem = json!({ "code": "GK0500", "detail": "shut" }).to_string();
-        let status = StatusCode::from_u16(shut).unwrap();
-        return (status, [("retry-after", "0")], problem).into_response();
-    }
-    let (parts, body) = request.into_parts();
-    let url = format!("{}{}", door.intake, parts.uri.path());
-    let body = to_bytes(body, 1 << 20).await.unwrap();
-    let mut sent = door.http.post(url).body(body);
-    for name in ["authorization", "content-type"] {
-        sent = sent.header(name, parts.headers[name].clone());
-    }
-    let answer = sent.send().await.unwrap();
-    let (status, text) = (answer.status(), answer.text().await.unwrap());
-    let lose = door
-        .lose
-        .try_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-            left.checked_sub(1)
-        });
-    match lose {
-        Ok(_) => (StatusCode::BAD_GATEWAY, "lost").into_response(),
-        Err(_) => (status, text).into_response(),
-    }
-}
-
 /// A running escalator.
 pub(crate) struct Escalator {
     address: std::net::SocketAddr,
     stop: CancellationToken,
     running: JoinHandle<Result<(), Error>>,
+    /// How often it read the clock.
+    looks: Arc<AtomicUsize>,
 }
 
 impl Site {
@@ -120,17 +66,7 @@ impl Site {
         let now = Arc::new(AtomicI64::new(start.millis()));
         let http = reqwest::Client::new();
         let (intake, log) = intake(&broker.url(), &folder.path().join("keys"), clock(&now)).await;
-        let door = Arc::new(Door {
-            intake: intake.clone(),
-            http: http.clone(),
-            shut: AtomicU16::new(0),
-            asked: AtomicUsize::new(0),
-            lose: AtomicUsize::new(0),
-        });
-        let listener = listen("127.0.0.1:0").await.unwrap();
-        let door_url = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().fallback(pass).with_state(Arc::clone(&door));
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let (door, door_url) = Door::before(intake.clone()).await;
         Self {
             folder,
             broker,
@@ -159,7 +95,11 @@ impl Site {
     }
 
     pub(crate) async fn escalator_with(&self, folder: &str, key: SigningKey) -> Escalator {
-        let options = Options {
+        self.start(self.options(folder), key).await
+    }
+
+    pub(crate) fn options(&self, folder: &str) -> Options {
+        Options {
             intake_url: self.door_url.clone(),
             views: gridkeeper_liveviews::Options {
                 folder: self.views(folder),
@@ -171,11 +111,25 @@ impl Site {
             retry_limit_ms: 100,
             late_after_ms: 300,
             ..Options::default()
-        };
+        }
+    }
+
+    pub(crate) async fn escalator_of(&self, options: Options) -> Escalator {
+        let keys = self.folder.path().join("keys");
+        self.start(options, SigningKey::load(&keys).unwrap()).await
+    }
+
+    async fn start(&self, options: Options, key: SigningKey) -> Escalator {
+        let looks = Arc::new(AtomicUsize::new(0));
+        let (now, count) = (Arc::clone(&self.now), Arc::clone(&looks));
+        let clock = Clock::new(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            Timestamp::from_millis(now.load(Ordering::SeqCst)).unwrap()
+        });
         let parts = Parts {
             log: self.log.clone(),
             key,
-            clock: clock(&self.now),
+            clock,
         };
         let listener = listen("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
@@ -185,6 +139,7 @@ impl Site {
             address,
             stop,
             running,
+            looks,
         };
         escalator.until_status("/readyz", 200).await;
         escalator
@@ -280,10 +235,14 @@ impl Escalator {
             .unwrap();
     }
 
-    /// Ends it as a crash would, as far as one process can.
-    pub(crate) async fn abort(self) {
+    /// Ends it as a crash would, as far as one process can; waits until it has let go of its folder.
+    pub(crate) async fn abort(self, folder: &Path) {
         self.running.abort();
         let _cancelled = self.running.await;
+        until("it has let go of its folder", async || {
+            ViewStore::open(folder, SCHEMA, gridkeeper_viewstore::Options::default()).ok()
+        })
+        .await;
     }
 
     pub(crate) async fn until_status(&self, path: &str, wanted: u16) {
@@ -310,14 +269,21 @@ impl Escalator {
         reqwest::get(url).await.ok()
     }
 
-    /// Waits until it has looked at the clock again, at least twice.
+    /// Waits until it has looked several times more what is due; gives how many requests came meanwhile.
     pub(crate) async fn until_it_looked(&self, door: &Door) -> usize {
         let asked = door.asked.load(Ordering::SeqCst);
-        let mut ticks = tokio::time::interval(Duration::from_millis(30));
-        for _ in 0..4 {
-            ticks.tick().await;
-        }
+        let before = self.looks.load(Ordering::SeqCst);
+        until("it looks what is due", async || {
+            // The follower reads the clock too, about once a second.
+            (self.looks.load(Ordering::SeqCst) >= before + 10).then_some(())
+        })
+        .await;
         door.asked.load(Ordering::SeqCst) - asked
+    }
+
+    /// What `/metrics` says.
+    pub(crate) async fn metrics(&self) -> String {
+        self.get("/metrics").await.unwrap().text().await.unwrap()
     }
 }
 
