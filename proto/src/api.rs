@@ -424,6 +424,64 @@ pub struct DayFigures {
     pub time_to_resolve: Took,
 }
 
+/// How an area and those right below it did over a span of days. 考核
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AssessmentAnswer {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// The first day, in the district's zone.
+    pub from: Day,
+    /// The last day.
+    pub to: Day,
+    /// The area itself.
+    pub area: Assessment,
+    /// The areas right below it, by code.
+    pub children: Vec<Assessment>,
+}
+
+/// How an area did over a span of days, by what was recorded in it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Assessment {
+    /// Its code.
+    pub code: AreaCode,
+    /// Its name.
+    pub name: String,
+    /// Cases reported.
+    pub reported: u64,
+    /// Cases accepted.
+    pub accepted: u64,
+    /// Of these before any due time passed.
+    pub accepted_in_time: u64,
+    /// Cases resolved.
+    pub resolved: u64,
+    /// Of these before any due time of their handling passed.
+    pub resolved_in_time: u64,
+    /// Cases closed.
+    pub closed: u64,
+    /// Of these in time from beginning to end; an imported record by its own due time.
+    pub closed_in_time: u64,
+    /// Of these late; the rest of the closed ones had no due time or tell no moment.
+    pub closed_late: u64,
+    /// Cases that a unit gave back.
+    pub returned: u64,
+    /// Cases whose check failed.
+    pub reworked: u64,
+    /// Cases opened again.
+    pub reopened: u64,
+    /// Steps up.
+    pub escalated: u64,
+    /// Due times that passed.
+    pub deadlines_missed: u64,
+    /// Residents who said that they are satisfied.
+    pub satisfied: u64,
+    /// Residents who said that they are not.
+    pub dissatisfied: u64,
+    /// From the report to acceptance.
+    pub time_to_accept: Took,
+    /// From the report to being resolved.
+    pub time_to_resolve: Took,
+}
+
 /// How long something took, in seconds, to about three per cent.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Took {

@@ -1,6 +1,6 @@
 //! How an event changes a case. Nothing is refused here: the log is the truth.
 
-use super::{AnsweredCommand, Case, CaseState, Holder, PartiesState, Suspension};
+use super::{AnsweredCommand, Case, CaseState, Holder, PartiesState, Stage, Suspension};
 use crate::{
     code::{Code, Coded},
     envelope::Position,
@@ -56,6 +56,9 @@ impl Case {
             (Some(before), event) => {
                 let mut after = before.clone();
                 after.apply(event, recorded);
+                if after.stage() != before.stage() {
+                    after.late_in_stage = false;
+                }
                 after
             }
         };
@@ -82,6 +85,7 @@ impl Case {
             due_at: report.due_at,
             due_since: at,
             overdue: false,
+            late_in_stage: false,
             handler: None,
             reported_at: at,
             accepted_at: None,
@@ -159,6 +163,7 @@ impl Case {
             Event::Transferred(_) => self.assigned_by = None,
             Event::DeadlineMissed(_) => {
                 self.overdue = true;
+                self.late_in_stage = true;
                 self.deadlines_missed += 1;
             }
             Event::Escalated(_) => {
@@ -216,6 +221,19 @@ impl Case {
             Some(last) if last.command == answer.command => *last = answer,
             _ => self.answered.push(answer),
         }
+    }
+
+    /// What has to happen next; of a suspended case what has to when it resumes.
+    fn stage(&self) -> Option<Stage> {
+        let state = self.suspension.as_ref();
+        let state = state.map_or(self.state, |suspension| suspension.resumes_as);
+        state.stage()
+    }
+
+    /// Whether a step taken at this moment is in time.
+    #[must_use]
+    pub fn in_time(&self, at: Timestamp) -> bool {
+        !self.late_in_stage && at <= self.due_at
     }
 
     /// The answer given to a command before.

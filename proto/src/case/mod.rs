@@ -297,6 +297,8 @@ pub struct Case {
     pub due_since: Timestamp,
     /// Whether the escalator found this due time passed.
     pub overdue: bool,
+    /// Whether a due time passed since it came to its present stage.
+    pub late_in_stage: bool,
     /// Whoever last handled or resolved it, and so may not verify it.
     pub handler: Option<String>,
     /// Recorded time of the report.

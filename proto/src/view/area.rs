@@ -153,12 +153,28 @@ pub struct DayRollup {
     pub reported: u64,
     /// Cases accepted.
     pub accepted: u64,
+    /// Of these before any due time passed.
+    pub accepted_in_time: u64,
     /// Cases resolved.
     pub resolved: u64,
+    /// Of these before any due time of their handling passed.
+    pub resolved_in_time: u64,
     /// Cases closed.
     pub closed: u64,
+    /// Of these in time from beginning to end; an imported record by its own due time.
+    pub closed_in_time: u64,
+    /// Of these late.
+    pub closed_late: u64,
+    /// Cases that a unit gave back.
+    pub returned: u64,
+    /// Cases whose check failed.
+    pub reworked: u64,
     /// Cases opened again.
     pub reopened: u64,
+    /// Residents who said that they are satisfied.
+    pub satisfied: u64,
+    /// Residents who said that they are not.
+    pub dissatisfied: u64,
     /// Steps up.
     pub escalated: u64,
     /// Due times that passed.
@@ -174,22 +190,27 @@ impl DayRollup {
     pub fn count(&mut self, before: Option<&Case>, recorded: &Recorded) {
         let at = recorded.header.recorded_at;
         let since_report = before.map(|case| at.since(case.reported_at));
+        let in_time = u64::from(before.is_some_and(|case| case.in_time(at)));
         match &recorded.event {
             Event::Reported(_) => self.reported += 1,
             Event::Accepted(_) => {
                 self.accepted += 1;
+                self.accepted_in_time += in_time;
                 since_report
                     .into_iter()
                     .for_each(|took| self.time_to_accept.record(took));
             }
             Event::Resolved(_) => {
                 self.resolved += 1;
+                self.resolved_in_time += in_time;
                 since_report
                     .into_iter()
                     .for_each(|took| self.time_to_resolve.record(took));
             }
             Event::Closed(event) => {
                 self.closed += 1;
+                self.closed_in_time += u64::from(event.in_time == Some(true));
+                self.closed_late += u64::from(event.in_time == Some(false));
                 let resolved_before = before.is_some_and(|case| case.resolved_at.is_some());
                 if event.moment_known && !resolved_before {
                     since_report
@@ -197,7 +218,13 @@ impl DayRollup {
                         .for_each(|took| self.time_to_resolve.record(took));
                 }
             }
+            Event::Returned(_) => self.returned += 1,
+            Event::ReworkOrdered(_) => self.reworked += 1,
             Event::Reopened(_) => self.reopened += 1,
+            Event::Rated(event) => match event.satisfied {
+                true => self.satisfied += 1,
+                false => self.dissatisfied += 1,
+            },
             Event::Escalated(_) => self.escalated += 1,
             Event::DeadlineMissed(_) => self.deadlines_missed += 1,
             _ => {}
@@ -214,9 +241,17 @@ impl DayRollup {
     pub fn merge(&mut self, other: &Self) {
         self.reported += other.reported;
         self.accepted += other.accepted;
+        self.accepted_in_time += other.accepted_in_time;
         self.resolved += other.resolved;
+        self.resolved_in_time += other.resolved_in_time;
         self.closed += other.closed;
+        self.closed_in_time += other.closed_in_time;
+        self.closed_late += other.closed_late;
+        self.returned += other.returned;
+        self.reworked += other.reworked;
         self.reopened += other.reopened;
+        self.satisfied += other.satisfied;
+        self.dissatisfied += other.dissatisfied;
         self.escalated += other.escalated;
         self.deadlines_missed += other.deadlines_missed;
         self.time_to_accept.merge(&other.time_to_accept);

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// First byte of requests and replies.
-const RELEASE: u8 = 1;
+const RELEASE: u8 = 2;
 
 /// A question, and how fresh the answer has to be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +42,8 @@ pub enum ViewQuestion {
     Summaries(Vec<AreaCode>),
     /// The figures of areas by day.
     Days(Vec<AreaCode>, Day, Day),
+    /// The figures of areas over a span of days.
+    Spans(Vec<AreaCode>, Day, Day),
     /// Only the position.
     Position,
 }
@@ -129,6 +131,8 @@ pub enum ViewAnswer {
     Summaries(Vec<(AreaCode, AreaSummary)>),
     /// To [`ViewQuestion::Days`].
     Days(Vec<AreaDays>),
+    /// To [`ViewQuestion::Spans`], in the order asked.
+    Spans(Vec<(AreaCode, DayRollup)>),
     /// To [`ViewQuestion::Position`].
     Position,
 }

@@ -90,6 +90,9 @@ impl Answers<'_> {
             ViewQuestion::Escalations(filter) => ViewAnswer::Cases(self.escalations(filter)?),
             ViewQuestion::Summaries(areas) => ViewAnswer::Summaries(self.summaries(areas)?),
             ViewQuestion::Days(areas, from, to) => ViewAnswer::Days(self.days(areas, *from, *to)?),
+            ViewQuestion::Spans(areas, from, to) => {
+                ViewAnswer::Spans(self.spans(areas, *from, *to)?)
+            }
             ViewQuestion::Position => ViewAnswer::Position,
         })
     }
@@ -166,6 +169,29 @@ impl Answers<'_> {
             answer.push(AreaDays { area: *area, days });
         }
         Ok(answer)
+    }
+
+    fn spans(
+        &self,
+        areas: &[AreaCode],
+        from: Day,
+        to: Day,
+    ) -> Result<Vec<(AreaCode, DayRollup)>, Error> {
+        areas
+            .iter()
+            .map(|area| {
+                let (first, last) = (keys::day(*area, from), keys::day(*area, to));
+                let range = (
+                    Bound::Included(first.as_slice()),
+                    Bound::Included(last.as_slice()),
+                );
+                let mut span = DayRollup::default();
+                for entry in self.reader.range(range).values::<DayRollup>() {
+                    span.merge(&entry?.1);
+                }
+                Ok((*area, span))
+            })
+            .collect()
     }
 
     /// Takes the length of a stored value from the room that the reply has left.

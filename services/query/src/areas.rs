@@ -10,7 +10,7 @@ use gridkeeper_district::Area;
 use gridkeeper_http::{Bearer, Json, Path, Problem, Query, Refusals};
 use gridkeeper_proto::{
     access::Claims,
-    api::{AreaAnswer, ChildrenAnswer, RollupsAnswer},
+    api::{AreaAnswer, AssessmentAnswer, ChildrenAnswer, RollupsAnswer},
     area::AreaCode,
     envelope::Position,
     time::Day,
@@ -30,6 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<Handle> {
         .routes(routes!(area))
         .routes(routes!(children))
         .routes(routes!(rollups))
+        .routes(routes!(assessment))
 }
 
 /// The figures of an area as of now.
@@ -139,12 +140,7 @@ async fn rollups(
     Query(asked): Query<RollupsQuery>,
 ) -> Result<Json<RollupsAnswer>, Problem> {
     query.known_area(&claims, code)?;
-    let (from, to) = (asked.from, asked.to);
-    let days = i64::from(to.number()) - i64::from(from.number()) + 1;
-    let most = query.options.span_days;
-    if !(1..=i64::from(most)).contains(&days) {
-        return Err(Error::Span { most }.into());
-    }
+    let (from, to) = query.span(asked.from, asked.to)?;
     let fresh = Freshness {
         at_least: asked.at_least,
         wait_ms: asked.wait_ms,
@@ -157,7 +153,76 @@ async fn rollups(
     }))
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct AssessmentQuery {
+    /// The first day.
+    from: Day,
+    /// The last day.
+    to: Day,
+    /// Answer from views that hold at least this position.
+    #[serde(default)]
+    at_least: Position,
+    /// How long to wait for it, in milliseconds.
+    wait_ms: Option<u32>,
+}
+
+/// How an area and those right below it did over a span of days: in time, late, given back, opened again,
+/// how long it took, and what residents say.
+#[utoipa::path(
+    get,
+    path = "/v1/areas/{code}/assessment",
+    tag = "areas",
+    security(("bearer" = [])),
+    params(("code" = AreaCode, Path, description = "The area"), AssessmentQuery),
+    responses(
+        (status = 200, description = "The area and its children side by side", body = AssessmentAnswer),
+        (status = 404, description = "No such area", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    ),
+)]
+async fn assessment(
+    State(Handle(query)): State<Handle>,
+    Bearer(claims): Bearer,
+    Path(code): Path<AreaCode>,
+    Query(asked): Query<AssessmentQuery>,
+) -> Result<Json<AssessmentAnswer>, Problem> {
+    let area = query.known_area(&claims, code)?;
+    let (from, to) = query.span(asked.from, asked.to)?;
+    let fresh = Freshness {
+        at_least: asked.at_least,
+        wait_ms: asked.wait_ms,
+    };
+    let areas: Vec<&Area> = std::iter::once(area)
+        .chain(query.district.children(code))
+        .collect();
+    let codes = areas.iter().map(|area| area.code()).collect();
+    let (position, spans) = query.views.spans(fresh, codes, (from, to)).await?;
+    let mut assessed = areas
+        .into_iter()
+        .zip(&spans)
+        .map(|(area, (_, span))| figures::assessment(area, span));
+    Ok(Json(AssessmentAnswer {
+        position,
+        from,
+        to,
+        area: assessed.next().ok_or(Error::OtherAnswer)?,
+        children: assessed.collect(),
+    }))
+}
+
 impl Questions {
+    /// A span of days that is not too long.
+    fn span(&self, from: Day, to: Day) -> Result<(Day, Day), Error> {
+        let days = i64::from(to.number()) - i64::from(from.number()) + 1;
+        let most = self.options.span_days;
+        match (1..=i64::from(most)).contains(&days) {
+            true => Ok((from, to)),
+            false => Err(Error::Span { most }),
+        }
+    }
+
     /// An area of the district that is the bearer's.
     fn known_area(&self, claims: &Claims, code: AreaCode) -> Result<&Area, Error> {
         let area = self.district.area(code).ok_or(Error::UnknownArea {

@@ -12,7 +12,7 @@ use gridkeeper_proto::{
     access::Claims,
     api::{CaseDetail, CaseList, EscalationList, EscalationStatus, EventRecord, Timeline},
     area::{AreaCode, Level},
-    case::{CaseState, PartiesState},
+    case::{Case, CaseState, PartiesState},
     envelope::Position,
     event::{Event, Recorded},
     id::CaseId,
@@ -100,16 +100,31 @@ async fn timeline(
     }))
 }
 
-/// Who holds a case now, by when, and where it goes next.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct EscalationQuery {
+    /// As of this moment; now when left out.
+    as_of: Option<Timestamp>,
+    /// Answer from views that hold at least this position.
+    #[serde(default)]
+    at_least: Position,
+    /// How long to wait for it, in milliseconds.
+    wait_ms: Option<u32>,
+}
+
+/// Who holds a case, by when, and where it goes next: now, or as of a past moment.
+///
+/// The answer for a past moment is folded from the case's events up to it, by recorded time.
 #[utoipa::path(
     get,
     path = "/v1/cases/{id}/escalation",
     tag = "cases",
     security(("bearer" = [])),
-    params(("id" = CaseId, Path, description = "The case"), Freshness),
+    params(("id" = CaseId, Path, description = "The case"), EscalationQuery),
     responses(
         (status = 200, description = "Its status", body = EscalationStatus),
-        (status = 404, description = "No such case in the bearer's areas", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such case in the bearer's areas, or not yet reported then", body = Problem, content_type = "application/problem+json"),
         Refusals,
     ),
 )]
@@ -117,14 +132,25 @@ async fn escalation(
     State(Handle(query)): State<Handle>,
     Bearer(claims): Bearer,
     Path(id): Path<CaseId>,
-    Query(fresh): Query<Freshness>,
+    Query(asked): Query<EscalationQuery>,
 ) -> Result<Json<EscalationStatus>, Problem> {
+    let fresh = Freshness {
+        at_least: asked.at_least,
+        wait_ms: asked.wait_ms,
+    };
     let (position, view) = query.case(&claims, id, fresh).await?;
+    let now = query.clock.now();
+    if let Some(as_of) = asked.as_of {
+        if as_of > now {
+            return Err(Error::NotYet { as_of }.into());
+        }
+        let (case, history) = query.as_of(&view, as_of).await?;
+        return Ok(Json(status::escalation(position, &case, as_of, history)));
+    }
     let history = match status::has_history(&view.case) {
         true => query.events(&view.events, status::is_escalation).await?,
         false => Vec::new(),
     };
-    let now = query.clock.now();
     Ok(Json(status::escalation(position, &view.case, now, history)))
 }
 
@@ -300,20 +326,45 @@ impl Questions {
         record::recorded(&self.log.read(position).await?)
     }
 
+    /// The case as of a past moment, and the history of its escalation until then.
+    async fn as_of(
+        &self,
+        view: &CaseView,
+        as_of: Timestamp,
+    ) -> Result<(Case, Vec<EventRecord>), Error> {
+        let all = self.recorded(&view.events).await?;
+        let until = all.partition_point(|recorded| recorded.header.recorded_at <= as_of);
+        let mut case = None;
+        for recorded in &all[..until] {
+            case = Some(Case::evolve(case.as_ref(), recorded)?);
+        }
+        let id = view.case.id;
+        let case = case.ok_or(Error::NotReported { case: id, as_of })?;
+        let history = all
+            .into_iter()
+            .take(until)
+            .filter(|recorded| status::is_escalation(&recorded.event));
+        Ok((case, history.map(record::of).collect()))
+    }
+
+    /// The events at these positions, in order.
+    async fn recorded(&self, positions: &[Position]) -> Result<Vec<Recorded>, Error> {
+        futures::stream::iter(positions.to_vec())
+            .map(|position| self.event(position))
+            .buffered(READ_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
     /// Those of the events at these positions that are wanted, in order.
     async fn events(
         &self,
         positions: &[Position],
         wanted: fn(&Event) -> bool,
     ) -> Result<Vec<EventRecord>, Error> {
-        futures::stream::iter(positions.to_vec())
-            .map(|position| self.event(position))
-            .buffered(READ_AT_ONCE)
-            .try_filter_map(|recorded| async move {
-                Ok(wanted(&recorded.event).then(|| record::of(recorded)))
-            })
-            .try_collect()
-            .await
+        let all = self.recorded(positions).await?.into_iter();
+        let wanted = all.filter(|recorded| wanted(&recorded.event));
+        Ok(wanted.map(record::of).collect())
     }
 
     /// The parties of a case, if the bearer may see them and they are not forgotten.

@@ -6,10 +6,12 @@ use gridkeeper_http::Problem;
 use gridkeeper_proto::{
     access::AccessError,
     area::AreaCode,
+    case::EvolveError,
     code::{Code, Coded},
     envelope::{EnvelopeError, Position},
     id::CaseId,
     sealed::SealError,
+    time::Timestamp,
     view::ViewError,
 };
 
@@ -25,6 +27,20 @@ pub enum Error {
     NoSuchCase {
         /// The id asked for.
         case: CaseId,
+    },
+    /// A moment that is still to come.
+    #[error("'as_of={as_of}' is still to come: ask as of a past moment")]
+    NotYet {
+        /// The moment.
+        as_of: Timestamp,
+    },
+    /// The case was reported later.
+    #[error("case {case} was not reported yet at {as_of}")]
+    NotReported {
+        /// The case.
+        case: CaseId,
+        /// The moment.
+        as_of: Timestamp,
     },
     /// No such area.
     #[error("{area} is no area of district {district}")]
@@ -99,6 +115,9 @@ pub enum Error {
         /// What is wrong with it.
         source: EnvelopeError,
     },
+    /// The events of a case do not follow from each other.
+    #[error(transparent)]
+    Evolve(#[from] EvolveError),
     /// The sealed parties do not open.
     #[error("the parties of case {case}: {source}")]
     Sealed {
@@ -161,6 +180,9 @@ impl Coded for Error {
             Self::Broker { .. } => Code(630),
             Self::Option { .. } => Code(631),
             Self::Limit { .. } => Code(632),
+            Self::NotYet { .. } => Code(633),
+            Self::NotReported { .. } => Code(634),
+            Self::Evolve(error) => error.code(),
         }
     }
 }
@@ -196,10 +218,12 @@ fn answer_to(error: &Error) -> (StatusCode, &'static str) {
         Error::Access(_) => (StatusCode::FORBIDDEN, "area or right not yours"),
         Error::NoSuchCase { .. } => (StatusCode::NOT_FOUND, "no such case"),
         Error::UnknownArea { .. } => (StatusCode::NOT_FOUND, "no such area"),
+        Error::NotReported { .. } => (StatusCode::NOT_FOUND, "not reported yet"),
         Error::WhichArea
         | Error::Cursor { .. }
         | Error::Span { .. }
         | Error::Limit { .. }
+        | Error::NotYet { .. }
         | Error::Beyond { .. }
         | Error::LastEventId => (StatusCode::BAD_REQUEST, "bad query"),
         Error::TooManyListeners { .. } => (StatusCode::TOO_MANY_REQUESTS, "too many listeners"),

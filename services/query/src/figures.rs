@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gridkeeper_district::Area;
 use gridkeeper_proto::{
-    api::{AreaFigures, DayFigures, Took},
+    api::{AreaFigures, Assessment, DayFigures, Took},
     area::Level,
     case::{CaseState, Severity},
     time::Day,
@@ -59,6 +59,31 @@ pub(crate) fn of_days(days: AreaDays, from: Day, to: Day) -> Vec<DayFigures> {
             of_day(day, &rollup.map(|(_, rollup)| rollup).unwrap_or_default())
         })
         .collect()
+}
+
+/// How an area did.
+pub(crate) fn assessment(area: &Area, span: &DayRollup) -> Assessment {
+    Assessment {
+        code: area.code(),
+        name: area.name().to_owned(),
+        reported: span.reported,
+        accepted: span.accepted,
+        accepted_in_time: span.accepted_in_time,
+        resolved: span.resolved,
+        resolved_in_time: span.resolved_in_time,
+        closed: span.closed,
+        closed_in_time: span.closed_in_time,
+        closed_late: span.closed_late,
+        returned: span.returned,
+        reworked: span.reworked,
+        reopened: span.reopened,
+        escalated: span.escalated,
+        deadlines_missed: span.deadlines_missed,
+        satisfied: span.satisfied,
+        dissatisfied: span.dissatisfied,
+        time_to_accept: took(&span.time_to_accept),
+        time_to_resolve: took(&span.time_to_resolve),
+    }
 }
 
 fn of_day(day: Day, rollup: &DayRollup) -> DayFigures {

@@ -10,8 +10,8 @@ use gridkeeper_proto::{
     id::CaseId,
     time::Day,
     view::{
-        AreaDays, AreaSummary, CaseFilter, CasePage, CaseView, EscalationFilter, ViewAnswer,
-        ViewQuestion, ViewReply, ViewRequest,
+        AreaDays, AreaSummary, CaseFilter, CasePage, CaseView, DayRollup, EscalationFilter,
+        ViewAnswer, ViewQuestion, ViewReply, ViewRequest,
     },
 };
 use serde::Deserialize;
@@ -130,6 +130,22 @@ impl Views {
     ) -> Result<(Position, Vec<(AreaCode, AreaSummary)>), Error> {
         match self.ask(fresh, ViewQuestion::Summaries(areas)).await? {
             (position, ViewAnswer::Summaries(summaries)) => Ok((position, summaries)),
+            _ => Err(Error::OtherAnswer),
+        }
+    }
+
+    pub(crate) async fn spans(
+        &self,
+        fresh: Freshness,
+        areas: Vec<AreaCode>,
+        (from, to): (Day, Day),
+    ) -> Result<(Position, Vec<(AreaCode, DayRollup)>), Error> {
+        let asked = areas.len();
+        match self
+            .ask(fresh, ViewQuestion::Spans(areas, from, to))
+            .await?
+        {
+            (position, ViewAnswer::Spans(spans)) if spans.len() == asked => Ok((position, spans)),
             _ => Err(Error::OtherAnswer),
         }
     }

@@ -119,6 +119,69 @@ async fn days_are_those_of_the_districts_zone_and_quiet_ones_have_zeros() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_assessment_tells_what_was_in_time_and_what_was_not() {
+    let site = Site::new().await;
+    let accept = || json!({ "step": "accept" });
+    let resolve = || json!({ "step": "resolve", "outcome": "settled", "note": "talked" });
+    let rate = |satisfied: bool| json!({ "step": "rate", "satisfied": satisfied });
+    // In time, in the same minute.
+    let quick = site.file(GRID, json!({})).await;
+    site.step(Role::Community, &quick, accept()).await;
+    site.step(Role::Community, &quick, resolve()).await;
+    site.step(Role::Centre, &quick, rate(true)).await;
+    // Accepted a minute late without anybody having said so, and resolved in time.
+    let slow = site.file(NEXT_GRID, json!({})).await;
+    site.forward(241);
+    site.step(Role::Community, &slow, accept()).await;
+    site.step(Role::Community, &slow, resolve()).await;
+    site.step(Role::Centre, &slow, rate(false)).await;
+    // Found late, sent up, and accepted within the new limit: late all the same.
+    let late = site.file(OTHER_GRID, json!({})).await;
+    let path = format!("/v1/cases/{}/escalation", late.case_id);
+    let due_at = site.ask(&late, &path).await["due_at"].clone();
+    site.forward(241);
+    let step = json!({ "step": "miss_deadline", "due_at": due_at });
+    site.step(Role::Service, &late, step).await;
+    let last = site.step(Role::Community, &late, accept()).await;
+
+    let path = format!("/v1/areas/{DISTRICT}/assessment?from=2026-05-01&to=2026-05-02");
+    let assessed = site.ask(&last, &path).await;
+    let figures = |assessment: &Value, names: &[&str]| -> Vec<u64> {
+        let figure = |name: &&str| assessment[*name].as_u64().unwrap();
+        names.iter().map(figure).collect()
+    };
+    let names = [
+        "reported",
+        "accepted",
+        "accepted_in_time",
+        "resolved",
+        "resolved_in_time",
+        "escalated",
+        "satisfied",
+        "dissatisfied",
+    ];
+    assert_eq!(figures(&assessed["area"], &names), [3, 3, 1, 2, 2, 1, 1, 1]);
+    let street = assessed["children"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|child| child["code"] == STREET)
+        .unwrap();
+    assert_eq!(figures(street, &names), [2, 2, 1, 2, 2, 0, 1, 1]);
+    for name in names {
+        assert_eq!(assessed["area"][name], sum(&assessed, name), "{name}");
+    }
+    assert_eq!(assessed["area"]["time_to_accept"]["count"], 3);
+    let quiet = site
+        .ask(
+            &last,
+            &format!("/v1/areas/{DISTRICT}/assessment?from=2026-04-01&to=2026-04-02"),
+        )
+        .await;
+    assert_eq!(figures(&quiet["area"], &names), [0; 8]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everyone_sees_the_figures_of_the_own_areas_only() {
     let site = Site::new().await;
     let worker = site.token(Role::GridWorker, &[GRID]);

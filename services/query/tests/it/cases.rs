@@ -241,3 +241,47 @@ async fn lists_filter_and_their_pages_give_each_case_once() {
             .all(|case| case["severity"] == "major")
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_of_any_past_moment_is_the_one_that_was_told_then() {
+    let site = Site::new().await;
+    let filed = site.file(GRID, json!({})).await;
+    let path = format!("/v1/cases/{}/escalation", filed.case_id);
+    let before = site.now().plus_millis(-1);
+    let mut told = Vec::new();
+    let mut last = filed.clone();
+    let due_at = site.ask(&filed, &path).await["due_at"].clone();
+    for step in [
+        None,
+        Some((
+            Role::Service,
+            json!({ "step": "miss_deadline", "due_at": due_at }),
+        )),
+        Some((Role::Community, json!({ "step": "accept" }))),
+        Some((
+            Role::Centre,
+            json!({ "step": "supervise", "note": "watched" }),
+        )),
+        Some((Role::Centre, json!({ "step": "cancel", "reason": "no" }))),
+    ] {
+        if let Some((role, step)) = step {
+            last = site.step(role, &filed, step).await;
+        }
+        let mut status = site.ask(&last, &path).await;
+        status.as_object_mut().unwrap().remove("position");
+        told.push((site.now(), status));
+        site.forward(241);
+    }
+    for (moment, then) in told {
+        let mut now = site.ask(&last, &format!("{path}?as_of={moment}")).await;
+        now.as_object_mut().unwrap().remove("position");
+        assert_eq!(now, then, "{moment}");
+    }
+    let ahead = site.now().plus_millis(1);
+    for (as_of, status, code) in [(before, 404, "GK0634"), (ahead, 400, "GK0633")] {
+        let (found, answer) = site
+            .get(&site.centre(), &format!("{path}?as_of={as_of}"))
+            .await;
+        assert_eq!((found, &answer["code"]), (status, &json!(code)));
+    }
+}
