@@ -209,6 +209,15 @@ impl ServiceClock {
         }
     }
 
+    /// How many days after today the calendar knows.
+    ///
+    /// # Errors
+    /// [`CalendarError::UnknownYear`] when it does not know today.
+    pub fn days_left(&self, today: Day) -> Result<i32, ClockError> {
+        self.calendar.kind(today)?;
+        Ok(self.last_day().number() - today.number())
+    }
+
     /// The last day that the clock knows.
     #[must_use]
     pub fn last_day(&self) -> Day {

@@ -15,6 +15,7 @@ pub mod command;
 pub mod envelope;
 pub mod event;
 pub mod id;
+pub mod limit;
 pub mod policy;
 pub mod sealed;
 pub mod time;

@@ -4,6 +4,7 @@ use super::CaseState;
 use crate::{
     access::{AccessError, Role},
     area::Level,
+    clock::ClockError,
     code::{Code, Coded},
     id::CaseId,
     time::Timestamp,
@@ -105,11 +106,15 @@ pub enum Refusal {
     /// The area or the right is not the actor's.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// The due time cannot be told.
+    #[error("the due time cannot be told: {0}")]
+    Clock(#[from] ClockError),
 }
 
 impl Coded for Refusal {
     fn code(&self) -> Code {
         match self {
+            Self::Clock(error) => error.code(),
             Self::NoSuchCase { .. } => Code(200),
             Self::IdReused => Code(201),
             Self::WrongState { .. } => Code(202),

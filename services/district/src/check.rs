@@ -12,7 +12,7 @@ use crate::{
     error::DistrictError,
     locate::Locator,
     model::{Area, AreaKind, Category, District, Validity},
-    shapes,
+    policy, shapes,
     source::{self, About, AreaRow, CategoryRow, Source},
 };
 
@@ -44,6 +44,7 @@ pub(crate) fn district(source: &Source) -> Result<District, DistrictError> {
     let shapes = shapes::checked(code, &areas, source)?;
     let zone = Zone::named(&source.about.zone)
         .map_err(|error| area_error(source::DISTRICT, &source.about.code, error.to_string()))?;
+    let timetable = policy::timetable(source, &zone, &categories)?;
     Ok(District {
         code,
         name_en: source.about.name_en.clone(),
@@ -54,7 +55,7 @@ pub(crate) fn district(source: &Source) -> Result<District, DistrictError> {
         categories,
         category_index,
         locator: shapes.map(Locator::new),
-        policy: source.policy.clone(),
+        timetable,
     })
 }
 

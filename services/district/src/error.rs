@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use gridkeeper_proto::{
     area::AreaCode,
+    clock::ClockError,
     code::{Code, Coded},
+    policy::PolicyError,
 };
 
 /// Why a district's folder cannot be used, or a division into grids not be made.
@@ -71,6 +73,18 @@ pub enum DistrictError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The policy has limits for a category that is none of the district's.
+    #[error("policy.toml: '{category}' is no category of this district")]
+    PolicyCategory {
+        /// The code as written.
+        category: String,
+    },
+    /// The policy.
+    #[error("policy.toml: {0}")]
+    Policy(#[from] PolicyError),
+    /// The hours of service, or the calendar.
+    #[error("policy.toml: {0}")]
+    Clock(#[from] ClockError),
     /// Two categories have one code.
     #[error("categories.toml: category '{category}' stands there twice")]
     CategoryTwice {
@@ -134,6 +148,9 @@ pub enum DistrictError {
 impl Coded for DistrictError {
     fn code(&self) -> Code {
         match self {
+            Self::PolicyCategory { .. } => Code(112),
+            Self::Policy(error) => error.code(),
+            Self::Clock(error) => error.code(),
             Self::Read { .. } => Code(100),
             Self::Syntax { .. } => Code(101),
             Self::Area { .. } => Code(102),

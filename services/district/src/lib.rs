@@ -12,6 +12,7 @@ pub mod generate;
 mod locate;
 mod model;
 mod plane;
+mod policy;
 mod shapes;
 mod source;
 

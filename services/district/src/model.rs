@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use gridkeeper_proto::{
     area::{AreaCode, Level},
     case::{CaseKind, Point},
+    policy::Timetable,
     time::{Day, Zone},
 };
 use serde::{Deserialize, Serialize};
@@ -195,7 +196,7 @@ pub struct District {
     pub(crate) categories: Vec<Category>,
     pub(crate) category_index: BTreeMap<String, usize>,
     pub(crate) locator: Option<Locator>,
-    pub(crate) policy: Option<String>,
+    pub(crate) timetable: Option<Timetable>,
 }
 
 impl District {
@@ -322,9 +323,9 @@ impl District {
         self.locator.as_ref()?.polygon(grid)
     }
 
-    /// The text of its `policy.toml`, where there is one.
+    /// Its policy, where its folder has a `policy.toml`, with the clock that the limits run by.
     #[must_use]
-    pub fn policy_text(&self) -> Option<&str> {
-        self.policy.as_deref()
+    pub fn timetable(&self) -> Option<&Timetable> {
+        self.timetable.as_ref()
     }
 }

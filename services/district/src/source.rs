@@ -5,10 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gridkeeper_proto::time::Day;
+use gridkeeper_proto::{calendar::CalendarYear, time::Day};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::DistrictError, feature::Features, model::AreaKind};
+use crate::{error::DistrictError, feature::Features, model::AreaKind, policy};
 
 pub(crate) const DISTRICT: &str = "district.toml";
 pub(crate) const AREAS: &str = "areas.csv";
@@ -35,6 +35,8 @@ pub struct Source {
     pub polygons: Option<Features>,
     /// The text of `policy.toml`, where there is one.
     pub policy: Option<String>,
+    /// The years of the calendar that the policy names; they belong to no district and are not written.
+    pub calendar: Vec<CalendarYear>,
 }
 
 /// `district.toml`
@@ -143,6 +145,7 @@ impl Source {
         };
         let categories: Categories = from_toml(CATEGORIES, &read(folder, CATEGORIES)?)?;
         let grids = read_if_there(folder, GRIDS)?;
+        let policy = read_if_there(folder, POLICY)?;
         Ok(Self {
             about: from_toml(DISTRICT, &read(folder, DISTRICT)?)?,
             areas: rows(AREAS, &read(folder, AREAS)?)?,
@@ -153,7 +156,11 @@ impl Source {
             categories: categories.categories,
             outline: optional_features(OUTLINE)?,
             polygons: optional_features(POLYGONS)?,
-            policy: read_if_there(folder, POLICY)?,
+            calendar: match &policy {
+                Some(text) => policy::calendar(folder, text)?,
+                None => Vec::new(),
+            },
+            policy,
         })
     }
 
@@ -208,7 +215,7 @@ pub(crate) fn write(folder: &Path, file: &str, text: &str) -> Result<(), Distric
     fs::write(&path, text).map_err(|source| DistrictError::Write { path, source })
 }
 
-fn from_toml<T: serde::de::DeserializeOwned>(
+pub(crate) fn from_toml<T: serde::de::DeserializeOwned>(
     file: &'static str,
     text: &str,
 ) -> Result<T, DistrictError> {

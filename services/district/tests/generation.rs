@@ -123,6 +123,7 @@ fn source(outline: MultiPolygon<f64>, communities: &BTreeMap<AreaCode, String>) 
         }),
         polygons: None,
         policy: None,
+        calendar: Vec::new(),
     }
 }
 

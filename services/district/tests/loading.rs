@@ -38,13 +38,14 @@ fn an_overlap_of_half_a_square_metre_is_accepted() {
 #[test]
 fn the_folder_is_answered_from() {
     let folder = folder();
-    fs::write(folder.path().join("policy.toml"), "version = 1\n").unwrap();
+    fs::write(folder.path().join("policy.toml"), POLICY).unwrap();
     let district = District::load(folder.path()).unwrap();
     assert_eq!(
         (district.code().as_str(), district.name()),
         ("990101", "示例区")
     );
-    assert_eq!(district.policy_text(), Some("version = 1\n"));
+    let timetable = district.timetable().unwrap();
+    assert_eq!(timetable.policy().version, 1);
     assert_eq!(district.polygons_are_synthetic(), Some(true));
     let code = |text: &str| text.parse().unwrap();
     let community = district.area(code("990101001002")).unwrap();
@@ -146,4 +147,46 @@ fn a_folder_is_written_as_it_was_read() {
     let error = source.write(&blocked).unwrap_err();
     assert!(matches!(error, DistrictError::Write { .. }));
     assert_eq!(error.code(), Code(111));
+}
+
+const POLICY: &str = include_str!("../../../deploy/districts/panzhihua-dongqu/policy.toml");
+
+#[test]
+fn a_policy_with_hours_of_service_is_loaded_with_its_calendar_or_refused() {
+    let folder = folder();
+    let years = folder.path().join("years");
+    fs::create_dir(&years).unwrap();
+    let service = "[service]\ncalendar = \"years\"\n[service.hours]\n\
+                   workday = [{ from = \"08:30\", to = \"18:30\" }]\nweekend = []\nholiday = []\n";
+    let text = POLICY.replace("[general]", &format!("{service}\n[general]"));
+    let load = |text: &str| {
+        fs::write(folder.path().join("policy.toml"), text).unwrap();
+        District::load(folder.path())
+    };
+    // No year, a year, one that contradicts itself.
+    assert_eq!(load(&text).unwrap_err().code(), Code(192));
+    fs::write(
+        years.join("2026.toml"),
+        "year = 2026\nholidays = []\nworkdays = []\n",
+    )
+    .unwrap();
+    assert!(load(&text).unwrap().timetable().unwrap().clock().is_some());
+    fs::write(
+        years.join("2027.toml"),
+        "year = 2027\nholidays = [\"2026-01-01\"]\nworkdays = []\n",
+    )
+    .unwrap();
+    assert_eq!(load(&text).unwrap_err().code(), Code(192));
+    fs::remove_file(years.join("2027.toml")).unwrap();
+
+    let other_folder = text.replace("\"years\"", "\"nowhere\"");
+    assert_eq!(load(&other_folder).unwrap_err().code(), Code(100));
+    let upside_down = text.replace("08:30", "19:30");
+    assert_eq!(load(&upside_down).unwrap_err().code(), Code(193));
+    let without = POLICY.replacen("\"4 hours\"", "\"4 service hours\"", 1);
+    assert_eq!(load(&without).unwrap_err().code(), Code(190));
+    let limits = POLICY[POLICY.find("[general]").unwrap()..POLICY.find("# 较大").unwrap()]
+        .replace("[general]", "[category.general]");
+    let unknown = format!("{POLICY}\n[[category]]\ncode = \"dispute.ufo\"\n{limits}");
+    assert_eq!(load(&unknown).unwrap_err().code(), Code(112));
 }

@@ -9,6 +9,7 @@ use gridkeeper_identity::KeyError;
 use gridkeeper_proto::{
     access::ClaimsError,
     area::AreaCode,
+    clock::ClockError,
     code::{Code, Coded},
 };
 
@@ -35,14 +36,15 @@ pub(crate) enum Error {
         /// Why, as far as it is known.
         reason: String,
     },
-    /// The district's policy.
-    #[error("the policy of district {district} cannot be used: {reason}")]
-    Policy {
+    /// The district has no policy.
+    #[error("district {district} has no policy.toml: without limits no case would have a due time")]
+    NoPolicy {
         /// The district.
         district: AreaCode,
-        /// What is wrong with it.
-        reason: String,
     },
+    /// The clock of the hours of service.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
     /// The views are not what the log gives.
     #[error("{keys} keys of the running views differ from rebuilt ones")]
     Differ {
@@ -95,7 +97,8 @@ impl Coded for Error {
         match self {
             Self::Io { .. } => Code(820),
             Self::Ended { .. } => Code(822),
-            Self::Policy { .. } => Code(823),
+            Self::NoPolicy { .. } => Code(823),
+            Self::Clock(error) => error.code(),
             Self::Differ { .. } => Code(824),
             Self::Broker(error) => error.code(),
             Self::Log(error) => error.code(),

@@ -10,7 +10,7 @@ use gridkeeper_district::District;
 use gridkeeper_eventlog::{EventLog, KeyStore, LogError};
 use gridkeeper_http::Clock;
 use gridkeeper_identity::{SigningKey, Verifier};
-use gridkeeper_proto::{area::AreaCode, policy::Policy};
+use gridkeeper_proto::{area::AreaCode, policy::Timetable};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,9 @@ use crate::{config::Config, error::Error, files};
 
 /// How long to wait before asking a broker again that is not there.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How many days before its end a calendar is told to end.
+const AHEAD_DAYS: i32 = 90;
+const CALENDAR_LEFT: &str = "gridkeeper_calendar_days_left";
 
 /// Where an installation is.
 #[derive(Clone, Debug, clap::Args)]
@@ -90,16 +93,21 @@ impl Installation {
         Ok(Arc::new(verifier))
     }
 
-    fn policy(&self) -> Result<Policy, Error> {
-        let wrong = |reason: String| Error::Policy {
+    fn timetable(&self) -> Result<Timetable, Error> {
+        let timetable = self.district.timetable().ok_or(Error::NoPolicy {
             district: self.district.code(),
-            reason,
-        };
-        let text = self.district.policy_text();
-        let text = text.ok_or_else(|| wrong("there is none".to_owned()))?;
-        let policy: Policy = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
-        policy.check().map_err(|error| wrong(error.to_string()))?;
-        Ok(policy)
+        })?;
+        let today = self.district.zone().day_of(self.clock.now());
+        if let Some(days) = timetable.days_left(today)? {
+            metrics::gauge!(CALENDAR_LEFT).set(f64::from(days));
+            if days < AHEAD_DAYS {
+                tracing::error!(
+                    days,
+                    "the calendar ends soon: add the file of the year after"
+                );
+            }
+        }
+        Ok(timetable.clone())
     }
 
     /// Runs intake.
@@ -110,7 +118,7 @@ impl Installation {
         let options = self.config.intake.clone();
         let parts = gridkeeper_intake::Parts {
             district: Arc::clone(&self.district),
-            policy: self.policy()?,
+            policy: self.timetable()?,
             verifier: self.verifier()?,
             clock: self.clock.clone(),
         };

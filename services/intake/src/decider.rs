@@ -12,7 +12,7 @@ use std::{
 };
 
 use gridkeeper_http::Clock;
-use gridkeeper_proto::{envelope::Position, id::CaseId, policy::Policy};
+use gridkeeper_proto::{envelope::Position, id::CaseId, policy::Timetable};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep},
@@ -42,7 +42,7 @@ pub(crate) struct Decider<L, K> {
     log: L,
     keys: Arc<K>,
     state: Shared,
-    policy: Policy,
+    policy: Timetable,
     clock: Clock,
     options: Options,
     progress: Progress,
@@ -53,7 +53,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
         log: L,
         keys: Arc<K>,
         state: Shared,
-        policy: Policy,
+        policy: Timetable,
         clock: Clock,
         options: Options,
         progress: Progress,

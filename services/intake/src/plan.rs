@@ -10,7 +10,7 @@ use gridkeeper_proto::{
     envelope::Header,
     event::Recorded,
     id::{CaseId, CommandId, EventId},
-    policy::Policy,
+    policy::Timetable,
     time::Timestamp,
 };
 use tokio::{sync::oneshot, time::Instant};
@@ -104,7 +104,7 @@ impl Plan {
     pub(crate) fn of(
         waiting: &mut VecDeque<Job>,
         state: &State,
-        policy: &Policy,
+        policy: &Timetable,
         now: Timestamp,
         (most_jobs, most_events): (usize, usize),
     ) -> Result<Self, Error> {
@@ -136,7 +136,7 @@ impl Plan {
         &self,
         job: &Job,
         state: &State,
-        policy: &Policy,
+        policy: &Timetable,
         now: Timestamp,
     ) -> Result<(Answer, Vec<Decided>), Refusal> {
         let case = self.changes.case(state, job.case_id);

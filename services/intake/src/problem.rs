@@ -39,6 +39,7 @@ fn of_refusal(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::NotMissed { .. } => (StatusCode::CONFLICT, "deadline not missed"),
         Refusal::AbsurdTime { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "absurd time"),
         Refusal::TextLength { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong length of a text"),
+        Refusal::Clock(_) => (StatusCode::SERVICE_UNAVAILABLE, "calendar has ended"),
         Refusal::Access(_) => (StatusCode::FORBIDDEN, "area or right not yours"),
     }
 }

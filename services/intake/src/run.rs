@@ -9,7 +9,7 @@ use gridkeeper_district::District;
 use gridkeeper_http::{About, Clock, Health, Standard, application};
 use gridkeeper_identity::Verifier;
 use gridkeeper_proto::{
-    code::Coded as _, envelope::Position, id::CaseId, policy::Policy, sealed::CaseKey,
+    code::Coded as _, envelope::Position, id::CaseId, policy::Timetable, sealed::CaseKey,
 };
 use tokio::{net::TcpListener, sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -27,8 +27,8 @@ use crate::{
 pub struct Parts {
     /// Areas, categories, shapes.
     pub district: Arc<District>,
-    /// The district's limits.
-    pub policy: Policy,
+    /// The district's policy.
+    pub policy: Timetable,
     /// By whose keys tokens are believed.
     pub verifier: Arc<Verifier>,
     /// The time.

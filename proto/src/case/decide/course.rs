@@ -1,6 +1,6 @@
 //! Who has the case next: accepted, assigned, given back, suspended, handed over.
 
-use super::{DAY, Situation, optional_text, text};
+use super::{DAY, Situation, optional_text, step::concerned, text};
 use crate::{
     area::Level,
     case::{Case, CaseState, Holder, Refusal, Stage},
@@ -20,7 +20,7 @@ impl Situation<'_> {
         }
         optional_text("note", note)?;
         let holder = case.holder.clone();
-        let due_at = self.due(case, Stage::Settle, holder.level);
+        let due_at = self.due(case, Stage::Settle, holder.level)?;
         Ok(vec![Event::Accepted(Accepted {
             holder,
             due_at,
@@ -84,10 +84,10 @@ impl Situation<'_> {
         Holder::of_level(level, self.grid)
     }
 
-    pub(super) fn settle_again(&self, case: &Case) -> (Holder, Timestamp) {
+    pub(super) fn settle_again(&self, case: &Case) -> Result<(Holder, Timestamp), Refusal> {
         let holder = case.holder.clone();
-        let due_at = self.due(case, Stage::Settle, holder.level);
-        (holder, due_at)
+        let due_at = self.due(case, Stage::Settle, holder.level)?;
+        Ok((holder, due_at))
     }
 
     pub(super) fn give_back(
@@ -161,9 +161,11 @@ impl Situation<'_> {
                 state: case.state,
             });
         };
-        let due_at = case
-            .due_at
-            .plus_millis(self.now.since(suspension.since).max(0));
+        // Only what is being settled is ever suspended.
+        let stage = suspension.resumes_as.stage().unwrap_or(Stage::Settle);
+        let concerned = concerned(case, stage, case.holder.level);
+        let stood = (suspension.since, self.now.max(suspension.since));
+        let due_at = self.policy.moved(concerned, case.due_at, stood)?;
         Ok(vec![Event::Resumed(Resumed {
             due_at,
             note: note.to_owned(),

@@ -22,7 +22,7 @@ impl Situation<'_> {
             return Ok(None);
         };
         let holder = Holder::of_level(level, case.holder.area.at(level).unwrap_or(self.grid));
-        let due_at = self.due(case, stage, level);
+        let due_at = self.due(case, stage, level)?;
         let note = note.to_owned();
         Ok(Some(Event::Escalated(Escalated {
             from,

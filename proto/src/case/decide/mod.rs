@@ -13,7 +13,7 @@ use crate::{
     envelope::Position,
     event::Event,
     id::{CaseId, CommandId},
-    policy::Policy,
+    policy::Timetable,
     time::Timestamp,
 };
 
@@ -39,7 +39,7 @@ pub struct Situation<'a> {
     /// Who asks.
     pub claims: &'a Claims,
     /// The district's limits.
-    pub policy: &'a Policy,
+    pub policy: &'a Timetable,
     /// Intake's clock.
     pub now: Timestamp,
     /// The version of the case that the sender saw, where it insists on it.

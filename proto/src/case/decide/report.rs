@@ -5,6 +5,7 @@ use crate::{
     case::{Holder, Refusal, Stage},
     command::Report,
     event::{Closed, Event, Reported},
+    policy::Concerned,
 };
 
 impl Situation<'_> {
@@ -17,10 +18,24 @@ impl Situation<'_> {
         self.check_report_times(report)?;
         let imported = report.imported.as_ref();
         let recorded_at = imported.map_or(self.now, |imported| imported.reported_at);
-        let level = self.policy.limits(report.severity).starts_at;
-        let due = self
+        let limits = self
             .policy
-            .due(report.severity, Stage::Accept, level, recorded_at);
+            .policy()
+            .limits(&report.category, report.severity);
+        let level = limits.starts_at;
+        // The due time of an imported record is its own.
+        let due_at = match imported.and_then(|imported| imported.due_at) {
+            Some(due_at) => due_at,
+            None => self.policy.due(
+                Concerned {
+                    category: &report.category,
+                    severity: report.severity,
+                    stage: Stage::Accept,
+                    level,
+                },
+                recorded_at,
+            )?,
+        };
         let reported = Event::Reported(Reported {
             kind: report.kind,
             category: report.category.clone(),
@@ -32,9 +47,9 @@ impl Situation<'_> {
             parties: report.parties.clone(),
             filed_at: report.filed_at,
             source: imported.map(|imported| imported.source.clone()),
-            policy: self.policy.version,
+            policy: self.policy.policy().version,
             holder: Holder::of_level(level, self.grid),
-            due_at: imported.and_then(|imported| imported.due_at).unwrap_or(due),
+            due_at,
         });
         let mut events = vec![Decided {
             recorded_at,

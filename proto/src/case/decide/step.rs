@@ -10,6 +10,7 @@ use crate::{
         Cancelled, Closed, Event, HandlingRecorded, PartiesForgotten, Rated, Reopened, Resolved,
         ReworkOrdered, Supervised, Verified,
     },
+    policy::Concerned,
     time::Timestamp,
 };
 
@@ -58,7 +59,7 @@ impl Situation<'_> {
                 )?;
                 text("note", note)?;
                 let holder = self.checker(case);
-                let due_at = self.due(case, Stage::Verify, holder.level);
+                let due_at = self.due(case, Stage::Verify, holder.level)?;
                 let (outcome, note) = (*outcome, note.clone());
                 Ok(vec![Event::Resolved(Resolved {
                     outcome,
@@ -71,7 +72,7 @@ impl Situation<'_> {
                 Self::require(case, step, &[CaseState::Resolved])?;
                 optional_text("note", note)?;
                 let holder = case.holder.clone();
-                let due_at = self.due(case, Stage::Close, holder.level);
+                let due_at = self.due(case, Stage::Close, holder.level)?;
                 Ok(vec![Event::Verified(Verified {
                     note: note.clone(),
                     holder,
@@ -81,7 +82,7 @@ impl Situation<'_> {
             Step::OrderRework { reason } => {
                 Self::require(case, step, &[CaseState::Resolved])?;
                 text("reason", reason)?;
-                let (holder, due_at) = self.settle_again(case);
+                let (holder, due_at) = self.settle_again(case)?;
                 Ok(vec![Event::ReworkOrdered(ReworkOrdered {
                     reason: reason.clone(),
                     holder,
@@ -130,7 +131,7 @@ impl Situation<'_> {
                     &[CaseState::Closed, CaseState::Cancelled, CaseState::Verified],
                 )?;
                 text("reason", reason)?;
-                let (holder, due_at) = self.settle_again(case);
+                let (holder, due_at) = self.settle_again(case)?;
                 Ok(vec![Event::Reopened(Reopened {
                     reason: reason.clone(),
                     holder,
@@ -245,7 +246,23 @@ impl Situation<'_> {
         }
     }
 
-    pub(super) fn due(&self, case: &Case, stage: Stage, level: Level) -> Timestamp {
-        self.policy.due(case.severity, stage, level, self.now)
+    pub(super) fn due(
+        &self,
+        case: &Case,
+        stage: Stage,
+        level: Level,
+    ) -> Result<Timestamp, Refusal> {
+        let due = self.policy.due(concerned(case, stage, level), self.now);
+        due.map_err(Refusal::from)
+    }
+}
+
+/// What a limit of a case is for.
+pub(super) fn concerned(case: &Case, stage: Stage, level: Level) -> Concerned<'_> {
+    Concerned {
+        category: &case.category,
+        severity: case.severity,
+        stage,
+        level,
     }
 }

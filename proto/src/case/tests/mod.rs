@@ -16,7 +16,8 @@ use crate::{
     envelope::{EventHash, Header, Position},
     event::{Event, Recorded},
     id::{CaseId, CommandId, EventId},
-    policy::{Limits, Policy, SettleLimits},
+    limit::Limit,
+    policy::{Limits, Policy, SettleLimits, Timetable},
     time::Timestamp,
 };
 
@@ -71,27 +72,30 @@ fn service() -> Claims {
     claims(Role::Service, "510402", "escalator")
 }
 
-fn policy() -> Policy {
+fn policy() -> Timetable {
     let limits = |starts_at| Limits {
         starts_at,
-        accept_minutes: 10,
-        settle_minutes: SettleLimits {
-            grid: 100,
-            community: 200,
-            street: 300,
-            district: 400,
-            city: 500,
+        accept: Limit::Natural(10),
+        settle: SettleLimits {
+            grid: Limit::Natural(100),
+            community: Limit::Natural(200),
+            street: Limit::Natural(300),
+            district: Limit::Natural(400),
+            city: Limit::Natural(500),
         },
-        verify_minutes: 20,
-        close_minutes: 30,
+        verify: Limit::Natural(20),
+        close: Limit::Natural(30),
     };
-    Policy {
+    let policy = Policy {
         version: 3,
+        service: None,
         general: limits(Level::Grid),
         larger: limits(Level::Community),
         major: limits(Level::Street),
         extreme: limits(Level::District),
-    }
+        categories: Vec::new(),
+    };
+    Timetable::new(policy, None).unwrap()
 }
 
 fn report() -> Report {
@@ -177,7 +181,7 @@ impl Given {
     fn situation<'a>(
         &'a self,
         claims: &'a Claims,
-        policy: &'a Policy,
+        policy: &'a Timetable,
         minute: i64,
     ) -> Situation<'a> {
         Situation {

@@ -1,6 +1,7 @@
 //! Due times: missed, moved, kept from an import.
 
 use super::*;
+use crate::policy::Concerned;
 
 #[test]
 fn a_missed_deadline_marks_the_case_and_sends_it_up_one_level() {
@@ -186,12 +187,17 @@ fn a_request_goes_up_with_its_reason_and_supervision_leaves_the_holder() {
     );
     assert_eq!(
         escalated.due_at,
-        policy().due(
-            Severity::General,
-            Stage::Accept,
-            Level::Community,
-            start().plus_millis(MINUTE)
-        )
+        policy()
+            .due(
+                Concerned {
+                    category: "dispute.neighbour",
+                    severity: Severity::General,
+                    stage: Stage::Accept,
+                    level: Level::Community,
+                },
+                start().plus_millis(MINUTE),
+            )
+            .unwrap()
     );
     let given = given.step(&street(), 2, Step::Supervise { note: note() });
     assert!(given.case().supervised);

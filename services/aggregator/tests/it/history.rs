@@ -15,7 +15,8 @@ use gridkeeper_proto::{
     envelope::{EventHash, Header, Position},
     event::Recorded,
     id::{CaseId, CommandId, EventId},
-    policy::{Limits, Policy, SettleLimits},
+    limit::Limit,
+    policy::{Limits, Policy, SettleLimits, Timetable},
     time::Timestamp,
 };
 use proptest::prelude::*;
@@ -79,23 +80,23 @@ pub(crate) struct History {
     heads: HashMap<AreaCode, EventHash>,
     now: Timestamp,
     commands: u128,
-    policy: Policy,
+    policy: Timetable,
 }
 
 impl History {
     pub(crate) fn new() -> Self {
         let limits = |starts_at| Limits {
             starts_at,
-            accept_minutes: 60,
-            settle_minutes: SettleLimits {
-                grid: 600,
-                community: 1_200,
-                street: 2_400,
-                district: 4_800,
-                city: 9_600,
+            accept: Limit::Natural(60),
+            settle: SettleLimits {
+                grid: Limit::Natural(600),
+                community: Limit::Natural(1_200),
+                street: Limit::Natural(2_400),
+                district: Limit::Natural(4_800),
+                city: Limit::Natural(9_600),
             },
-            verify_minutes: 300,
-            close_minutes: 300,
+            verify: Limit::Natural(300),
+            close: Limit::Natural(300),
         };
         Self {
             log: Vec::new(),
@@ -103,13 +104,19 @@ impl History {
             heads: HashMap::new(),
             now: "2026-11-23T00:00:00Z".parse().unwrap(),
             commands: 0,
-            policy: Policy {
-                version: 1,
-                general: limits(Level::Grid),
-                larger: limits(Level::Community),
-                major: limits(Level::Street),
-                extreme: limits(Level::District),
-            },
+            policy: Timetable::new(
+                Policy {
+                    version: 1,
+                    service: None,
+                    general: limits(Level::Grid),
+                    larger: limits(Level::Community),
+                    major: limits(Level::Street),
+                    extreme: limits(Level::District),
+                    categories: Vec::new(),
+                },
+                None,
+            )
+            .unwrap(),
         }
     }
 

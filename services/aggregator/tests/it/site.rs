@@ -220,6 +220,7 @@ fn small_district() -> District {
         outline: None,
         polygons: None,
         policy: None,
+        calendar: Vec::new(),
     })
     .unwrap()
 }

@@ -14,7 +14,8 @@ use gridkeeper_proto::{
     envelope::{EventHash, Header, Position},
     event::Recorded,
     id::{CaseId, CommandId, EventId},
-    policy::{Limits, Policy, SettleLimits},
+    limit::Limit,
+    policy::{Limits, Policy, SettleLimits, Timetable},
     time::Timestamp,
 };
 use proptest::prelude::*;
@@ -48,7 +49,7 @@ pub(crate) struct History {
     cases: HashMap<CaseId, Case>,
     now: Timestamp,
     commands: u128,
-    policy: Policy,
+    policy: Timetable,
 }
 
 impl History {
@@ -131,27 +132,30 @@ impl History {
     }
 }
 
-fn policy() -> Policy {
+fn policy() -> Timetable {
     let limits = |starts_at| Limits {
         starts_at,
-        accept_minutes: 60,
-        settle_minutes: SettleLimits {
-            grid: 600,
-            community: 1_200,
-            street: 2_400,
-            district: 4_800,
-            city: 9_600,
+        accept: Limit::Natural(60),
+        settle: SettleLimits {
+            grid: Limit::Natural(600),
+            community: Limit::Natural(1_200),
+            street: Limit::Natural(2_400),
+            district: Limit::Natural(4_800),
+            city: Limit::Natural(9_600),
         },
-        verify_minutes: 300,
-        close_minutes: 300,
+        verify: Limit::Natural(300),
+        close: Limit::Natural(300),
     };
-    Policy {
+    let policy = Policy {
         version: 1,
+        service: None,
         general: limits(Level::Grid),
         larger: limits(Level::Community),
         major: limits(Level::Street),
         extreme: limits(Level::District),
-    }
+        categories: Vec::new(),
+    };
+    Timetable::new(policy, None).unwrap()
 }
 
 fn report(detail: u8) -> Report {

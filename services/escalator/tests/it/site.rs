@@ -302,7 +302,7 @@ async fn intake(broker: &str, keys: &Path, clock: Clock) -> (String, EventLog) {
         KeyStore::open(broker, code, &options).await.unwrap(),
     );
     let parts = gridkeeper_intake::Parts {
-        policy: toml::from_str(district.policy_text().unwrap()).unwrap(),
+        policy: district.timetable().unwrap().clone(),
         verifier: Arc::new(Verifier::load(keys, Some(code)).unwrap()),
         district,
         clock,

@@ -138,5 +138,6 @@ fn source(
         outline: None,
         polygons: None,
         policy: Some(POLICY.to_owned()),
+        calendar: Vec::new(),
     }
 }

@@ -9,7 +9,8 @@ use gridkeeper_proto::{
     access::{Claims, Role},
     api::{Receipt, ReportsAnswer},
     area::Level,
-    policy::{Limits, Policy, SettleLimits},
+    limit::Limit,
+    policy::{Limits, Policy, SettleLimits, Timetable},
     time::Timestamp,
 };
 use serde_json::{Value, json};
@@ -84,31 +85,35 @@ fn district() -> District {
         outline: None,
         polygons: None,
         policy: None,
+        calendar: Vec::new(),
     })
     .unwrap()
 }
 
-fn policy() -> Policy {
+fn policy() -> Timetable {
     let limits = |starts_at| Limits {
         starts_at,
-        accept_minutes: 10,
-        settle_minutes: SettleLimits {
-            grid: 100,
-            community: 200,
-            street: 300,
-            district: 400,
-            city: 500,
+        accept: Limit::Natural(10),
+        settle: SettleLimits {
+            grid: Limit::Natural(100),
+            community: Limit::Natural(200),
+            street: Limit::Natural(300),
+            district: Limit::Natural(400),
+            city: Limit::Natural(500),
         },
-        verify_minutes: 20,
-        close_minutes: 30,
+        verify: Limit::Natural(20),
+        close: Limit::Natural(30),
     };
-    Policy {
+    let policy = Policy {
         version: 1,
+        service: None,
         general: limits(Level::Grid),
         larger: limits(Level::Community),
         major: limits(Level::Street),
         extreme: limits(Level::District),
-    }
+        categories: Vec::new(),
+    };
+    Timetable::new(policy, None).unwrap()
 }
 
 pub(super) struct Site {

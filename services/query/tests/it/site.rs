@@ -254,7 +254,7 @@ async fn intake(shared: &Shared) -> Running {
     let address = listener.local_addr().unwrap();
     let parts = gridkeeper_intake::Parts {
         district: Arc::clone(&shared.district),
-        policy: toml::from_str(shared.district.policy_text().unwrap()).unwrap(),
+        policy: shared.district.timetable().unwrap().clone(),
         verifier: shared.verifier(),
         clock: shared.clock(),
     };
