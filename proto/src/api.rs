@@ -288,14 +288,28 @@ pub struct EscalationStatus {
     pub since: Timestamp,
     /// By when; none for a case at its end.
     pub due_at: Option<Timestamp>,
-    /// How much of the time is gone, in thousandths; above 1,000 when it is late.
+    /// How much of the time is gone, in thousandths of the limit's own time; above 1,000 when it is late.
     pub used_permille: Option<u64>,
+    /// Whether the time runs; none for a case at its end.
+    pub clock: Option<ClockState>,
     /// Whether the due time was found passed.
     pub overdue: bool,
     /// What happens next by itself, and when; none for a case at its end.
     pub next: Option<NextStep>,
     /// Every step up so far and every due time that passed.
     pub history: Vec<EventRecord>,
+}
+
+/// Whether the time of a case runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockState {
+    /// It runs.
+    Runs,
+    /// It stands until service begins again.
+    Closed,
+    /// It stands: the case is suspended.
+    Suspended,
 }
 
 /// What happens by itself if nobody acts.

@@ -346,7 +346,37 @@ impl Timetable {
         }
     }
 
-    fn limit(&self, of: Concerned<'_>) -> Limit {
+    /// How much of a limit's own time passes between two moments, in milliseconds. Limits in workdays are
+    /// measured in service time.
+    ///
+    /// # Errors
+    /// [`ClockError`] when one of the moments lies beyond the calendar.
+    pub fn elapsed(
+        &self,
+        of: Concerned<'_>,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<i64, ClockError> {
+        match (self.limit(of), &self.clock) {
+            (Limit::Natural(_), _) | (_, None) => Ok(to.since(from)),
+            (_, Some(clock)) => clock.between(from, to),
+        }
+    }
+
+    /// Whether a limit's time runs at the moment.
+    ///
+    /// # Errors
+    /// [`ClockError`] when the moment lies beyond the calendar.
+    pub fn runs(&self, of: Concerned<'_>, at: Timestamp) -> Result<bool, ClockError> {
+        match (self.limit(of), &self.clock) {
+            (Limit::Natural(_), _) | (_, None) => Ok(true),
+            (_, Some(clock)) => clock.is_open(at),
+        }
+    }
+
+    /// The limit.
+    #[must_use]
+    pub fn limit(&self, of: Concerned<'_>) -> Limit {
         let limits = self.policy.limits(of.category, of.severity);
         limits.at(of.stage, of.level)
     }

@@ -84,6 +84,7 @@ impl Case {
             assigned_by: None,
             due_at: report.due_at,
             due_since: at,
+            stood: Vec::new(),
             overdue: false,
             late_in_stage: false,
             handler: None,
@@ -156,6 +157,7 @@ impl Case {
             Event::Resumed(event) => {
                 if let Some(suspension) = self.suspension.take() {
                     self.state = suspension.resumes_as;
+                    self.stood.push((suspension.since, at));
                 }
                 self.due_at = event.due_at;
                 self.overdue = false;
@@ -205,6 +207,7 @@ impl Case {
         if self.due_at != due_at {
             self.due_at = due_at;
             self.due_since = at;
+            self.stood.clear();
             self.overdue = false;
         }
     }
@@ -223,8 +226,9 @@ impl Case {
         }
     }
 
-    /// What has to happen next; of a suspended case what has to when it resumes.
-    fn stage(&self) -> Option<Stage> {
+    /// What has to happen next; of a suspended case what has to when it resumes. Nothing at its end.
+    #[must_use]
+    pub fn stage(&self) -> Option<Stage> {
         let state = self.suspension.as_ref();
         let state = state.map_or(self.state, |suspension| suspension.resumes_as);
         state.stage()

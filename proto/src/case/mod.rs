@@ -295,6 +295,8 @@ pub struct Case {
     pub due_at: Timestamp,
     /// Since when this due time runs.
     pub due_since: Timestamp,
+    /// When the clock of this due time stood: since when, until when.
+    pub stood: Vec<(Timestamp, Timestamp)>,
     /// Whether the escalator found this due time passed.
     pub overdue: bool,
     /// Whether a due time passed since it came to its present stage.

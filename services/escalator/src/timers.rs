@@ -23,7 +23,7 @@ use crate::Error;
 /// The layout of the timers. Raised with every change of keys, values or folding.
 pub const SCHEMA: Schema = Schema {
     name: "escalator",
-    version: 2,
+    version: 3,
 };
 
 const CASE: u8 = 1;

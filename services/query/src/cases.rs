@@ -145,13 +145,17 @@ async fn escalation(
             return Err(Error::NotYet { as_of }.into());
         }
         let (case, history) = query.as_of(&view, as_of).await?;
-        return Ok(Json(status::escalation(position, &case, as_of, history)));
+        let by = (query.district.timetable(), as_of);
+        let status = status::escalation(position, &case, by, history).map_err(Error::from)?;
+        return Ok(Json(status));
     }
     let history = match status::has_history(&view.case) {
         true => query.events(&view.events, status::is_escalation).await?,
         false => Vec::new(),
     };
-    Ok(Json(status::escalation(position, &view.case, now, history)))
+    let by = (query.district.timetable(), now);
+    let status = status::escalation(position, &view.case, by, history).map_err(Error::from)?;
+    Ok(Json(status))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

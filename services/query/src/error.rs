@@ -7,6 +7,7 @@ use gridkeeper_proto::{
     access::AccessError,
     area::AreaCode,
     case::EvolveError,
+    clock::ClockError,
     code::{Code, Coded},
     envelope::{EnvelopeError, Position},
     id::CaseId,
@@ -118,6 +119,9 @@ pub enum Error {
     /// The events of a case do not follow from each other.
     #[error(transparent)]
     Evolve(#[from] EvolveError),
+    /// The calendar does not know the moments of a case.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
     /// The sealed parties do not open.
     #[error("the parties of case {case}: {source}")]
     Sealed {
@@ -183,6 +187,7 @@ impl Coded for Error {
             Self::NotYet { .. } => Code(633),
             Self::NotReported { .. } => Code(634),
             Self::Evolve(error) => error.code(),
+            Self::Clock(error) => error.code(),
         }
     }
 }

@@ -1,10 +1,14 @@
 //! A case as readers get it: in short, whole, and who holds it by when.
 
 use gridkeeper_proto::{
-    api::{CaseDetail, CaseSummary, EscalationStatus, EventRecord, NextAction, NextStep},
+    api::{
+        CaseDetail, CaseSummary, ClockState, EscalationStatus, EventRecord, NextAction, NextStep,
+    },
     case::Case,
+    clock::ClockError,
     envelope::Position,
     event::Event,
+    policy::{Concerned, Timetable},
     sealed::Party,
     time::Timestamp,
     view::CaseView,
@@ -55,24 +59,40 @@ pub(crate) fn detail(
 }
 
 /// Who holds a case, by when, and where it goes next.
+///
+/// # Errors
+/// [`ClockError`] when the calendar does not know the moments of a case that runs by service time.
 pub(crate) fn escalation(
     position: Position,
     case: &Case,
-    now: Timestamp,
+    (timetable, now): (Option<&Timetable>, Timestamp),
     history: Vec<EventRecord>,
-) -> EscalationStatus {
-    EscalationStatus {
+) -> Result<EscalationStatus, ClockError> {
+    let due_at = due_at(case);
+    let concerned = case.stage().map(|stage| Concerned {
+        category: &case.category,
+        severity: case.severity,
+        stage,
+        level: case.holder.level,
+    });
+    let limited = due_at.zip(concerned);
+    Ok(EscalationStatus {
         position,
         case_id: case.id,
         state: case.state,
         holder: case.holder.clone(),
         since: case.held_since,
-        due_at: due_at(case),
-        used_permille: due_at(case).map(|due_at| used_permille(case, due_at, now)),
+        due_at,
+        used_permille: limited
+            .map(|(due_at, concerned)| used_permille(case, due_at, (timetable, concerned), now))
+            .transpose()?,
+        clock: limited
+            .map(|(_, concerned)| clock_state(case, (timetable, concerned), now))
+            .transpose()?,
         overdue: case.overdue,
         next: next(case),
         history,
-    }
+    })
 }
 
 /// Whether an event belongs to the history of a case's escalation.
@@ -92,15 +112,55 @@ fn due_at(case: &Case) -> Option<Timestamp> {
     case.state.is_open().then_some(case.due_at)
 }
 
-/// The clock of a suspended case stands at the moment of its suspension.
-fn used_permille(case: &Case, due_at: Timestamp, now: Timestamp) -> u64 {
+/// By what a limit is measured; without a policy by the clock on the wall.
+type Measure<'a> = (Option<&'a Timetable>, Concerned<'a>);
+
+fn elapsed(
+    (timetable, concerned): Measure<'_>,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<i64, ClockError> {
+    match timetable {
+        Some(timetable) => timetable.elapsed(concerned, from, to),
+        None => Ok(to.since(from)),
+    }
+}
+
+/// The clock of a suspended case stands at the moment of its suspension; the time that it stood before does
+/// not count.
+fn used_permille(
+    case: &Case,
+    due_at: Timestamp,
+    measure: Measure<'_>,
+    now: Timestamp,
+) -> Result<u64, ClockError> {
     let until = case
         .suspension
         .as_ref()
         .map_or(now, |stopped| stopped.since);
-    let used = u128::from(until.since(case.due_since).max(0).unsigned_abs());
-    let whole = u128::from(due_at.since(case.due_since).max(1).unsigned_abs());
-    u64::try_from(used * 1_000 / whole).unwrap_or(u64::MAX)
+    let mut stood = 0;
+    for (since, until) in &case.stood {
+        stood += elapsed(measure, *since, *until)?;
+    }
+    let counted = |millis: i64| u128::from(millis.max(0).unsigned_abs());
+    let used = counted(elapsed(measure, case.due_since, until)? - stood);
+    let whole = counted(elapsed(measure, case.due_since, due_at)? - stood).max(1);
+    Ok(u64::try_from(used * 1_000 / whole).unwrap_or(u64::MAX))
+}
+
+fn clock_state(
+    case: &Case,
+    (timetable, concerned): Measure<'_>,
+    now: Timestamp,
+) -> Result<ClockState, ClockError> {
+    if case.suspension.is_some() {
+        return Ok(ClockState::Suspended);
+    }
+    let runs = timetable.map_or(Ok(true), |timetable| timetable.runs(concerned, now))?;
+    Ok(match runs {
+        true => ClockState::Runs,
+        false => ClockState::Closed,
+    })
 }
 
 fn next(case: &Case) -> Option<NextStep> {

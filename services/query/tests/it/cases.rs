@@ -1,8 +1,9 @@
 //! Cases: whole, in lists, and who holds them by when.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, path::Path};
 
 use gridkeeper_proto::access::Role;
+use gridkeeper_tests::{repository, sample_district};
 use serde_json::{Value, json};
 
 use crate::site::{
@@ -150,6 +151,16 @@ async fn the_status_says_who_holds_it_by_when_and_where_it_goes_next() {
         json!({ "action": "resume", "at": until, "level": "community" })
     );
 
+    let resumed = site
+        .step(Role::Community, &filed, json!({ "step": "resume" }))
+        .await;
+    let running = site.ask(&resumed, &path).await;
+    assert_eq!(
+        (&running["used_permille"], &running["clock"]),
+        (&before, &json!("runs")),
+        "the time that it stood does not count"
+    );
+
     let cancelled = site
         .step(
             Role::Centre,
@@ -284,4 +295,67 @@ async fn the_status_of_any_past_moment_is_the_one_that_was_told_then() {
             .await;
         assert_eq!((found, &answer["code"]), (status, &json!(code)));
     }
+}
+
+/// The sample district with a policy whose limits run by hours of service.
+fn district_with_hours(folder: &Path) {
+    let sample = sample_district();
+    for entry in fs::read_dir(&sample).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+    }
+    let calendar = repository().join("deploy/calendars/china");
+    let service = format!(
+        "[service]\ncalendar = {:?}\n[service.hours]\n\
+         workday = [{{ from = \"08:30\", to = \"18:30\" }}]\n\
+         weekend = [{{ from = \"09:00\", to = \"17:00\" }}]\nholiday = []\n\n[general]",
+        calendar.display().to_string()
+    );
+    let policy = fs::read_to_string(sample.join("policy.toml")).unwrap();
+    let policy = policy
+        .replace("[general]", &service)
+        .replace("accept = \"4 hours\"", "accept = \"4 service hours\"")
+        .replace("= \"7 days\"", "= \"7 workdays\"");
+    fs::write(folder.join("policy.toml"), policy).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_service_time_nothing_passes_on_holidays_and_at_night() {
+    let folder = tempfile::tempdir().unwrap();
+    district_with_hours(folder.path());
+    // 8:00 on the first of five days off for Labour Day.
+    let site = Site::of(folder.path(), gridkeeper_query::Options::default()).await;
+    let filed = site.file(GRID, json!({})).await;
+    let path = format!("/v1/cases/{}/escalation", filed.case_id);
+    let status = async |receipt| {
+        let status = site.ask(receipt, &path).await;
+        let figures = ["due_at", "used_permille", "clock"].map(|name| status[name].clone());
+        json!(figures)
+    };
+    let noon_of_the_first_workday = "2026-05-06T04:30:00.000Z";
+    assert_eq!(
+        status(&filed).await,
+        json!([noon_of_the_first_workday, 0, "closed"])
+    );
+    site.forward(5 * 24 * 60 + 150);
+    assert_eq!(
+        status(&filed).await,
+        json!([noon_of_the_first_workday, 500, "runs"])
+    );
+    let accepted = site
+        .step(Role::Community, &filed, json!({ "step": "accept" }))
+        .await;
+    // 7 to 9 May are worked, Saturday in exchange; 11 to 14 May are.
+    let end_of_the_seventh = "2026-05-14T10:30:00.000Z";
+    assert_eq!(
+        status(&accepted).await,
+        json!([end_of_the_seventh, 0, "runs"])
+    );
+    site.forward(8 * 60);
+    let evening = status(&accepted).await;
+    assert_eq!(evening[2], "closed");
+    site.forward(12 * 60);
+    let morning = status(&accepted).await;
+    assert_eq!(evening[1], morning[1], "nothing passed at night");
+    assert!(morning[1].as_u64().unwrap() > 0);
 }

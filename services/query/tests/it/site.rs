@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -71,9 +72,14 @@ impl Site {
     }
 
     pub(crate) async fn with(options: Options) -> Self {
+        Self::of(&sample_district(), options).await
+    }
+
+    /// Services of the district in this folder.
+    pub(crate) async fn of(district: &Path, options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let broker = gridkeeper_tests::broker(folder.path()).await;
-        let district = Arc::new(District::load(sample_district()).unwrap());
+        let district = Arc::new(District::load(district).unwrap());
         let key = SigningKey::create(&folder.path().join("keys")).unwrap();
         let start: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
         let now = Arc::new(AtomicI64::new(start.millis()));
