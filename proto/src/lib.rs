@@ -20,3 +20,4 @@ pub mod policy;
 pub mod sealed;
 pub mod time;
 pub mod view;
+pub mod whatif;
