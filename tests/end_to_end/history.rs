@@ -190,4 +190,17 @@ async fn baltimore_counts_by_district_post_and_status_and_the_late_ones_as_the_s
     assert_eq!(figures["closed_late"], counted.closed_late);
     let whole = site.run(&["verify"]).await;
     assert!(whole.contains("are whole"), "{whole}");
+
+    // Without another policy nothing would have been otherwise.
+    let policy = folder.path().join("policy.toml");
+    let tried = site
+        .run(&["policy", "try", policy.to_str().unwrap(), "--json"])
+        .await;
+    let rows: Vec<Value> = serde_json::from_str(&tried).unwrap();
+    let cases: u64 = rows.iter().map(|row| row["cases"].as_u64().unwrap()).sum();
+    assert_eq!(cases, first.recorded);
+    for row in &rows {
+        assert_eq!(row["missed"], row["would_be_missed"], "{row}");
+        assert_eq!(row["impossible"], 0, "{row}");
+    }
 }

@@ -14,6 +14,7 @@ use crate::{
     check,
     error::{DistrictError, LocateError},
     locate::Locator,
+    policy,
     source::{Origin, Source},
 };
 
@@ -206,6 +207,18 @@ impl District {
     /// What is wrong with it, with the file and the area, category or feature.
     pub fn load(folder: impl AsRef<Path>) -> Result<Self, DistrictError> {
         Self::from_source(&Source::read(folder.as_ref())?)
+    }
+
+    /// Reads and checks a folder with this text in place of its `policy.toml`.
+    ///
+    /// # Errors
+    /// As [`District::load`].
+    pub fn load_with_policy(folder: impl AsRef<Path>, policy: &str) -> Result<Self, DistrictError> {
+        let folder = folder.as_ref();
+        let mut source = Source::read(folder)?;
+        source.calendar = policy::calendar(folder, policy)?;
+        source.policy = Some(policy.to_owned());
+        Self::from_source(&source)
     }
 
     /// Checks the content of a folder.

@@ -9,8 +9,10 @@ use gridkeeper_identity::KeyError;
 use gridkeeper_proto::{
     access::ClaimsError,
     area::AreaCode,
+    case::EvolveError,
     clock::ClockError,
     code::{Code, Coded},
+    envelope::EnvelopeError,
 };
 
 use crate::{config::ConfigError, door::DoorError, import::ImportError};
@@ -57,6 +59,12 @@ pub(crate) enum Error {
     /// The log.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// An event of the log does not decode.
+    #[error(transparent)]
+    Event(#[from] EnvelopeError),
+    /// An event of the log does not follow from those before.
+    #[error(transparent)]
+    Evolve(#[from] EvolveError),
     /// A break in the log.
     #[error(transparent)]
     Break(#[from] Break),
@@ -103,6 +111,8 @@ impl Coded for Error {
             Self::Broker(error) => error.code(),
             Self::Log(error) => error.code(),
             Self::Break(error) => error.code(),
+            Self::Event(error) => error.code(),
+            Self::Evolve(error) => error.code(),
             Self::Intake(error) => error.code(),
             Self::Aggregator(error) => error.code(),
             Self::Query(error) => error.code(),

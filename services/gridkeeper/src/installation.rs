@@ -36,6 +36,13 @@ pub(crate) struct Place {
     district: PathBuf,
 }
 
+impl Place {
+    /// The folder of the district.
+    pub(crate) fn district(&self) -> &Path {
+        &self.district
+    }
+}
+
 /// An installation.
 pub(crate) struct Installation {
     pub(crate) config: Config,

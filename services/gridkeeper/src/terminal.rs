@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use gridkeeper_proto::code::Coded as _;
+use serde::Serialize;
 
 use crate::error::Error;
 
@@ -16,6 +17,19 @@ pub(crate) fn answer(line: impl AsRef<str>) -> Result<(), Error> {
         path: "standard output".into(),
         source,
     })
+}
+
+/// Prints an answer as JSON.
+///
+/// # Errors
+/// Standard output is closed.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Error::Io {
+        action: "write to",
+        path: "standard output".into(),
+        source: error.into(),
+    })?;
+    answer(text)
 }
 
 /// Prints a line of progress. A closed standard error loses it, and nothing else.

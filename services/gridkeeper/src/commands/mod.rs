@@ -4,6 +4,7 @@ mod config;
 mod district;
 mod import;
 mod openapi;
+mod policy;
 mod rebuild;
 mod serve;
 mod simulate;
@@ -51,6 +52,9 @@ enum Command {
     /// Check a district's folder, generate its grids, or derive one from a history.
     #[command(subcommand)]
     District(district::Command),
+    /// Try another policy on what happened.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Issue a bearer token.
     Token(token::Command),
     /// File reports as simulated grid workers do, through the HTTP door.
@@ -96,6 +100,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Rebuild(command) => blocking(rebuild::run(command)),
         Command::Config(command) => config::run(&command),
         Command::District(command) => district::run(command),
+        Command::Policy(command) => blocking(policy::run(command)),
         Command::Token(command) => token::run(&command),
         Command::Simulate(command) => blocking(simulate::run(command)),
         Command::Import(command) => blocking(import::run(command)),

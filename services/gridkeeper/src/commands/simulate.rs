@@ -119,12 +119,7 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
 
 fn show(tally: &Tally, json: bool) -> Result<(), Error> {
     if json {
-        let text = serde_json::to_string_pretty(tally).map_err(|error| Error::Io {
-            action: "write to",
-            path: "standard output".into(),
-            source: error.into(),
-        })?;
-        return terminal::answer(text);
+        return terminal::json(tally);
     }
     let all = |refused: &std::collections::BTreeMap<String, u64>| refused.values().sum::<u64>();
     terminal::answer(format!("{:<22}{:>10}{:>10}", "", "reports", "steps"))?;

@@ -1,0 +1,188 @@
+//! `gridkeeper policy`: what another policy would have made of what happened.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use gridkeeper_district::District;
+use gridkeeper_eventlog::EventLog;
+use gridkeeper_proto::{
+    area::{AreaCode, Level},
+    envelope::Position,
+    event::Recorded,
+    time::Day,
+    whatif::{Compared, Missed, Replay},
+};
+use serde::Serialize;
+
+use crate::{
+    error::Error,
+    files,
+    installation::{Installation, Place},
+    terminal,
+};
+
+/// How many events, and how many bytes of them, are read at once.
+const RANGE: (usize, usize) = (4_096, 4 << 20);
+
+/// What to do with a policy.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Replay the log against another policy, and say what would have been late. Nothing is changed.
+    Try(Try),
+}
+
+/// Replays the log against another policy.
+#[derive(Debug, clap::Args)]
+pub(super) struct Try {
+    /// The other policy, in the form of `policy.toml`.
+    policy: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    /// Address of the broker; intake's when left out.
+    #[arg(long)]
+    nats: Option<String>,
+    /// Count due times from this day on, in the district's zone.
+    #[arg(long)]
+    from: Option<Day>,
+    /// Count due times up to this day.
+    #[arg(long)]
+    to: Option<Day>,
+    /// Print the counts as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is counted of an area and category.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+struct Counts {
+    cases: u64,
+    /// Due times that passed, and that would have passed.
+    missed: u64,
+    would_be_missed: u64,
+    /// Cases with at least one.
+    late: u64,
+    would_be_late: u64,
+    /// Steps that were taken and would not have been possible.
+    impossible: u64,
+}
+
+/// The counts of an area and category.
+#[derive(Debug, Serialize)]
+struct Row {
+    area: AreaCode,
+    name: String,
+    category: String,
+    #[serde(flatten)]
+    counts: Counts,
+}
+
+/// Runs the command.
+pub(super) async fn run(Command::Try(command): Command) -> Result<(), Error> {
+    let installation = Installation::open(&command.place)?;
+    let text = files::read(&command.policy)?;
+    let other = District::load_with_policy(command.place.district(), &text)?;
+    let timetable = other.timetable().ok_or(Error::NoPolicy {
+        district: other.code(),
+    })?;
+    let config = &installation.config;
+    let url = command.nats.as_deref().unwrap_or(&config.intake.nats_url);
+    let log = EventLog::open(url, other.code(), &config.log).await?;
+    let replay = replay(&log, Replay::new(timetable)).await?;
+    let compared = replay.until(installation.clock.now())?;
+    let counted = |missed: &Missed| {
+        let day = other.zone().day_of(missed.due_at);
+        command.from.is_none_or(|from| from <= day) && command.to.is_none_or(|to| day <= to)
+    };
+    let rows = rows(&other, compared.values(), counted);
+    match command.json {
+        true => terminal::json(&rows),
+        false => show(&rows),
+    }
+}
+
+async fn replay<'a>(log: &EventLog, mut replay: Replay<'a>) -> Result<Replay<'a>, Error> {
+    let (max_events, max_bytes) = RANGE;
+    let mut position = Position(0);
+    loop {
+        let range = log.read_after(position, max_events, max_bytes).await?;
+        let Some(last) = range.last() else {
+            return Ok(replay);
+        };
+        position = last.position;
+        for stored in &range {
+            let recorded = Recorded::decode(stored.position, &stored.bytes)?;
+            replay.event(&recorded)?;
+        }
+    }
+}
+
+/// By street or town, and by the first word of the category below its kind.
+fn rows<'a>(
+    district: &District,
+    cases: impl Iterator<Item = &'a Compared>,
+    counted: impl Fn(&Missed) -> bool,
+) -> Vec<Row> {
+    let mut all: BTreeMap<(AreaCode, String), Counts> = BTreeMap::new();
+    for case in cases {
+        let area = case.grid.at(Level::Street).unwrap_or(case.grid);
+        let category: Vec<_> = case.category.split('.').take(2).collect();
+        let counts = all.entry((area, category.join("."))).or_default();
+        let missed = case
+            .happened
+            .iter()
+            .filter(|missed| counted(missed))
+            .count() as u64;
+        let would = case.would.iter().filter(|missed| counted(missed)).count() as u64;
+        counts.cases += 1;
+        counts.missed += missed;
+        counts.would_be_missed += would;
+        counts.late += u64::from(missed > 0);
+        counts.would_be_late += u64::from(would > 0);
+        counts.impossible += u64::from(case.impossible);
+    }
+    let row = |((area, category), counts): ((AreaCode, String), Counts)| Row {
+        area,
+        name: district
+            .area(area)
+            .map_or_else(String::new, |area| area.name().to_owned()),
+        category,
+        counts,
+    };
+    all.into_iter().map(row).collect()
+}
+
+fn show(rows: &[Row]) -> Result<(), Error> {
+    terminal::answer(format!(
+        "{:<10} {:<24} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "area", "category", "cases", "late", "would be", "missed", "would be"
+    ))?;
+    let mut all = Counts::default();
+    for Row {
+        area,
+        category,
+        counts,
+        ..
+    } in rows
+    {
+        line(area.as_str(), category, *counts)?;
+        all.cases += counts.cases;
+        all.missed += counts.missed;
+        all.would_be_missed += counts.would_be_missed;
+        all.late += counts.late;
+        all.would_be_late += counts.would_be_late;
+        all.impossible += counts.impossible;
+    }
+    line("all", "", all)?;
+    match all.impossible {
+        0 => Ok(()),
+        steps => terminal::answer(format!(
+            "{steps} steps that were taken would not have been possible and are left out"
+        )),
+    }
+}
+
+fn line(area: &str, category: &str, counts: Counts) -> Result<(), Error> {
+    terminal::answer(format!(
+        "{area:<10} {category:<24} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        counts.cases, counts.late, counts.would_be_late, counts.missed, counts.would_be_missed
+    ))
+}
