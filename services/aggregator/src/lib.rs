@@ -1,6 +1,7 @@
 //! The aggregator: follows the log of a district, folds it into views, and answers questions about them
 //! over the broker.
 
+mod aggregator;
 pub mod answer;
 mod error;
 pub mod keys;

@@ -13,8 +13,8 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::{
     Error,
+    aggregator::Aggregator,
     answer::{answer, encode, refusal},
-    run::Aggregator,
 };
 
 const QUEUE_GROUP: &str = "aggregator";

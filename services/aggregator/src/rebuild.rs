@@ -14,7 +14,7 @@ use gridkeeper_proto::{
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use crate::{Error, run::Aggregator};
+use crate::{Error, aggregator::Aggregator};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,24 +6,18 @@ use async_nats::{Client, ConnectOptions};
 use gridkeeper_district::District;
 use gridkeeper_http::{About, Clock, Health, HttpError, Standard, application};
 use gridkeeper_liveviews::{LiveViews, log::Log};
-use gridkeeper_proto::{area::AreaCode, code::Coded as _};
+use gridkeeper_proto::code::Coded as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
     Error, Options,
+    aggregator::Aggregator,
     projection::{SCHEMA, Views},
     questions::answer_all,
     rebuild::rebuild_on_request,
 };
-
-/// What the parts of a running aggregator share.
-pub(crate) struct Aggregator {
-    pub(crate) district: AreaCode,
-    pub(crate) options: Options,
-    pub(crate) views: LiveViews<Views>,
-}
 
 const ABOUT: About = About {
     title: "Gridkeeper aggregator",
