@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// First byte of requests and replies.
-const RELEASE: u8 = 2;
+const RELEASE: u8 = 3;
 
 /// A question, and how fresh the answer has to be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +61,8 @@ pub struct CaseFilter {
     pub overdue: Option<bool>,
     /// Of this category or one below it.
     pub category: Option<String>,
+    /// Held by this unit.
+    pub unit: Option<String>,
     /// Held by this person.
     pub person: Option<String>,
     /// After this case, in the order of grid and id.

@@ -275,5 +275,6 @@ fn matches(filter: &CaseFilter, facets: &Facets) -> bool {
             .overdue
             .is_none_or(|overdue| overdue == facets.overdue)
         && filter.category.as_ref().is_none_or(category)
+        && (filter.unit.is_none() || filter.unit == facets.unit)
         && (filter.person.is_none() || filter.person == facets.person)
 }

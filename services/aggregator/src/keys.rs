@@ -54,6 +54,8 @@ pub struct Facets {
     pub overdue: bool,
     /// Its category.
     pub category: String,
+    /// The unit that holds it.
+    pub unit: Option<String>,
     /// The person who holds it.
     pub person: Option<String>,
 }
@@ -68,6 +70,7 @@ impl Facets {
             level: case.holder.level,
             overdue: case.overdue,
             category: case.category.clone(),
+            unit: case.holder.unit.clone(),
             person: case.holder.person.clone(),
         }
     }

@@ -27,7 +27,7 @@ use crate::{
 /// The layout of the views. Raised with every change of [`keys`], of the values, or of the folding.
 pub const SCHEMA: Schema = Schema {
     name: "aggregator",
-    version: 3,
+    version: 4,
 };
 
 /// The views of a district. Keeps nothing between batches.

@@ -172,6 +172,8 @@ struct CasesQuery {
     overdue: Option<bool>,
     /// Of this category or one below it.
     category: Option<String>,
+    /// Held by this unit.
+    unit: Option<String>,
     /// Held by this person.
     person: Option<String>,
     /// The `next` of the page before.
@@ -214,6 +216,7 @@ async fn cases(
         level: asked.level,
         overdue: asked.overdue,
         category: asked.category,
+        unit: asked.unit,
         person: asked.person,
         after: asked.after.as_deref().map(cursor).transpose()?,
         limit: page_limit(asked.limit, MOST)?,

@@ -56,6 +56,7 @@ fn any_case(area: AreaCode) -> CaseFilter {
         level: None,
         overdue: None,
         category: None,
+        unit: None,
         person: None,
         after: None,
         limit: 1_000,
@@ -139,6 +140,12 @@ fn each_filter_gives_the_cases_it_names_in_pages_of_any_length() {
     filters.push((
         filter,
         Box::new(|view| view.case.holder.person.as_deref() == Some("person")),
+    ));
+    let mut filter = any_case(district());
+    filter.unit = Some("unit".into());
+    filters.push((
+        filter,
+        Box::new(|view| view.case.holder.unit.as_deref() == Some("unit")),
     ));
     let mut some = 0;
     for (filter, holds) in filters {

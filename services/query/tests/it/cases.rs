@@ -195,6 +195,17 @@ async fn lists_filter_and_their_pages_give_each_case_once() {
         .await;
     all.insert(last.case_id.to_string());
 
+    let to = json!({ "area": OTHER_GRID, "unit": "judicial office" });
+    site.step(Role::Community, &last, json!({ "step": "accept" }))
+        .await;
+    let last = site
+        .step(
+            Role::Community,
+            &last,
+            json!({ "step": "assign", "to": to }),
+        )
+        .await;
+
     for list in ["/v1/cases?limit=5", "/v1/escalations?limit=5"] {
         let mut seen = Vec::new();
         let mut path = list.to_owned();
@@ -233,6 +244,7 @@ async fn lists_filter_and_their_pages_give_each_case_once() {
         ("category=dispute.family".to_owned(), 1),
         ("category=dispute.neighbour&level=grid".to_owned(), 4),
         ("person=nobody".to_owned(), 0),
+        ("unit=judicial%20office".to_owned(), 1),
     ] {
         let page = site.ask(&last, &format!("/v1/cases?{filter}")).await;
         assert_eq!(page["cases"].as_array().unwrap().len(), count, "{filter}");
