@@ -83,6 +83,7 @@ fn index(id: &CaseId, view: &CaseView, entries: &mut Entries) {
         case.holder.level,
         case.overdue,
         &case.category,
+        &case.holder.unit,
         &case.holder.person,
     );
     entries.insert(join(4, &[&grid, id]), value(&facets));
