@@ -185,3 +185,23 @@ fn moved_on(timer: Timer, code: &str) -> bool {
     let mut codes = Refusal::MOVED_ON.iter().chain(more);
     codes.any(|known| known.to_string() == code)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_moved_on_by_the_codes_that_say_so_and_by_no_other() {
+        let resume = Timer::Resume { version: 4 };
+        for code in ["GK0200", "GK0202", "GK0211"] {
+            assert!(moved_on(Timer::MissDeadline, code) && moved_on(resume, code));
+        }
+        // Another version only matters to a step that names one.
+        for code in ["GK0201", "GK0203"] {
+            assert!(moved_on(resume, code) && !moved_on(Timer::MissDeadline, code));
+        }
+        for code in ["GK0205", "GK0500", ""] {
+            assert!(!moved_on(Timer::MissDeadline, code) && !moved_on(resume, code));
+        }
+    }
+}
