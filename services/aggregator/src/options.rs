@@ -18,6 +18,8 @@ pub struct Options {
     pub wait_limit_ms: u32,
     /// How many questions may be under way, at least 1; more wait their turn.
     pub questions: usize,
+    /// Folder of the views. Each process has one of its own.
+    pub folder: PathBuf,
     /// The views.
     pub views: gridkeeper_liveviews::Options,
     /// The HTTP endpoint.
@@ -31,10 +33,8 @@ impl Default for Options {
             nats_url: "nats://127.0.0.1:4222".to_owned(),
             wait_limit_ms: 10_000,
             questions: 1_024,
-            views: gridkeeper_liveviews::Options {
-                folder: PathBuf::from("aggregator"),
-                ..gridkeeper_liveviews::Options::default()
-            },
+            folder: PathBuf::from("aggregator"),
+            views: gridkeeper_liveviews::Options::default(),
             http: gridkeeper_http::Options::default(),
         }
     }

@@ -75,7 +75,13 @@ pub async fn run_on<L: Log>(
     let serving = gridkeeper_http::serve(listener, router, stop_serving.clone(), drain);
     let projection = Views::new(district.zone().clone());
     let kept = (check, clock, options.http.ready_behind_events);
-    let opening = LiveViews::open(options.views.clone(), SCHEMA, projection, kept);
+    let opening = LiveViews::open(
+        options.folder.clone(),
+        options.views.clone(),
+        SCHEMA,
+        projection,
+        kept,
+    );
     let working = async {
         let worked = match opening.await {
             Ok(views) => {

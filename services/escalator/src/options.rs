@@ -31,6 +31,8 @@ pub struct Options {
     /// After how long the escalator counts as failed while steps are due and intake answers none, or one
     /// of them is refused, in milliseconds, at least 1.
     pub late_after_ms: u64,
+    /// Folder of the timers. Each process has one of its own.
+    pub folder: PathBuf,
     /// The timers.
     pub views: gridkeeper_liveviews::Options,
     /// The HTTP endpoint.
@@ -48,10 +50,8 @@ impl Default for Options {
             retry_ms: 500,
             retry_limit_ms: 15_000,
             late_after_ms: 60_000,
-            views: gridkeeper_liveviews::Options {
-                folder: PathBuf::from("escalator"),
-                ..gridkeeper_liveviews::Options::default()
-            },
+            folder: PathBuf::from("escalator"),
+            views: gridkeeper_liveviews::Options::default(),
             http: gridkeeper_http::Options::default(),
         }
     }

@@ -92,7 +92,14 @@ async fn work(
 ) -> Result<(), Error> {
     let Parts { log, key, clock } = parts;
     let kept = (position, clock.clone(), options.http.ready_behind_events);
-    let views = LiveViews::open(options.views.clone(), SCHEMA, Timers, kept).await?;
+    let views = LiveViews::open(
+        options.folder.clone(),
+        options.views.clone(),
+        SCHEMA,
+        Timers,
+        kept,
+    )
+    .await?;
     let views = Arc::new(views);
     let fire = Fire {
         views: Arc::clone(&views),

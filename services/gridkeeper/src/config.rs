@@ -77,8 +77,8 @@ impl Config {
     pub(crate) fn lie_in(&mut self, data: &Path) {
         let folders = [
             &mut self.broker.folder,
-            &mut self.aggregator.views.folder,
-            &mut self.escalator.views.folder,
+            &mut self.aggregator.folder,
+            &mut self.escalator.folder,
         ];
         for folder in folders {
             *folder = data.join(&*folder);
@@ -119,6 +119,34 @@ mod tests {
             assert!(!line.contains(" = ") || above.starts_with('#'), "{line}");
             above = line;
         }
+    }
+
+    #[test]
+    fn a_section_that_names_one_key_has_the_defaults_of_the_others() {
+        let all = toml::Table::try_from(Config::default()).unwrap();
+        let sections = sections("", &all);
+        assert!(sections.len() > 10, "{sections:?}");
+        for section in sections {
+            assert_eq!(
+                parsed(&format!("[{section}]")).unwrap(),
+                Config::default(),
+                "{section}"
+            );
+        }
+    }
+
+    /// The names of all sections, nested ones too.
+    fn sections(of: &str, table: &toml::Table) -> Vec<String> {
+        let nested = table.iter().filter_map(|(name, value)| {
+            let name = if of.is_empty() {
+                name.clone()
+            } else {
+                format!("{of}.{name}")
+            };
+            let below = sections(&name, value.as_table()?);
+            Some(std::iter::once(name).chain(below).collect::<Vec<_>>())
+        });
+        nested.flatten().collect()
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            body_limit_bytes: 4 * 1024 * 1024,
+            body_limit_bytes: 2 * 1024 * 1024,
             request_timeout_ms: 30_000,
             drain_ms: 5_000,
             ready_behind_events: 1_000,

@@ -37,10 +37,7 @@ impl Default for Options {
             append_deadline_ms: 10_000,
             conflict_tries: 20,
             follow_every_ms: 1_000,
-            http: gridkeeper_http::Options {
-                body_limit_bytes: 2 * 1024 * 1024,
-                ..gridkeeper_http::Options::default()
-            },
+            http: gridkeeper_http::Options::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Views, and how far they are.
 
-use std::{panic::resume_unwind, sync::Arc};
+use std::{panic::resume_unwind, path::PathBuf, sync::Arc};
 
 use gridkeeper_http::{Check, Clock};
 use gridkeeper_proto::{
@@ -52,19 +52,20 @@ pub struct LiveViews<P> {
 }
 
 impl<P: Projection<RawEvent> + Clone + 'static> LiveViews<P> {
-    /// Opens the views in the folder of the options. A corrupt folder is set aside, logged and counted;
+    /// Opens the views in the folder, which no other process may use. A corrupt folder is set aside, logged and counted;
     /// the views then begin at the log's start.
     ///
     /// # Errors
     /// [`Error::Option`], and [`Error::Store`] for a folder that cannot be used.
     pub async fn open(
+        folder: PathBuf,
         options: Options,
         schema: Schema,
         projection: P,
         (check, clock, ready_behind): (Check, Clock, u64),
     ) -> Result<Self, Error> {
         options.check()?;
-        let (folder, store) = (options.folder.clone(), options.store.clone());
+        let store = options.store.clone();
         let (store, opened) = blocking(move || ViewStore::open(folder, schema, store)).await?;
         tell(&store, &opened);
         let projector = Projector::new(store.generation(), projection.clone());

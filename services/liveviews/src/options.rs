@@ -1,6 +1,6 @@
 //! How views are kept.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,8 +10,6 @@ use crate::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Folder of the views. Each process has one of its own.
-    pub folder: PathBuf,
     /// How many events are folded at once at most, 1 to 100,000; questions wait for one batch.
     pub batch_events: usize,
     /// How many events are folded at once at most while catching up, 1 to 100,000.
@@ -30,7 +28,6 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            folder: PathBuf::from("views"),
             batch_events: 512,
             catch_up_events: 4_096,
             batch_bytes: 4 << 20,

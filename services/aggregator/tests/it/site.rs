@@ -71,8 +71,8 @@ impl Site {
     pub(crate) async fn aggregator_in(&self, folder: PathBuf) -> Aggregator {
         let options = Options {
             nats_url: self.broker.url(),
+            folder,
             views: gridkeeper_liveviews::Options {
-                folder,
                 retry_ms: 20,
                 ..gridkeeper_liveviews::Options::default()
             },

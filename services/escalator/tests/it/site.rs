@@ -101,8 +101,8 @@ impl Site {
     pub(crate) fn options(&self, folder: &str) -> Options {
         Options {
             intake_url: self.door_url.clone(),
+            folder: self.views(folder),
             views: gridkeeper_liveviews::Options {
-                folder: self.views(folder),
                 retry_ms: 10,
                 ..gridkeeper_liveviews::Options::default()
             },

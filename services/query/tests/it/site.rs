@@ -288,8 +288,8 @@ async fn aggregator(shared: &Shared, folder: std::path::PathBuf) -> Running {
     let address = listener.local_addr().unwrap();
     let options = gridkeeper_aggregator::Options {
         nats_url: shared.url.clone(),
+        folder,
         views: gridkeeper_liveviews::Options {
-            folder,
             retry_ms: 20,
             ..gridkeeper_liveviews::Options::default()
         },
