@@ -64,6 +64,17 @@ pub struct Actor {
     pub role: Role,
 }
 
+impl Actor {
+    /// Gridkeeper itself, for what nobody does.
+    #[must_use]
+    pub fn gridkeeper() -> Self {
+        Self {
+            id: "gridkeeper".to_owned(),
+            role: Role::Service,
+        }
+    }
+}
+
 /// What a token says of its bearer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

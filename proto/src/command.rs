@@ -8,6 +8,7 @@ use crate::{
     case::{CaseKind, Channel, Holder, Measure, Outcome, Place, Severity, SourceRecord},
     envelope::EventHash,
     id::CaseId,
+    limit::Limit,
     sealed::SealedParties,
     time::Timestamp,
 };
@@ -186,10 +187,19 @@ pub enum Step {
         /// On which ground: 1 to 4,000 characters.
         reason: String,
     },
-    /// The due time of a case passed. Sent by the escalator.
-    MissDeadline {
-        /// The due time that passed; another one by now means that the case moved on.
-        due_at: Timestamp,
+    /// 延期: put the due time off.
+    Extend {
+        /// By how much, such as `3 workdays`.
+        #[schema(value_type = String, example = "3 workdays")]
+        by: Limit,
+        /// Why: 1 to 4,000 characters.
+        reason: String,
+    },
+    /// A moment passed at which something happens to the case by itself. Sent by the escalator; whatever has
+    /// happened is recorded ahead of any command.
+    PassMoment {
+        /// The moment.
+        at: Timestamp,
     },
 }
 
@@ -250,7 +260,8 @@ impl Step {
             Self::Cancel { .. } => "cancel",
             Self::Rate { .. } => "rate",
             Self::ForgetParties { .. } => "forget_parties",
-            Self::MissDeadline { .. } => "miss_deadline",
+            Self::Extend { .. } => "extend",
+            Self::PassMoment { .. } => "pass_moment",
         }
     }
 }

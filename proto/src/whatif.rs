@@ -1,34 +1,24 @@
 //! What another policy would have made of the cases in the log: which due times would have passed, and how far
 //! cases would have gone up.
 //!
-//! The log is replayed through the real rules. What people did happens at the moments at which they did it; due
-//! times pass by themselves when they pass. Where the same due time stood in the log, it passes when that was
-//! found, or not at all where somebody acted before: so the policy that was in force gives exactly what happened.
+//! The log is replayed through the real rules. What people did happens at the moments at which they did it; what
+//! happens by itself happens by the policy that is tried. So the policy that was in force gives exactly what
+//! happened.
 
 use std::collections::BTreeMap;
 
 use crate::{
-    access::{Claims, Role},
-    area::AreaCode,
-    case::{
-        Case, CaseState, Decided, Decision, EscalationReason, EvolveError, Holder, Situation,
-        decide,
-    },
+    access::{Actor, Claims, Role},
+    area::{AreaCode, Level},
+    case::{Case, Decided, Decision, EscalationReason, EvolveError, Holder, Situation, decide},
+    clock::ClockError,
+    code::{Code, Coded},
     command::{Assignee, Command, Imported, Report, Step},
     event::{Event, Recorded, Reported},
     id::{CaseId, CommandId},
     policy::Timetable,
     time::Timestamp,
 };
-
-/// A due time that passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Missed {
-    /// The due time.
-    pub due_at: Timestamp,
-    /// When it was found passed.
-    pub found_at: Timestamp,
-}
 
 /// A case, as it happened and as it would have been.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,16 +27,41 @@ pub struct Compared {
     pub grid: AreaCode,
     /// Its category.
     pub category: String,
-    /// The due times that passed.
-    pub happened: Vec<Missed>,
-    /// Those that would have passed.
-    pub would: Vec<Missed>,
-    /// How often it went up, by itself or by request.
-    pub went_up: u32,
-    /// How often it would have gone up.
-    pub would_go_up: u32,
+    /// What happened.
+    pub happened: Course,
+    /// What would have happened.
+    pub would: Course,
     /// Steps that were taken and would not have been possible.
     pub impossible: u32,
+}
+
+/// How a case went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Course {
+    /// The due times that passed, in order.
+    pub missed: Vec<Timestamp>,
+    /// How often it went up, by itself or by request.
+    pub went_up: u32,
+}
+
+/// Why a log cannot be replayed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// The log does not begin each case with exactly one report.
+    #[error(transparent)]
+    Evolve(#[from] EvolveError),
+    /// The policy's calendar does not know a moment.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+}
+
+impl Coded for ReplayError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Evolve(error) => error.code(),
+            Self::Clock(error) => error.code(),
+        }
+    }
 }
 
 /// A replay of the log against a policy.
@@ -58,10 +73,10 @@ pub struct Replay<'a> {
 struct Replayed {
     /// As it would be.
     case: Case,
-    /// As it is in the log.
-    actual: Case,
     /// The last event, whose header new ones are made with.
     last: Recorded,
+    /// The command that reported it.
+    report: CommandId,
     compared: Compared,
 }
 
@@ -78,41 +93,30 @@ impl<'a> Replay<'a> {
     /// Takes in the next event of the log.
     ///
     /// # Errors
-    /// A log that does not begin each case with exactly one report.
-    pub fn event(&mut self, recorded: &Recorded) -> Result<(), EvolveError> {
+    /// [`ReplayError`].
+    pub fn event(&mut self, recorded: &Recorded) -> Result<(), ReplayError> {
         let id = recorded.header.case_id;
         let Some(mut replayed) = self.cases.remove(&id) else {
             let replayed = self.begin(recorded)?;
             self.cases.insert(id, replayed);
             return Ok(());
         };
-        let at = recorded.header.recorded_at;
+        let happened = &mut replayed.compared.happened;
         match &recorded.event {
-            Event::DeadlineMissed(missed) => {
-                let missed = Missed {
-                    due_at: missed.due_at,
-                    found_at: at,
-                };
-                replayed.compared.happened.push(missed);
-                replayed.advance(self.timetable, at, Some(missed))?;
-            }
-            Event::Escalated(escalated) => {
-                replayed.compared.went_up += 1;
-                replayed.advance(self.timetable, at, None)?;
-                if escalated.reason == EscalationReason::Request {
-                    self.step(&mut replayed, recorded)?;
-                }
-            }
-            // The closing of an imported record comes with its report.
-            Event::Closed(_) if recorded.header.command_id == replayed.last.header.command_id => {
-                replayed.apply(recorded)?;
-            }
-            _ => {
-                replayed.advance(self.timetable, at, None)?;
-                self.step(&mut replayed, recorded)?;
+            Event::DeadlineMissed(missed) => happened.missed.push(missed.due_at),
+            Event::Escalated(_) => happened.went_up += 1,
+            _ => {}
+        }
+        if recorded.header.command_id == replayed.report {
+            self.with_report(&mut replayed, recorded)?;
+        } else if !by_itself(recorded) {
+            replayed.advance(self.timetable, recorded.header.recorded_at)?;
+            match &recorded.event {
+                // Nobody assigns to the city: it began with the case, and does so again with the next event.
+                Event::Assigned(event) if event.holder.level == Level::City => {}
+                _ => self.step(&mut replayed, recorded)?,
             }
         }
-        replayed.actual = Case::evolve(Some(&replayed.actual), recorded)?;
         replayed.last = recorded.clone();
         self.cases.insert(id, replayed);
         Ok(())
@@ -121,10 +125,10 @@ impl<'a> Replay<'a> {
     /// Lets the time run on to this moment, and gives all cases.
     ///
     /// # Errors
-    /// As [`Self::event`].
-    pub fn until(mut self, now: Timestamp) -> Result<BTreeMap<CaseId, Compared>, EvolveError> {
+    /// [`ReplayError`].
+    pub fn until(mut self, now: Timestamp) -> Result<BTreeMap<CaseId, Compared>, ReplayError> {
         for replayed in self.cases.values_mut() {
-            replayed.advance(self.timetable, now, None)?;
+            replayed.advance(self.timetable, now)?;
         }
         let cases = self.cases.into_iter();
         Ok(cases
@@ -132,43 +136,50 @@ impl<'a> Replay<'a> {
             .collect())
     }
 
-    fn begin(&self, recorded: &Recorded) -> Result<Replayed, EvolveError> {
+    fn begin(&self, recorded: &Recorded) -> Result<Replayed, ReplayError> {
         let mut begun = recorded.clone();
         let mut category = String::new();
         if let Event::Reported(report) = &recorded.event {
             category.clone_from(&report.category);
             let command = Command::Report(as_command(report, recorded.header.recorded_at));
-            let decided = decided(
-                self.timetable,
-                &command,
-                (None, None),
-                recorded,
-                Role::Admin,
-            );
+            let decided = decided(self.timetable, &command, (None, None), recorded);
             if let Some(first) = decided.unwrap_or_default().into_iter().next() {
                 begun.event = first.event;
             }
         }
         Ok(Replayed {
             case: Case::evolve(None, &begun)?,
-            actual: Case::evolve(None, recorded)?,
             last: recorded.clone(),
+            report: recorded.header.command_id,
             compared: Compared {
                 grid: recorded.header.grid,
                 category,
-                happened: Vec::new(),
-                would: Vec::new(),
-                went_up: 0,
-                would_go_up: 0,
+                happened: Course::default(),
+                would: Course::default(),
                 impossible: 0,
             },
         })
     }
 
+    /// What comes with the report of an imported record: its end, or that it was late when it was taken over.
+    fn with_report(&self, replayed: &mut Replayed, recorded: &Recorded) -> Result<(), ReplayError> {
+        let taken_at = recorded.header.recorded_at;
+        match &recorded.event {
+            Event::DeadlineMissed(_) => {
+                let events = replayed
+                    .case
+                    .missed_before_import(self.timetable, taken_at)?;
+                replayed.take(events, recorded)
+            }
+            _ if by_itself(recorded) => Ok(()),
+            event => replayed.take(vec![event.clone()], recorded),
+        }
+    }
+
     /// Takes the step that an event stands for, if it is still possible.
-    fn step(&self, replayed: &mut Replayed, recorded: &Recorded) -> Result<(), EvolveError> {
+    fn step(&self, replayed: &mut Replayed, recorded: &Recorded) -> Result<(), ReplayError> {
         let Some(step) = as_step(&recorded.event) else {
-            return replayed.apply(recorded);
+            return replayed.take(vec![recorded.event.clone()], recorded);
         };
         let other = match &step {
             Step::Merge { into, .. } => self.cases.get(into).map(|other| &other.case),
@@ -176,8 +187,11 @@ impl<'a> Replay<'a> {
         };
         let cases = (Some(&replayed.case), other);
         let command = Command::Step(step);
-        match decided(self.timetable, &command, cases, recorded, Role::Admin) {
-            Some(events) => replayed.take(events, recorded),
+        match decided(self.timetable, &command, cases, recorded) {
+            Some(decided) => {
+                let events = decided.into_iter().map(|decided| decided.event);
+                replayed.take(events.collect(), recorded)
+            }
             None => {
                 replayed.compared.impossible += 1;
                 Ok(())
@@ -187,64 +201,44 @@ impl<'a> Replay<'a> {
 }
 
 impl Replayed {
-    /// Lets due times pass up to this moment: when they pass, or when the one that passed in fact was found.
-    fn advance(
-        &mut self,
-        timetable: &Timetable,
-        until: Timestamp,
-        found: Option<Missed>,
-    ) -> Result<(), EvolveError> {
-        while let Some(due_at) = due(&self.case) {
-            let in_fact = found.filter(|found| found.due_at == due_at);
-            let found_at = in_fact.map_or(due_at, |found| found.found_at);
-            if found_at > until || (found_at == until && in_fact.is_none()) {
-                return Ok(());
-            }
-            // The same due time stood in the log, and somebody acted before it was found passed.
-            if in_fact.is_none() && due(&self.actual) == Some(due_at) {
-                return Ok(());
-            }
-            let mut header = self.last.header.clone();
-            header.recorded_at = found_at;
-            header.command_id = CommandId::derived(self.case.id, "miss_deadline", due_at.millis());
-            let at = Recorded {
-                header,
-                ..self.last.clone()
-            };
-            let command = Command::Step(Step::MissDeadline { due_at });
-            let cases = (Some(&self.case), None);
-            let Some(events) = decided(timetable, &command, cases, &at, Role::Service) else {
-                return Ok(());
-            };
-            self.compared.would.push(Missed { due_at, found_at });
-            self.take(events, &at)?;
+    /// Lets happen what happens by itself up to this moment.
+    fn advance(&mut self, timetable: &Timetable, until: Timestamp) -> Result<(), ReplayError> {
+        while let Some(happened) = self.case.happened(timetable, until)? {
+            let mut at = self.last.clone();
+            at.header.recorded_at = happened.at.max(self.case.last_recorded_at);
+            at.header.command_id = happened.command_id;
+            at.header.actor = Actor::gridkeeper();
+            self.take(happened.events, &at)?;
         }
         Ok(())
     }
 
-    fn take(&mut self, events: Vec<Decided>, at: &Recorded) -> Result<(), EvolveError> {
-        for decided in events {
-            if matches!(decided.event, Event::Escalated(_)) {
-                self.compared.would_go_up += 1;
+    fn take(&mut self, events: Vec<Event>, at: &Recorded) -> Result<(), ReplayError> {
+        for event in events {
+            let would = &mut self.compared.would;
+            match &event {
+                Event::DeadlineMissed(missed) => would.missed.push(missed.due_at),
+                Event::Escalated(_) => would.went_up += 1,
+                _ => {}
             }
-            let mut recorded = at.clone();
-            recorded.header.recorded_at = decided.recorded_at;
-            recorded.event = decided.event;
-            self.apply(&recorded)?;
+            let recorded = Recorded {
+                event,
+                ..at.clone()
+            };
+            self.case = Case::evolve(Some(&self.case), &recorded)?;
         }
-        Ok(())
-    }
-
-    fn apply(&mut self, recorded: &Recorded) -> Result<(), EvolveError> {
-        self.case = Case::evolve(Some(&self.case), recorded)?;
         Ok(())
     }
 }
 
-/// When the due time of a case passes by itself.
-fn due(case: &Case) -> Option<Timestamp> {
-    let running = case.state.is_open() && case.state != CaseState::Suspended;
-    (running && !case.overdue).then_some(case.due_at)
+/// Whether nobody caused an event: it follows from a rule and the time.
+fn by_itself(recorded: &Recorded) -> bool {
+    match &recorded.event {
+        Event::DeadlineMissed(_) | Event::Reminded(_) => true,
+        Event::Escalated(event) => event.reason == EscalationReason::Deadline,
+        Event::Resumed(_) | Event::Supervised(_) => recorded.header.actor == Actor::gridkeeper(),
+        _ => false,
+    }
 }
 
 /// What follows from a command at the moment of an event, sent by the event's actor with every right; nothing
@@ -254,12 +248,11 @@ fn decided(
     command: &Command,
     (case, other): (Option<&Case>, Option<&Case>),
     recorded: &Recorded,
-    role: Role,
 ) -> Option<Vec<Decided>> {
     let header = &recorded.header;
     let claims = Claims {
         sub: header.actor.id.clone(),
-        role,
+        role: Role::Admin,
         areas: vec![header.grid.district()],
         iat: 0,
         exp: u64::MAX,
@@ -354,8 +347,13 @@ fn as_step(event: &Event) -> Option<Step> {
         Event::Cancelled(event) => Step::Cancel {
             reason: event.reason,
         },
+        Event::Extended(event) => Step::Extend {
+            by: event.by,
+            reason: event.reason,
+        },
         Event::Reported(_)
         | Event::DeadlineMissed(_)
+        | Event::Reminded(_)
         | Event::Supervised(_)
         | Event::Rated(_)
         | Event::PartiesForgotten(_) => return None,

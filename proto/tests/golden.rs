@@ -15,12 +15,14 @@ use gridkeeper_proto::{
     access::{Actor, Role},
     area::Level,
     case::{
-        CaseKind, Channel, EscalationReason, Holder, Measure, Outcome, Place, Point, Severity,
-        SourceRecord,
+        CaseKind, Channel, EscalationReason, Holder, Measure, Outcome, Place, Point, Rule,
+        Severity, SourceRecord,
     },
     envelope::{EnvelopeError, EventHash, Header, Position},
-    event::{self, EVENT_TYPES, Event, Recorded, v1},
+    event::{self, EVENT_TYPES, Event, Recorded, v1, v2},
     id::{CaseId, CommandId, EventId},
+    limit::Limit,
+    policy::Card,
     sealed::SealedParties,
     time::Timestamp,
 };
@@ -129,20 +131,24 @@ fn samples() -> Vec<Event> {
             holder: holder.clone(),
             due_at,
         }),
-        Event::DeadlineMissed(v1::DeadlineMissedV1 {
+        Event::DeadlineMissed(v2::DeadlineMissedV2 {
             due_at,
             level: Level::Community,
+            rule: Some(rule()),
         }),
-        Event::Escalated(v1::EscalatedV1 {
+        Event::Escalated(v2::EscalatedV2 {
             from: Level::Community,
             reason: EscalationReason::Request,
             note: note.clone(),
             holder: holder.clone(),
             due_at,
+            due_since: Some(moment(200)),
+            rule: Some(rule()),
         }),
-        Event::Supervised(v1::SupervisedV1 {
+        Event::Supervised(v2::SupervisedV2 {
             level: Level::District,
             note: note.clone(),
+            rule: Some(rule()),
         }),
         Event::Merged(v1::MergedV1 {
             into: case_id(),
@@ -160,7 +166,87 @@ fn samples() -> Vec<Event> {
             satisfied: true,
             note,
         }),
-        Event::PartiesForgotten(v1::PartiesForgottenV1 { reason }),
+        Event::PartiesForgotten(v1::PartiesForgottenV1 {
+            reason: reason.clone(),
+        }),
+        Event::Reminded(v1::RemindedV1 {
+            card: Card::Yellow,
+            share: 75,
+            at: moment(250),
+            due_at,
+            rule: rule(),
+        }),
+        Event::Extended(v1::ExtendedV1 {
+            reason,
+            by: Limit::Workdays(3),
+            due_at,
+            share: 40,
+            granted_by: Level::Community,
+        }),
+    ]
+}
+
+fn rule() -> Rule {
+    Rule {
+        policy: 3,
+        path: "general.settle.community".into(),
+        limit: "7 workdays".into(),
+    }
+}
+
+/// Events of older versions: type, version, bytes, and what they are read as.
+fn older() -> Vec<(u16, u16, Vec<u8>, Event)> {
+    let (due_at, note) = (moment(300), String::from("楼上漏水"));
+    let missed = v1::DeadlineMissedV1 {
+        due_at,
+        level: Level::Community,
+    };
+    let escalated = v1::EscalatedV1 {
+        from: Level::Community,
+        reason: EscalationReason::Request,
+        note: note.clone(),
+        holder: holder(),
+        due_at,
+    };
+    let supervised = v1::SupervisedV1 {
+        level: Level::District,
+        note: note.clone(),
+    };
+    vec![
+        (
+            13,
+            1,
+            postcard::to_allocvec(&missed).unwrap(),
+            Event::DeadlineMissed(v2::DeadlineMissedV2 {
+                due_at,
+                level: Level::Community,
+                rule: None,
+            }),
+        ),
+        (
+            14,
+            1,
+            postcard::to_allocvec(&escalated).unwrap(),
+            Event::Escalated(v2::EscalatedV2 {
+                from: Level::Community,
+                reason: EscalationReason::Request,
+                note: note.clone(),
+                holder: holder(),
+                due_at,
+                due_since: None,
+                rule: None,
+            }),
+        ),
+        (
+            15,
+            1,
+            postcard::to_allocvec(&supervised).unwrap(),
+            Event::Supervised(v2::SupervisedV2 {
+                level: Level::District,
+                note,
+                rule: None,
+            }),
+        ),
     ]
 }
 
@@ -236,6 +322,20 @@ fn payloads_keep_their_bytes() {
         let back = event::decode(payload.event_type, payload.schema_version, &payload.bytes);
         assert_eq!(back.as_ref(), Ok(&event));
     }
+}
+
+#[test]
+fn older_versions_keep_their_bytes_and_are_read_as_the_newest() {
+    for (number, version, bytes, event) in older() {
+        compare(&format!("{}.v{version}", event.name()), &bytes);
+        assert_eq!(event::decode(number, version, &bytes), Ok(event));
+    }
+    let all: u16 = EVENT_TYPES.iter().map(|(_, newest, _)| newest - 1).sum();
+    assert_eq!(
+        older().len(),
+        usize::from(all),
+        "every older version is here"
+    );
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 use super::{AnsweredCommand, Case, CaseState, Holder, PartiesState, Stage, Suspension};
 use crate::{
+    area::Level,
     code::{Code, Coded},
     envelope::Position,
     event::{Event, Recorded, Reported},
     id::CaseId,
+    policy::Concerned,
     time::Timestamp,
 };
 
@@ -56,7 +58,7 @@ impl Case {
             (Some(before), event) => {
                 let mut after = before.clone();
                 after.apply(event, recorded);
-                if after.stage() != before.stage() {
+                if after.stage != before.stage && after.due_at != before.due_at {
                     after.late_in_stage = false;
                 }
                 after
@@ -78,6 +80,7 @@ impl Case {
             category: report.category.clone(),
             policy: report.policy,
             state: CaseState::Reported,
+            stage: Some(Stage::Accept),
             suspension: None,
             holder: report.holder.clone(),
             held_since: at,
@@ -85,6 +88,7 @@ impl Case {
             due_at: report.due_at,
             due_since: at,
             stood: Vec::new(),
+            reminded: 0,
             overdue: false,
             late_in_stage: false,
             handler: None,
@@ -95,6 +99,7 @@ impl Case {
             deadlines_missed: 0,
             escalations: 0,
             returns: 0,
+            extensions: 0,
             reopenings: 0,
             supervised: false,
             merged_into: None,
@@ -113,27 +118,26 @@ impl Case {
     fn apply(&mut self, event: &Event, recorded: &Recorded) {
         let at = recorded.header.recorded_at;
         match event {
-            Event::Reported(_) => {}
             Event::Accepted(_) => {
-                self.state = CaseState::Accepted;
+                self.comes_to(CaseState::Accepted, Stage::Assign);
                 self.accepted_at = Some(at);
             }
             Event::Assigned(_) => {
-                self.state = CaseState::Assigned;
+                self.comes_to(CaseState::Assigned, Stage::Settle);
                 self.assigned_by = Some(self.holder.clone());
             }
             Event::HandlingRecorded(_) => {
-                self.state = CaseState::Handling;
+                self.comes_to(CaseState::Handling, Stage::Settle);
                 self.handler = Some(recorded.header.actor.id.clone());
             }
             Event::Resolved(_) => {
-                self.state = CaseState::Resolved;
+                self.comes_to(CaseState::Resolved, Stage::Verify);
                 self.resolved_at = Some(at);
                 self.handler = Some(recorded.header.actor.id.clone());
             }
-            Event::Verified(_) => self.state = CaseState::Verified,
+            Event::Verified(_) => self.comes_to(CaseState::Verified, Stage::Close),
             Event::ReworkOrdered(_) => {
-                self.state = CaseState::Handling;
+                self.comes_to(CaseState::Handling, Stage::Settle);
                 self.resolved_at = None;
             }
             Event::Closed(event) => {
@@ -141,10 +145,31 @@ impl Case {
                 self.closed_at = event.moment_known.then_some(at);
             }
             Event::Returned(_) => {
-                self.state = CaseState::Accepted;
+                self.comes_to(CaseState::Accepted, Stage::Settle);
                 self.assigned_by = None;
                 self.returns += 1;
             }
+            Event::Reopened(_) => {
+                self.comes_to(CaseState::Accepted, Stage::Assign);
+                self.reopenings += 1;
+                self.resolved_at = None;
+                self.closed_at = None;
+            }
+            Event::Merged(event) => {
+                self.end(CaseState::Merged);
+                self.merged_into = Some(event.into);
+            }
+            Event::Cancelled(_) => self.end(CaseState::Cancelled),
+            _ => self.apply_beside(event, at),
+        }
+        if let Some((holder, due_at)) = event.charge() {
+            self.charge(holder, due_at, event, at);
+        }
+    }
+
+    /// Events beside the case's way from step to step.
+    fn apply_beside(&mut self, event: &Event, at: Timestamp) {
+        match event {
             Event::Suspended(event) => {
                 let resumes_as = self.state;
                 self.state = CaseState::Suspended;
@@ -157,14 +182,24 @@ impl Case {
             Event::Resumed(event) => {
                 if let Some(suspension) = self.suspension.take() {
                     self.state = suspension.resumes_as;
-                    self.stood.push((suspension.since, at));
+                    // It stood until then at the latest, however late that was found.
+                    self.stood
+                        .push((suspension.since, at.min(suspension.until)));
                 }
                 self.due_at = event.due_at;
                 self.overdue = false;
             }
             Event::Transferred(_) => self.assigned_by = None,
+            Event::Reminded(event) => self.reminded = event.share,
+            Event::Extended(event) => {
+                self.due_at = event.due_at;
+                self.extensions += 1;
+                self.overdue = false;
+                self.reminded = event.share;
+            }
             Event::DeadlineMissed(_) => {
                 self.overdue = true;
+                self.reminded = 100;
                 self.late_in_stage = true;
                 self.deadlines_missed += 1;
             }
@@ -173,42 +208,44 @@ impl Case {
                 self.assigned_by = None;
             }
             Event::Supervised(_) => self.supervised = true,
-            Event::Merged(event) => {
-                self.end(CaseState::Merged);
-                self.merged_into = Some(event.into);
-            }
-            Event::Reopened(_) => {
-                self.state = CaseState::Accepted;
-                self.reopenings += 1;
-                self.resolved_at = None;
-                self.closed_at = None;
-            }
-            Event::Cancelled(_) => self.end(CaseState::Cancelled),
             Event::Rated(event) => self.satisfied = Some(event.satisfied),
             Event::PartiesForgotten(_) => self.parties = PartiesState::Forgotten,
+            // The others take the case a step on its way.
+            _ => {}
         }
-        if let Some((holder, due_at)) = event.charge() {
-            self.charge(holder, due_at, at);
-        }
+    }
+
+    fn comes_to(&mut self, state: CaseState, stage: Stage) {
+        self.state = state;
+        self.stage = Some(stage);
     }
 
     fn end(&mut self, state: CaseState) {
         self.state = state;
+        self.stage = None;
         self.suspension = None;
         self.overdue = false;
     }
 
-    /// A new due time starts a new count; the same due time under another holder goes on.
-    fn charge(&mut self, holder: &Holder, due_at: Timestamp, at: Timestamp) {
+    /// A new due time starts a new count; the same due time under another holder goes on. What is assigned
+    /// has to be settled in the time since it was accepted.
+    fn charge(&mut self, holder: &Holder, due_at: Timestamp, event: &Event, at: Timestamp) {
         if self.holder != *holder {
             self.holder = holder.clone();
             self.held_since = at;
         }
         if self.due_at != due_at {
             self.due_at = due_at;
-            self.due_since = at;
-            self.stood.clear();
+            self.reminded = 0;
             self.overdue = false;
+            if !matches!(event, Event::Assigned(_)) {
+                let since = match event {
+                    Event::Escalated(event) => event.due_since,
+                    _ => None,
+                };
+                self.due_since = since.unwrap_or(at);
+                self.stood.clear();
+            }
         }
     }
 
@@ -226,12 +263,27 @@ impl Case {
         }
     }
 
-    /// What has to happen next; of a suspended case what has to when it resumes. Nothing at its end.
+    /// Whether its clock runs: it is neither suspended nor at its end.
     #[must_use]
-    pub fn stage(&self) -> Option<Stage> {
-        let state = self.suspension.as_ref();
-        let state = state.map_or(self.state, |suspension| suspension.resumes_as);
-        state.stage()
+    pub fn is_running(&self) -> bool {
+        self.stage.is_some() && self.suspension.is_none()
+    }
+
+    /// What its present limit is for; none for a case at its end.
+    #[must_use]
+    pub fn concerned(&self) -> Option<Concerned<'_>> {
+        Some(self.concerned_at(self.stage?, self.holder.level))
+    }
+
+    /// What its limit for a stage and level is for.
+    #[must_use]
+    pub fn concerned_at(&self, stage: Stage, level: Level) -> Concerned<'_> {
+        Concerned {
+            category: &self.category,
+            severity: self.severity,
+            stage,
+            level,
+        }
     }
 
     /// Whether a step taken at this moment is in time.

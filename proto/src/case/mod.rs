@@ -5,6 +5,7 @@
 
 mod decide;
 mod evolve;
+mod moment;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use utoipa::ToSchema;
 
 pub use decide::{Decided, Decision, Situation, decide};
 pub use evolve::EvolveError;
+pub use moment::{Happened, Moment, NextMoment};
 pub use refusal::Refusal;
 
 use crate::{
@@ -116,6 +118,9 @@ pub enum Stage {
     Verify,
     /// It has to be closed.
     Close,
+    /// Somebody has to be given it, or begin with it; its limit is that of settling where the policy has
+    /// none for it.
+    Assign,
 }
 
 impl CaseState {
@@ -132,18 +137,6 @@ impl CaseState {
         Self::Merged,
         Self::Cancelled,
     ];
-
-    /// What has to happen next; nothing for a suspended case or one at its end.
-    #[must_use]
-    pub fn stage(self) -> Option<Stage> {
-        match self {
-            Self::Reported => Some(Stage::Accept),
-            Self::Accepted | Self::Assigned | Self::Handling => Some(Stage::Settle),
-            Self::Resolved => Some(Stage::Verify),
-            Self::Verified => Some(Stage::Close),
-            Self::Suspended | Self::Closed | Self::Merged | Self::Cancelled => None,
-        }
-    }
 
     /// Whether the case still needs somebody.
     #[must_use]
@@ -253,6 +246,17 @@ pub enum EscalationReason {
     Request,
 }
 
+/// The rule of a policy that caused something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Rule {
+    /// Version of the policy.
+    pub policy: u32,
+    /// The limit's place in the policy's file, such as `general.settle.grid`.
+    pub path: String,
+    /// The limit, such as `7 workdays`.
+    pub limit: String,
+}
+
 /// A command that the case has answered, so that the same one again gets the same answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnsweredCommand {
@@ -283,6 +287,8 @@ pub struct Case {
     pub policy: u32,
     /// Where it stands.
     pub state: CaseState,
+    /// What has to happen next; none for a case at its end.
+    pub stage: Option<Stage>,
     /// For a suspended case the state it goes back to, since when, and until when at the latest.
     pub suspension: Option<Suspension>,
     /// Who has it.
@@ -297,7 +303,10 @@ pub struct Case {
     pub due_since: Timestamp,
     /// When the clock of this due time stood: since when, until when.
     pub stood: Vec<(Timestamp, Timestamp)>,
-    /// Whether the escalator found this due time passed.
+    /// The share of this due time's limit, in per cent, that its holder was last reminded at; 100 when it
+    /// passed.
+    pub reminded: u32,
+    /// Whether this due time was found passed.
     pub overdue: bool,
     /// Whether a due time passed since it came to its present stage.
     pub late_in_stage: bool,
@@ -317,6 +326,8 @@ pub struct Case {
     pub escalations: u32,
     /// How often it was given back by a unit.
     pub returns: u32,
+    /// How often its due time was put off.
+    pub extensions: u32,
     /// How often it was opened again.
     pub reopenings: u32,
     /// Whether somebody above watches over it.

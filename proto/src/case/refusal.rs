@@ -7,6 +7,7 @@ use crate::{
     clock::ClockError,
     code::{Code, Coded},
     id::CaseId,
+    limit::Limit,
     time::Timestamp,
 };
 
@@ -67,9 +68,12 @@ pub enum Refusal {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The unit has returned the case once already.
-    #[error("the case was returned once already; it has to be handled or escalated")]
-    ReturnedBefore,
+    /// Units have returned the case as often as its policy allows.
+    #[error("the case may be returned {times} times, and was; it has to be handled or escalated")]
+    ReturnedBefore {
+        /// How often the policy allows it.
+        times: u32,
+    },
     /// Nothing lies above.
     #[error("the case is held by the city: no level lies above it")]
     TopLevel,
@@ -81,11 +85,43 @@ pub enum Refusal {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// The deadline is not the case's, or has not passed.
-    #[error("the case is due at {due_at}, which is not the deadline named or has not passed")]
-    NotMissed {
-        /// The case's due time.
-        due_at: Timestamp,
+    /// The moment lies ahead.
+    #[error("the moment {at} has not passed")]
+    NotPassed {
+        /// The moment.
+        at: Timestamp,
+    },
+    /// The case was put off as often as its policy allows.
+    #[error("the case's due time may be put off {times} times, and was")]
+    ExtendedBefore {
+        /// How often the policy allows it.
+        times: u32,
+    },
+    /// Only a level above grants the extension.
+    #[error(
+        "an extension has to be granted at level {granted_by:?} or above, not by the role {role:?}"
+    )]
+    GrantedAbove {
+        /// The lowest level that grants it.
+        granted_by: Level,
+        /// The actor's role.
+        role: Role,
+    },
+    /// The extension is longer than the policy allows, or moves nothing.
+    #[error(
+        "an extension is more than nothing and at most {at_most} per cent of the limit, {limit}"
+    )]
+    ExtensionTooLong {
+        /// The most, in per cent.
+        at_most: u16,
+        /// The limit.
+        limit: Limit,
+    },
+    /// The extension runs by another clock than the limit.
+    #[error("the limit is {limit}: give the extension in a unit of the same clock")]
+    WrongExtension {
+        /// The limit.
+        limit: Limit,
     },
     /// A time that makes no sense for the step.
     #[error("the time {field} {why}")]
@@ -123,12 +159,16 @@ impl Coded for Refusal {
             Self::RoleMayNot { .. } => Code(205),
             Self::OwnWork => Code(206),
             Self::WrongAssignee { .. } => Code(207),
-            Self::ReturnedBefore => Code(208),
+            Self::ReturnedBefore { .. } => Code(208),
             Self::TopLevel => Code(209),
             Self::WrongMerge { .. } => Code(210),
-            Self::NotMissed { .. } => Code(211),
+            Self::NotPassed { .. } => Code(211),
             Self::AbsurdTime { .. } => Code(212),
             Self::TextLength { .. } => Code(213),
+            Self::ExtendedBefore { .. } => Code(214),
+            Self::GrantedAbove { .. } => Code(215),
+            Self::ExtensionTooLong { .. } => Code(216),
+            Self::WrongExtension { .. } => Code(217),
             Self::Access(error) => error.code(),
         }
     }
@@ -136,5 +176,5 @@ impl Coded for Refusal {
 
 impl Refusal {
     /// Codes by which a step that a service sends by itself is refused because the case moved on.
-    pub const MOVED_ON: [Code; 3] = [Code(200), Code(202), Code(211)];
+    pub const MOVED_ON: [Code; 2] = [Code(200), Code(202)];
 }

@@ -1,23 +1,26 @@
 //! The events of a case's life.
 //!
-//! What is written to the log are the frozen structs of [`v1`] (and of later modules). [`Event`] holds
+//! What is written to the log are the frozen structs of [`v1`] and [`v2`]. [`Event`] holds
 //! the newest version of each; [`decode`] brings older ones up to it. The numbers in [`EVENT_TYPES`] are
 //! the storage format: a number or a version is never used for something else, and a retired one stays
 //! in the table.
 
 pub mod v1;
+pub mod v2;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use v1::{
     AcceptedV1 as Accepted, AssignedV1 as Assigned, CancelledV1 as Cancelled, ClosedV1 as Closed,
-    DeadlineMissedV1 as DeadlineMissed, EscalatedV1 as Escalated,
-    HandlingRecordedV1 as HandlingRecorded, MergedV1 as Merged,
-    PartiesForgottenV1 as PartiesForgotten, RatedV1 as Rated, ReopenedV1 as Reopened,
-    ReportedV1 as Reported, ResolvedV1 as Resolved, ResumedV1 as Resumed, ReturnedV1 as Returned,
-    ReworkOrderedV1 as ReworkOrdered, SupervisedV1 as Supervised, SuspendedV1 as Suspended,
+    ExtendedV1 as Extended, HandlingRecordedV1 as HandlingRecorded, MergedV1 as Merged,
+    PartiesForgottenV1 as PartiesForgotten, RatedV1 as Rated, RemindedV1 as Reminded,
+    ReopenedV1 as Reopened, ReportedV1 as Reported, ResolvedV1 as Resolved, ResumedV1 as Resumed,
+    ReturnedV1 as Returned, ReworkOrderedV1 as ReworkOrdered, SuspendedV1 as Suspended,
     TransferredV1 as Transferred, VerifiedV1 as Verified,
+};
+pub use v2::{
+    DeadlineMissedV2 as DeadlineMissed, EscalatedV2 as Escalated, SupervisedV2 as Supervised,
 };
 
 use crate::{
@@ -74,10 +77,14 @@ pub enum Event {
     Rated(Rated),
     /// The key to the parties' personal data was destroyed.
     PartiesForgotten(PartiesForgotten),
+    /// 提醒: a card ahead of the due time or after it.
+    Reminded(Reminded),
+    /// 延期
+    Extended(Extended),
 }
 
 /// Number, newest version and name of every event type. The numbers are for ever.
-pub const EVENT_TYPES: [(u16, u16, &str); 20] = [
+pub const EVENT_TYPES: [(u16, u16, &str); 22] = [
     (1, 1, "reported"),
     (2, 1, "accepted"),
     (3, 1, "assigned"),
@@ -90,14 +97,16 @@ pub const EVENT_TYPES: [(u16, u16, &str); 20] = [
     (10, 1, "suspended"),
     (11, 1, "resumed"),
     (12, 1, "transferred"),
-    (13, 1, "deadline_missed"),
-    (14, 1, "escalated"),
-    (15, 1, "supervised"),
+    (13, 2, "deadline_missed"),
+    (14, 2, "escalated"),
+    (15, 2, "supervised"),
     (16, 1, "merged"),
     (17, 1, "reopened"),
     (18, 1, "cancelled"),
     (19, 1, "rated"),
     (20, 1, "parties_forgotten"),
+    (21, 1, "reminded"),
+    (22, 1, "extended"),
 ];
 
 /// An event as it stands in the log: where, its header, and what happened.
@@ -148,14 +157,16 @@ impl Event {
             Self::Suspended(event) => payload(10, 1, event),
             Self::Resumed(event) => payload(11, 1, event),
             Self::Transferred(event) => payload(12, 1, event),
-            Self::DeadlineMissed(event) => payload(13, 1, event),
-            Self::Escalated(event) => payload(14, 1, event),
-            Self::Supervised(event) => payload(15, 1, event),
+            Self::DeadlineMissed(event) => payload(13, 2, event),
+            Self::Escalated(event) => payload(14, 2, event),
+            Self::Supervised(event) => payload(15, 2, event),
             Self::Merged(event) => payload(16, 1, event),
             Self::Reopened(event) => payload(17, 1, event),
             Self::Cancelled(event) => payload(18, 1, event),
             Self::Rated(event) => payload(19, 1, event),
             Self::PartiesForgotten(event) => payload(20, 1, event),
+            Self::Reminded(event) => payload(21, 1, event),
+            Self::Extended(event) => payload(22, 1, event),
         }
     }
 
@@ -190,6 +201,8 @@ impl Event {
             Self::Cancelled(_) => 18,
             Self::Rated(_) => 19,
             Self::PartiesForgotten(_) => 20,
+            Self::Reminded(_) => 21,
+            Self::Extended(_) => 22,
         }
     }
 
@@ -205,7 +218,7 @@ impl Event {
             | Self::ReworkOrdered(v1::ReworkOrderedV1 { holder, due_at, .. })
             | Self::Returned(v1::ReturnedV1 { holder, due_at, .. })
             | Self::Transferred(v1::TransferredV1 { holder, due_at, .. })
-            | Self::Escalated(v1::EscalatedV1 { holder, due_at, .. })
+            | Self::Escalated(v2::EscalatedV2 { holder, due_at, .. })
             | Self::Reopened(v1::ReopenedV1 { holder, due_at, .. }) => Some((holder, *due_at)),
             _ => None,
         }
@@ -218,44 +231,52 @@ impl Event {
 /// [`EnvelopeError::UnknownType`] for a type or version that this build does not know, and
 /// [`EnvelopeError::Payload`] for bytes that do not decode exactly.
 pub fn decode(event_type: u16, schema_version: u16, bytes: &[u8]) -> Result<Event, EnvelopeError> {
-    let broken = |_| EnvelopeError::Payload {
+    let decoded = match (event_type, schema_version) {
+        (1, 1) => exact(bytes, Event::Reported),
+        (2, 1) => exact(bytes, Event::Accepted),
+        (3, 1) => exact(bytes, Event::Assigned),
+        (4, 1) => exact(bytes, Event::HandlingRecorded),
+        (5, 1) => exact(bytes, Event::Resolved),
+        (6, 1) => exact(bytes, Event::Verified),
+        (7, 1) => exact(bytes, Event::ReworkOrdered),
+        (8, 1) => exact(bytes, Event::Closed),
+        (9, 1) => exact(bytes, Event::Returned),
+        (10, 1) => exact(bytes, Event::Suspended),
+        (11, 1) => exact(bytes, Event::Resumed),
+        (12, 1) => exact(bytes, Event::Transferred),
+        (13, 1) => exact(bytes, |v1: v1::DeadlineMissedV1| {
+            Event::DeadlineMissed(v1.into())
+        }),
+        (13, 2) => exact(bytes, Event::DeadlineMissed),
+        (14, 1) => exact(bytes, |v1: v1::EscalatedV1| Event::Escalated(v1.into())),
+        (14, 2) => exact(bytes, Event::Escalated),
+        (15, 1) => exact(bytes, |v1: v1::SupervisedV1| Event::Supervised(v1.into())),
+        (15, 2) => exact(bytes, Event::Supervised),
+        (16, 1) => exact(bytes, Event::Merged),
+        (17, 1) => exact(bytes, Event::Reopened),
+        (18, 1) => exact(bytes, Event::Cancelled),
+        (19, 1) => exact(bytes, Event::Rated),
+        (20, 1) => exact(bytes, Event::PartiesForgotten),
+        (21, 1) => exact(bytes, Event::Reminded),
+        (22, 1) => exact(bytes, Event::Extended),
+        _ => {
+            return Err(EnvelopeError::UnknownType {
+                event_type,
+                schema_version,
+            });
+        }
+    };
+    decoded.map_err(|_| EnvelopeError::Payload {
         event_type,
         schema_version,
-    };
-    match (event_type, schema_version) {
-        (1, 1) => decode_exact(bytes).map(Event::Reported).map_err(broken),
-        (2, 1) => decode_exact(bytes).map(Event::Accepted).map_err(broken),
-        (3, 1) => decode_exact(bytes).map(Event::Assigned).map_err(broken),
-        (4, 1) => decode_exact(bytes)
-            .map(Event::HandlingRecorded)
-            .map_err(broken),
-        (5, 1) => decode_exact(bytes).map(Event::Resolved).map_err(broken),
-        (6, 1) => decode_exact(bytes).map(Event::Verified).map_err(broken),
-        (7, 1) => decode_exact(bytes)
-            .map(Event::ReworkOrdered)
-            .map_err(broken),
-        (8, 1) => decode_exact(bytes).map(Event::Closed).map_err(broken),
-        (9, 1) => decode_exact(bytes).map(Event::Returned).map_err(broken),
-        (10, 1) => decode_exact(bytes).map(Event::Suspended).map_err(broken),
-        (11, 1) => decode_exact(bytes).map(Event::Resumed).map_err(broken),
-        (12, 1) => decode_exact(bytes).map(Event::Transferred).map_err(broken),
-        (13, 1) => decode_exact(bytes)
-            .map(Event::DeadlineMissed)
-            .map_err(broken),
-        (14, 1) => decode_exact(bytes).map(Event::Escalated).map_err(broken),
-        (15, 1) => decode_exact(bytes).map(Event::Supervised).map_err(broken),
-        (16, 1) => decode_exact(bytes).map(Event::Merged).map_err(broken),
-        (17, 1) => decode_exact(bytes).map(Event::Reopened).map_err(broken),
-        (18, 1) => decode_exact(bytes).map(Event::Cancelled).map_err(broken),
-        (19, 1) => decode_exact(bytes).map(Event::Rated).map_err(broken),
-        (20, 1) => decode_exact(bytes)
-            .map(Event::PartiesForgotten)
-            .map_err(broken),
-        _ => Err(EnvelopeError::UnknownType {
-            event_type,
-            schema_version,
-        }),
-    }
+    })
+}
+
+fn exact<'a, T: Deserialize<'a>>(
+    bytes: &'a [u8],
+    event: impl FnOnce(T) -> Event,
+) -> Result<Event, postcard::Error> {
+    decode_exact(bytes).map(event)
 }
 
 impl Recorded {

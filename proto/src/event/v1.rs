@@ -11,10 +11,12 @@ use utoipa::ToSchema;
 use crate::{
     area::Level,
     case::{
-        CaseKind, Channel, EscalationReason, Holder, Measure, Outcome, Place, Severity,
+        CaseKind, Channel, EscalationReason, Holder, Measure, Outcome, Place, Rule, Severity,
         SourceRecord,
     },
     id::CaseId,
+    limit::Limit,
+    policy::Card,
     sealed::SealedParties,
     time::Timestamp,
 };
@@ -244,4 +246,35 @@ pub struct RatedV1 {
 pub struct PartiesForgottenV1 {
     /// On which ground.
     pub reason: String,
+}
+
+/// The holder was reminded that the due time is near, or has passed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RemindedV1 {
+    /// How urgently.
+    pub card: Card,
+    /// The share of the limit that was gone, in per cent; above 100 the case is overdue.
+    pub share: u32,
+    /// The moment at which that share was gone.
+    pub at: Timestamp,
+    /// The due time.
+    pub due_at: Timestamp,
+    /// The limit.
+    pub rule: Rule,
+}
+
+/// The due time was put off.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ExtendedV1 {
+    /// Why.
+    pub reason: String,
+    /// By how much.
+    #[schema(value_type = String, example = "3 workdays")]
+    pub by: Limit,
+    /// The due time now.
+    pub due_at: Timestamp,
+    /// The share of the limit up to it that was gone, in per cent: reminders up to it are past.
+    pub share: u32,
+    /// The lowest level that may grant it.
+    pub granted_by: Level,
 }

@@ -1,6 +1,6 @@
 //! Who has the case next: accepted, assigned, given back, suspended, handed over.
 
-use super::{DAY, Situation, optional_text, step::concerned, text};
+use super::{DAY, Situation, optional_text, text};
 use crate::{
     area::Level,
     case::{Case, CaseState, Holder, Refusal, Stage},
@@ -20,7 +20,7 @@ impl Situation<'_> {
         }
         optional_text("note", note)?;
         let holder = case.holder.clone();
-        let due_at = self.due(case, Stage::Settle, holder.level)?;
+        let due_at = self.due(case, Stage::Assign, holder.level)?;
         Ok(vec![Event::Accepted(Accepted {
             holder,
             due_at,
@@ -51,12 +51,38 @@ impl Situation<'_> {
             let why = "it lies above the level that holds the case: escalate instead";
             return Err(Refusal::WrongAssignee { area: to.area, why });
         }
-        let (holder, due_at) = (to.holder(), case.due_at);
+        let (holder, due_at) = (to.holder(), self.due_once_assigned(case)?);
         Ok(vec![Event::Assigned(Assigned {
             holder,
             due_at,
             note: note.to_owned(),
         })])
+    }
+
+    /// Where assigning has a limit of its own, whoever begins with a case has assigned it to itself.
+    pub(super) fn begin_with(&self, case: &Case) -> Result<Vec<Event>, Refusal> {
+        let due_at = self.due_once_assigned(case)?;
+        if due_at == case.due_at {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Event::Assigned(Assigned {
+            holder: case.holder.clone(),
+            due_at,
+            note: String::new(),
+        })])
+    }
+
+    /// What is assigned has to be settled in the time since it was accepted, or went up.
+    fn due_once_assigned(&self, case: &Case) -> Result<Timestamp, Refusal> {
+        let settle = case.concerned_at(Stage::Settle, case.holder.level);
+        if case.stage != Some(Stage::Assign) || !self.policy.limits_assigning(settle) {
+            return Ok(case.due_at);
+        }
+        let mut due_at = self.policy.due(settle, case.due_since)?;
+        for stood in &case.stood {
+            due_at = self.policy.moved(settle, due_at, *stood)?;
+        }
+        Ok(due_at)
     }
 
     /// The assignee's names fit, and its area lies in this district.
@@ -84,9 +110,10 @@ impl Situation<'_> {
         Holder::of_level(level, self.grid)
     }
 
-    pub(super) fn settle_again(&self, case: &Case) -> Result<(Holder, Timestamp), Refusal> {
+    /// A case whose way begins anew at a stage stays with its holder.
+    pub(super) fn again(&self, case: &Case, stage: Stage) -> Result<(Holder, Timestamp), Refusal> {
         let holder = case.holder.clone();
-        let due_at = self.due(case, Stage::Settle, holder.level)?;
+        let due_at = self.due(case, stage, holder.level)?;
         Ok((holder, due_at))
     }
 
@@ -98,8 +125,10 @@ impl Situation<'_> {
     ) -> Result<Vec<Event>, Refusal> {
         Self::require(case, step, &[CaseState::Assigned])?;
         text("reason", reason)?;
-        if case.returns > 0 {
-            return Err(Refusal::ReturnedBefore);
+        let settle = case.concerned_at(Stage::Settle, case.holder.level);
+        let times = self.policy.oversight(settle).returns;
+        if case.returns >= times {
+            return Err(Refusal::ReturnedBefore { times });
         }
         let holder = case.assigned_by.clone();
         let holder = holder.unwrap_or_else(|| Holder::of_level(case.holder.level, self.grid));
@@ -162,8 +191,8 @@ impl Situation<'_> {
             });
         };
         // Only what is being settled is ever suspended.
-        let stage = suspension.resumes_as.stage().unwrap_or(Stage::Settle);
-        let concerned = concerned(case, stage, case.holder.level);
+        let stage = case.stage.unwrap_or(Stage::Settle);
+        let concerned = case.concerned_at(stage, case.holder.level);
         let stood = (suspension.since, self.now.max(suspension.since));
         let due_at = self.policy.moved(concerned, case.due_at, stood)?;
         Ok(vec![Event::Resumed(Resumed {

@@ -1,11 +1,12 @@
-//! Where a case goes that is late, asked up, or the same as an older one.
+//! A case that is asked up, put off, or the same as an older one.
 
-use super::{Situation, optional_text};
+use super::{Situation, optional_text, text};
 use crate::{
     case::{Case, EscalationReason, Holder, Refusal},
     command::Step,
-    event::{DeadlineMissed, Escalated, Event, Merged},
+    event::{Escalated, Event, Extended, Merged},
     id::CaseId,
+    limit::Limit,
     time::Timestamp,
 };
 
@@ -18,7 +19,7 @@ impl Situation<'_> {
         note: &str,
     ) -> Result<Option<Event>, Refusal> {
         let from = case.holder.level;
-        let (Some(level), Some(stage)) = (from.above(), case.state.stage()) else {
+        let (Some(level), Some(stage)) = (from.above(), case.stage) else {
             return Ok(None);
         };
         let holder = Holder::of_level(level, case.holder.area.at(level).unwrap_or(self.grid));
@@ -30,6 +31,8 @@ impl Situation<'_> {
             note,
             holder,
             due_at,
+            due_since: None,
+            rule: None,
         })))
     }
 
@@ -63,22 +66,60 @@ impl Situation<'_> {
         })])
     }
 
-    /// The escalator's word that a due time passed: the case is overdue and goes up one level.
-    pub(super) fn miss_deadline(
+    /// The escalator's word that a moment passed. What happened at it was recorded before.
+    pub(super) fn pass_moment(&self, at: Timestamp) -> Result<Vec<Event>, Refusal> {
+        match at > self.now {
+            true => Err(Refusal::NotPassed { at }),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// The due time put off, by a limit of its own.
+    pub(super) fn extend(
         &self,
         case: &Case,
         step: &Step,
-        due_at: Timestamp,
+        by: Limit,
+        reason: &str,
     ) -> Result<Vec<Event>, Refusal> {
         Self::require_running(case, step)?;
-        if case.due_at != due_at || self.now < due_at || case.overdue {
-            return Err(Refusal::NotMissed {
-                due_at: case.due_at,
+        text("reason", reason)?;
+        let Some(concerned) = case.concerned() else {
+            return Err(Refusal::WrongState {
+                step: step.name(),
+                state: case.state,
             });
+        };
+        let extensions = self.policy.oversight(concerned).extensions;
+        if case.extensions >= extensions.times {
+            let times = extensions.times;
+            return Err(Refusal::ExtendedBefore { times });
         }
-        let level = case.holder.level;
-        let mut events = vec![Event::DeadlineMissed(DeadlineMissed { due_at, level })];
-        events.extend(self.escalated(case, EscalationReason::Deadline, "")?);
-        Ok(events)
+        let granted_by = extensions.granting(case.holder.level);
+        let role = self.claims.role;
+        if role.reach().is_none_or(|reach| reach < granted_by) {
+            return Err(Refusal::GrantedAbove { granted_by, role });
+        }
+        let limit = self.policy.limit(concerned);
+        if !by.is_sensible() || (by.needs_service() && !limit.needs_service()) {
+            return Err(Refusal::WrongExtension { limit });
+        }
+        let due_at = self.policy.due_by(by, case.due_at)?;
+        let (_, whole) = case.used((self.policy, concerned), case.due_at)?;
+        let more = self.policy.elapsed(concerned, case.due_at, due_at)?;
+        let most = i128::from(whole) * i128::from(extensions.at_most) / 100;
+        if due_at <= case.due_at || i128::from(more) > most {
+            let at_most = extensions.at_most;
+            return Err(Refusal::ExtensionTooLong { at_most, limit });
+        }
+        let (used, _) = case.used((self.policy, concerned), self.now)?;
+        let share = i128::from(used.max(0)) * 100 / i128::from(whole + more).max(1);
+        Ok(vec![Event::Extended(Extended {
+            reason: reason.to_owned(),
+            by,
+            due_at,
+            share: u32::try_from(share).unwrap_or(u32::MAX),
+            granted_by,
+        })])
     }
 }

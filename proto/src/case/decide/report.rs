@@ -2,7 +2,7 @@
 
 use super::{CLOCK_SKEW, DAY, Decided, Situation, text};
 use crate::{
-    case::{Holder, Refusal, Stage},
+    case::{Holder, Refusal, Stage, moment::Late},
     command::Report,
     event::{Closed, Event, Reported},
     policy::Concerned,
@@ -23,18 +23,17 @@ impl Situation<'_> {
             .policy()
             .limits(&report.category, report.severity);
         let level = limits.starts_at;
+        let concerned = Concerned {
+            category: &report.category,
+            severity: report.severity,
+            stage: Stage::Accept,
+            level,
+        };
+        let holder = Holder::of_level(level, self.grid);
         // The due time of an imported record is its own.
         let due_at = match imported.and_then(|imported| imported.due_at) {
             Some(due_at) => due_at,
-            None => self.policy.due(
-                Concerned {
-                    category: &report.category,
-                    severity: report.severity,
-                    stage: Stage::Accept,
-                    level,
-                },
-                recorded_at,
-            )?,
+            None => self.policy.due(concerned, recorded_at)?,
         };
         let reported = Event::Reported(Reported {
             kind: report.kind,
@@ -48,7 +47,7 @@ impl Situation<'_> {
             filed_at: report.filed_at,
             source: imported.map(|imported| imported.source.clone()),
             policy: self.policy.policy().version,
-            holder: Holder::of_level(level, self.grid),
+            holder: holder.clone(),
             due_at,
         });
         let mut events = vec![Decided {
@@ -70,6 +69,21 @@ impl Situation<'_> {
                 recorded_at,
                 event: Event::Closed(event),
             });
+            return Ok(events);
+        }
+        if imported.is_some() && due_at <= self.now {
+            let late = Late {
+                concerned,
+                holder: &holder,
+                grid: self.grid,
+                due_at,
+                by_rule: imported.is_some_and(|imported| imported.due_at.is_none()),
+                supervised: false,
+            };
+            // The district could know of it only now.
+            let late = late.events(self.policy, self.now)?.into_iter();
+            let recorded_at = self.now;
+            events.extend(late.map(|event| Decided { recorded_at, event }));
         }
         Ok(events)
     }

@@ -10,7 +10,6 @@ use crate::{
         Cancelled, Closed, Event, HandlingRecorded, PartiesForgotten, Rated, Reopened, Resolved,
         ReworkOrdered, Supervised, Verified,
     },
-    policy::Concerned,
     time::Timestamp,
 };
 
@@ -42,10 +41,9 @@ impl Situation<'_> {
                 )?;
                 text("note", note)?;
                 let (measure, note) = (*measure, note.clone());
-                Ok(vec![Event::HandlingRecorded(HandlingRecorded {
-                    measure,
-                    note,
-                })])
+                let mut events = self.begin_with(case)?;
+                events.push(Event::HandlingRecorded(HandlingRecorded { measure, note }));
+                Ok(events)
             }
             Step::Resolve { outcome, note } => {
                 Self::require(
@@ -82,7 +80,7 @@ impl Situation<'_> {
             Step::OrderRework { reason } => {
                 Self::require(case, step, &[CaseState::Resolved])?;
                 text("reason", reason)?;
-                let (holder, due_at) = self.settle_again(case)?;
+                let (holder, due_at) = self.again(case, Stage::Settle)?;
                 Ok(vec![Event::ReworkOrdered(ReworkOrdered {
                     reason: reason.clone(),
                     holder,
@@ -121,6 +119,7 @@ impl Situation<'_> {
                 Ok(vec![Event::Supervised(Supervised {
                     level,
                     note: note.clone(),
+                    rule: None,
                 })])
             }
             Step::Merge { into, note } => self.merge(case, step, *into, note),
@@ -131,7 +130,7 @@ impl Situation<'_> {
                     &[CaseState::Closed, CaseState::Cancelled, CaseState::Verified],
                 )?;
                 text("reason", reason)?;
-                let (holder, due_at) = self.settle_again(case)?;
+                let (holder, due_at) = self.again(case, Stage::Assign)?;
                 Ok(vec![Event::Reopened(Reopened {
                     reason: reason.clone(),
                     holder,
@@ -169,7 +168,8 @@ impl Situation<'_> {
                     reason: reason.clone(),
                 })])
             }
-            Step::MissDeadline { due_at } => self.miss_deadline(case, step, *due_at),
+            Step::Extend { by, reason } => self.extend(case, step, *by, reason),
+            Step::PassMoment { at } => self.pass_moment(*at),
         }
     }
 
@@ -185,12 +185,13 @@ impl Situation<'_> {
             return refused;
         };
         let allowed = match step {
-            Step::MissDeadline { .. } => role == Role::Service,
+            Step::PassMoment { .. } => role == Role::Service,
             Step::ForgetParties { .. } => role == Role::Admin,
             Step::Assign { .. }
             | Step::Verify { .. }
             | Step::OrderRework { .. }
             | Step::Suspend { .. }
+            | Step::Extend { .. }
             | Step::Transfer { .. }
             | Step::Supervise { .. }
             | Step::Merge { .. }
@@ -237,9 +238,9 @@ impl Situation<'_> {
     }
 
     pub(super) fn require_running(case: &Case, step: &Step) -> Result<(), Refusal> {
-        match case.state.stage() {
-            Some(_) => Ok(()),
-            None => Err(Refusal::WrongState {
+        match case.is_running() {
+            true => Ok(()),
+            false => Err(Refusal::WrongState {
                 step: step.name(),
                 state: case.state,
             }),
@@ -252,17 +253,7 @@ impl Situation<'_> {
         stage: Stage,
         level: Level,
     ) -> Result<Timestamp, Refusal> {
-        let due = self.policy.due(concerned(case, stage, level), self.now);
+        let due = self.policy.due(case.concerned_at(stage, level), self.now);
         due.map_err(Refusal::from)
-    }
-}
-
-/// What a limit of a case is for.
-pub(super) fn concerned(case: &Case, stage: Stage, level: Level) -> Concerned<'_> {
-    Concerned {
-        category: &case.category,
-        severity: case.severity,
-        stage,
-        level,
     }
 }

@@ -137,7 +137,7 @@ fn a_unit_gives_a_case_back_once_and_to_who_assigned_it() {
     );
     let given = assign(given, 6);
     let again = given.when(&community(), 7, Step::Return { reason: note() });
-    assert_eq!(again, Err(Refusal::ReturnedBefore));
+    assert_eq!(again, Err(Refusal::ReturnedBefore { times: 1 }));
 }
 
 #[test]
@@ -191,8 +191,8 @@ fn a_transfer_stays_on_its_level_and_keeps_the_due_time() {
     };
     let refused = given.when(&street(), 4, Step::Transfer { to, reason: note() });
     assert!(matches!(refused, Err(Refusal::WrongAssignee { .. })));
-    let (due_at, minute) = (given.case().due_at, given.due_minute());
-    let given = given.step(&service(), minute, Step::MissDeadline { due_at });
+    let mut given = given;
+    given.wait(given.due_minute());
     assert_eq!(
         given.case().holder.area,
         area("510402003"),

@@ -2,11 +2,13 @@
 
 mod commands;
 mod life;
+mod moments;
+mod oversight;
 mod time;
 
 use super::{
-    Case, CaseKind, CaseState, Channel, Decision, EscalationReason, Holder, Measure, Outcome,
-    Place, Refusal, Severity, Situation, Stage, decide,
+    Case, CaseKind, CaseState, Channel, Decided, Decision, EscalationReason, Holder, Measure,
+    Outcome, Place, Refusal, Severity, Situation, Stage, decide,
 };
 use crate::{
     access::{Claims, Role},
@@ -17,7 +19,7 @@ use crate::{
     event::{Event, Recorded},
     id::{CaseId, CommandId, EventId},
     limit::Limit,
-    policy::{Limits, Policy, SettleLimits, Timetable},
+    policy::{Ladder, Limits, Oversight, Policy, SettleLimits, Timetable},
     time::Timestamp,
 };
 
@@ -73,9 +75,14 @@ fn service() -> Claims {
 }
 
 fn policy() -> Timetable {
+    policy_with(|_| {})
+}
+
+fn policy_with(change: impl FnOnce(&mut Policy)) -> Timetable {
     let limits = |starts_at| Limits {
         starts_at,
         accept: Limit::Natural(10),
+        assign: None,
         settle: SettleLimits {
             grid: Limit::Natural(100),
             community: Limit::Natural(200),
@@ -85,16 +92,20 @@ fn policy() -> Timetable {
         },
         verify: Limit::Natural(20),
         close: Limit::Natural(30),
+        oversight: None,
     };
-    let policy = Policy {
+    let mut policy = Policy {
         version: 3,
         service: None,
+        ladder: Ladder::default(),
+        oversight: Oversight::default(),
         general: limits(Level::Grid),
         larger: limits(Level::Community),
         major: limits(Level::Street),
         extreme: limits(Level::District),
         categories: Vec::new(),
     };
+    change(&mut policy);
     Timetable::new(policy, None).unwrap()
 }
 
@@ -119,6 +130,7 @@ fn note() -> String {
 
 /// A history in the making: commands are decided at their minute and their events folded.
 struct Given {
+    policy: Timetable,
     case: Option<Case>,
     position: u64,
     commands: u8,
@@ -126,7 +138,12 @@ struct Given {
 
 impl Given {
     fn nothing() -> Self {
+        Self::under(policy())
+    }
+
+    fn under(policy: Timetable) -> Self {
         Self {
+            policy,
             case: None,
             position: 0,
             commands: 0,
@@ -200,12 +217,24 @@ impl Given {
 
     #[track_caller]
     fn and(mut self, claims: &Claims, minute: i64, command: &Command) -> Self {
-        let policy = policy();
+        let policy = self.policy.clone();
         let situation = self.situation(claims, &policy, minute);
         let (command_id, now) = (situation.command_id, situation.now);
         let Decision::Events(events) = decide(command, &situation).unwrap() else {
             panic!("the command was answered before")
         };
+        self.record(command_id, claims, now, events);
+        self.commands += 1;
+        self
+    }
+
+    fn record(
+        &mut self,
+        command_id: CommandId,
+        claims: &Claims,
+        now: Timestamp,
+        events: Vec<Decided>,
+    ) {
         for (index, decided) in (0..).zip(events) {
             self.position += 1;
             let header = Header {
@@ -229,8 +258,21 @@ impl Given {
             };
             self.case = Some(Case::evolve(self.case.as_ref(), &recorded).unwrap());
         }
-        self.commands += 1;
-        self
+    }
+
+    /// Records what has happened by itself up to a minute, and gives it.
+    #[track_caller]
+    fn wait(&mut self, minute: i64) -> Vec<Event> {
+        let now = start().plus_millis(minute * MINUTE);
+        let mut all = Vec::new();
+        while let Some(happened) = self.case().happened(&self.policy, now).unwrap() {
+            let recorded_at = now.max(self.case().last_recorded_at);
+            let decided = happened.events.iter().cloned();
+            let decided = decided.map(|event| Decided { recorded_at, event });
+            self.record(happened.command_id, &service(), now, decided.collect());
+            all.extend(happened.events);
+        }
+        all
     }
 
     #[track_caller]
@@ -239,7 +281,7 @@ impl Given {
     }
 
     fn when(&self, claims: &Claims, minute: i64, step: Step) -> Result<Vec<Event>, Refusal> {
-        let policy = policy();
+        let policy = self.policy.clone();
         match decide(
             &Command::Step(step),
             &self.situation(claims, &policy, minute),

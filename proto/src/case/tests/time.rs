@@ -4,56 +4,6 @@ use super::*;
 use crate::policy::Concerned;
 
 #[test]
-fn a_missed_deadline_marks_the_case_and_sends_it_up_one_level() {
-    let given = Given::accepted();
-    let due_at = given.case().due_at;
-    assert_eq!(
-        given.when(&service(), 100, Step::MissDeadline { due_at }),
-        Err(Refusal::NotMissed { due_at }),
-        "a minute early"
-    );
-    let given = given.step(&service(), 101, Step::MissDeadline { due_at });
-    let case = given.case();
-    assert_eq!(case.holder, Holder::of_level(Level::Community, area(GRID)));
-    assert_eq!(
-        (case.deadlines_missed, case.escalations, case.overdue),
-        (1, 1, false)
-    );
-    assert_eq!(given.due_minute(), 301, "the level above has its own time");
-    let again = given.when(&service(), 102, Step::MissDeadline { due_at });
-    assert_eq!(
-        again,
-        Err(Refusal::NotMissed {
-            due_at: case.due_at
-        })
-    );
-}
-
-#[test]
-fn at_the_city_a_missed_deadline_only_marks_the_case() {
-    let mut given = Given::accepted();
-    for _ in 0..4 {
-        let (due_at, minute) = (given.case().due_at, given.due_minute());
-        given = given.step(&service(), minute, Step::MissDeadline { due_at });
-    }
-    assert_eq!(given.case().holder.level, Level::City);
-    let (due_at, minute) = (given.case().due_at, given.due_minute());
-    let events = given
-        .when(&service(), minute, Step::MissDeadline { due_at })
-        .unwrap();
-    assert!(matches!(events[..], [Event::DeadlineMissed(_)]));
-    let given = given.step(&service(), minute, Step::MissDeadline { due_at });
-    assert!(given.case().overdue);
-    let escalate = Step::Escalate { reason: note() };
-    assert_eq!(
-        given.when(&centre(), minute, escalate),
-        Err(Refusal::TopLevel)
-    );
-    let again = given.when(&service(), minute + 1, Step::MissDeadline { due_at });
-    assert_eq!(again, Err(Refusal::NotMissed { due_at }));
-}
-
-#[test]
 fn suspending_stops_the_clock_and_resuming_moves_the_due_time_by_just_that() {
     let until = start().plus_millis(90 * MINUTE);
     let given = Given::accepted().step(
@@ -65,13 +15,8 @@ fn suspending_stops_the_clock_and_resuming_moves_the_due_time_by_just_that() {
         },
     );
     assert_eq!(given.case().state, CaseState::Suspended);
-    let due_at = given.case().due_at;
-    assert!(matches!(
-        given.when(&service(), 200, Step::MissDeadline { due_at }),
-        Err(Refusal::WrongState { .. })
-    ));
     let given = given.step(
-        &service(),
+        &community(),
         90,
         Step::Resume {
             note: String::new(),
@@ -218,12 +163,9 @@ fn a_closing_says_whether_it_was_in_time() {
         in_time(&given.when(&community(), 33, close.clone()).unwrap()),
         Some(true)
     );
-    assert_eq!(
-        in_time(&given.when(&community(), 34, close.clone()).unwrap()),
-        Some(false)
-    );
-    let (due_at, minute) = (given.case().due_at, given.due_minute());
-    let late = given.step(&service(), minute, Step::MissDeadline { due_at });
+    let mut late = given;
+    let minute = late.due_minute();
+    late.wait(minute);
     assert_eq!(
         in_time(&late.when(&street(), minute + 1, close).unwrap()),
         Some(false)
