@@ -10,14 +10,17 @@ use utoipa::ToSchema;
 use crate::{
     access::Actor,
     area::{AreaCode, Level},
+    calendar::CalendarYear,
     case::{
-        CaseKind, CaseState, Channel, Holder, PartiesState, Place, Severity, SourceRecord,
-        Suspension,
+        CaseKind, CaseState, Channel, Holder, PartiesState, Place, Rule, Severity, SourceRecord,
+        Stage, Suspension,
     },
     command::{Imported, Step},
     envelope::Position,
     event::Event,
-    id::{CaseId, CommandId, EventId},
+    id::{AggregateId, CaseId, CommandId, EventId},
+    policy::Policy,
+    rules::RulesCommand,
     sealed::Party,
     time::{Day, Timestamp},
 };
@@ -137,6 +140,27 @@ pub struct Receipt {
     pub repeated: bool,
 }
 
+/// Proof that a change of something else than a case is recorded for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChangeReceipt {
+    /// The place in the log of the command's last event, or of the log's end where nothing had to change.
+    pub position: Position,
+    /// The number of events of what was changed.
+    pub version: u32,
+    /// Whether the same command was recorded before and this is the answer it got.
+    pub repeated: bool,
+}
+
+/// A command to a district's rules, for `POST /v1/rules/commands`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RulesRequest {
+    /// The command's id, a UUID made by the sender. Sent again, the same command gets the same answer.
+    pub id: CommandId,
+    /// The command and its fields.
+    pub command: RulesCommand,
+}
+
 /// A report of a batch that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RefusedItem {
@@ -246,10 +270,10 @@ pub struct EventRecord {
     pub position: Position,
     /// Its id.
     pub event_id: EventId,
-    /// The case.
-    pub case_id: CaseId,
-    /// The grid.
-    pub grid: AreaCode,
+    /// What it happened to: a case, or something else that the type of the event tells.
+    pub aggregate: AggregateId,
+    /// The grid that a case was filed in, or the area whose own matter it is.
+    pub area: AreaCode,
     /// The command it answers.
     pub command_id: CommandId,
     /// When it happened.
@@ -294,9 +318,25 @@ pub struct EscalationStatus {
     pub clock: Option<ClockState>,
     /// Whether the due time was found passed.
     pub overdue: bool,
+    /// What it waits for; none for a case at its end.
+    pub stage: Option<Stage>,
+    /// The post that holds it by the policy's ladder; none where the policy names none, or a unit or a person
+    /// holds the case.
+    pub post: Option<String>,
+    /// The limit that runs, and where it stands in the policy; none for a case at its end.
+    pub limit: Option<Rule>,
+    /// Whether somebody above watches over it.
+    pub supervised: bool,
+    /// How often its due time was put off.
+    pub extensions: u32,
+    /// How often units gave it back.
+    pub returns: u32,
     /// What happens next by itself, and when; none for a case at its end.
     pub next: Option<NextStep>,
-    /// Every step up so far and every due time that passed.
+    /// When its holder is reminded next; none where only the due time is left.
+    pub reminder_at: Option<Timestamp>,
+    /// Every step up so far, every due time that passed, reminder, supervision and extension, each with the
+    /// rule that caused it.
     pub history: Vec<EventRecord>,
 }
 
@@ -331,6 +371,8 @@ pub enum NextAction {
     Escalate,
     /// It stays at the city and is marked overdue.
     MarkOverdue,
+    /// It stays at the city, overdue, and its holder is reminded again.
+    Remind,
     /// Its clock runs again.
     Resume,
 }
@@ -505,4 +547,48 @@ pub struct Took {
     pub median_s: Option<u64>,
     /// The 90th percentile.
     pub p90_s: Option<u64>,
+}
+
+/// The policies that were adopted.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PolicyList {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// In the order of their versions; the last is in force.
+    pub policies: Vec<PolicySummary>,
+}
+
+/// A policy that was adopted.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PolicySummary {
+    /// Its version.
+    pub version: u32,
+    /// Since when it holds for new cases.
+    pub since: Timestamp,
+    /// Who adopted it.
+    pub by: String,
+    /// The event.
+    pub event: Position,
+    /// Whether new cases run under it.
+    pub in_force: bool,
+}
+
+/// A policy, whole.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PolicyDetail {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// The policy, in the shape of `policy.toml`.
+    #[schema(value_type = Object)]
+    pub policy: Policy,
+}
+
+/// The years of the calendar that limits in working time run by.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CalendarYears {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// In order.
+    #[schema(value_type = Vec<Object>)]
+    pub years: Vec<CalendarYear>,
 }

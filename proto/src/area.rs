@@ -52,6 +52,9 @@ impl Level {
     }
 }
 
+/// Last token of the subject of an area's own events: there is a centre 综治中心 at each level above the grid.
+const CENTRE: &str = "centre";
+
 /// The code of an area of a district: its digits, and through their number its level.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct AreaCode {
@@ -143,14 +146,18 @@ impl AreaCode {
         }
     }
 
-    /// The subject of a grid's events: `evt.510402.002.005.07` for grid `51040200200507`. None for an
-    /// area that is not a grid.
+    /// The subject of the area's own events: `evt.510402.002.005.07` for grid `51040200200507`, and
+    /// `evt.510402.002.005.centre` for what is the matter of community `510402002005` itself. So a street is a
+    /// wildcard that has its own events and those of all that lies in it.
     #[must_use]
-    pub fn subject(&self) -> Option<String> {
-        (self.level() == Level::Grid).then(|| self.subject_of_events())
+    pub fn subject(&self) -> String {
+        match self.level() {
+            Level::Grid => self.subject_of_events(),
+            _ => format!("{}.{CENTRE}", self.subject_of_events()),
+        }
     }
 
-    /// The subjects of all events of this area: for a grid its own, else a wildcard.
+    /// The subjects of all events of this area and those in it: for a grid its own, else a wildcard.
     #[must_use]
     pub fn subject_filter(&self) -> String {
         match self.level() {
@@ -175,12 +182,13 @@ impl AreaCode {
         subject
     }
 
-    /// The grid whose events have this subject; the inverse of [`Self::subject`].
+    /// The area whose own events have this subject; the inverse of [`Self::subject`].
     #[must_use]
     pub fn from_subject(subject: &str) -> Option<Self> {
         let rest = subject.strip_prefix("evt.")?;
+        let rest = rest.strip_suffix(CENTRE).unwrap_or(rest);
         let code: Self = rest.replace('.', "").parse().ok()?;
-        (code.subject().as_deref() == Some(subject)).then_some(code)
+        (code.subject() == subject).then_some(code)
     }
 }
 
@@ -302,21 +310,29 @@ mod tests {
 
     #[test]
     fn subjects_make_a_street_a_wildcard() {
-        assert_eq!(
-            area("51040200200507").subject().unwrap(),
-            "evt.510402.002.005.07"
-        );
-        assert_eq!(
-            area("510402002005071").subject().unwrap(),
-            "evt.510402.002.005.071"
-        );
+        assert_eq!(area("51040200200507").subject(), "evt.510402.002.005.07");
+        assert_eq!(area("510402002005071").subject(), "evt.510402.002.005.071");
         assert_eq!(area("510402002").subject_filter(), "evt.510402.002.>");
         assert_eq!(area("510402").subject_filter(), "evt.510402.>");
-        assert_eq!(area("510402").subject(), None);
-        for grid in [area("51040200200507"), area("510402002005071")] {
-            assert_eq!(AreaCode::from_subject(&grid.subject().unwrap()), Some(grid));
+        assert_eq!(area("510402").subject(), "evt.510402.centre");
+        let codes = [
+            "51040200200507",
+            "510402002005071",
+            "510402002005",
+            "510402002",
+            "510402",
+        ];
+        for area in codes.map(area) {
+            assert_eq!(AreaCode::from_subject(&area.subject()), Some(area));
         }
-        assert_eq!(AreaCode::from_subject("evt.510402.00.2005.07"), None);
+        for foreign in [
+            "evt.510402.00.2005.07",
+            "evt.510402.002",
+            "evt.510402.002centre",
+            "evt.510402.002.005.07.centre",
+        ] {
+            assert_eq!(AreaCode::from_subject(foreign), None, "{foreign}");
+        }
     }
 
     #[test]

@@ -9,13 +9,27 @@ use crate::{
     envelope::EventHash,
     id::CaseId,
     limit::Limit,
+    rules::RulesCommand,
     sealed::SealedParties,
     time::Timestamp,
 };
 
-/// A command, after its sender, its shape and its grid were checked.
+/// A command, after its sender, its shape and its area were checked.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every command is one to a case: boxing it saves nothing"
+)]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
+    /// To a case.
+    Case(CaseCommand),
+    /// To the district's rules.
+    Rules(RulesCommand),
+}
+
+/// A command to a case.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CaseCommand {
     /// Open a case.
     Report(Report),
     /// Change one.

@@ -11,7 +11,7 @@ use crate::{
     access::Actor,
     area::AreaCode,
     code::{Code, Coded},
-    id::{CaseId, CommandId, EventId},
+    id::{AggregateId, CommandId, EventId},
     time::Timestamp,
 };
 
@@ -92,17 +92,18 @@ impl<'de> Deserialize<'de> for EventHash {
 pub struct Header {
     /// The event.
     pub event_id: EventId,
-    /// The case it happened to.
-    pub case_id: CaseId,
+    /// What it happened to.
+    pub aggregate: AggregateId,
     /// The command it answers.
     pub command_id: CommandId,
     /// Digest of the command's content, to tell a repetition from another command under the same id.
     pub command_digest: [u8; 8],
-    /// The grid that the case was filed in: the consistency boundary and the chain of hashes.
-    pub grid: AreaCode,
+    /// The consistency boundary and the chain of hashes: the grid that a case was filed in, or the area whose
+    /// own matter it is.
+    pub area: AreaCode,
     /// When it happened, by the phone's clock or the imported record.
     pub occurred_at: Timestamp,
-    /// When intake took it, or the imported record's time; never before the case's previous event.
+    /// When intake took it, or the imported record's time; never before the previous event of the same aggregate.
     pub recorded_at: Timestamp,
     /// Who caused it.
     pub actor: Actor,
@@ -110,7 +111,7 @@ pub struct Header {
     pub event_type: u16,
     /// Version of the payload's type, from 1.
     pub schema_version: u16,
-    /// Hash of the event before this one in the same grid; zero for the grid's first.
+    /// Hash of the event before this one in the same area; zero for the area's first.
     pub previous: EventHash,
 }
 

@@ -132,6 +132,11 @@ typed_id! {
     CaseId
 }
 typed_id! {
+    /// What an event happened to: a case, an inquiry, an area's roster, a district's rules. The type of the event
+    /// tells which of them.
+    AggregateId
+}
+typed_id! {
     /// A command; made by whoever sends it, and the same at every try. A report's is its case's id.
     CommandId
 }
@@ -146,6 +151,28 @@ impl CaseId {
     #[must_use]
     pub fn is_time_ordered(&self) -> bool {
         self.0.get_version_num() == 7
+    }
+}
+
+impl From<CaseId> for AggregateId {
+    fn from(case: CaseId) -> Self {
+        Self(case.0)
+    }
+}
+
+impl From<AggregateId> for CaseId {
+    /// The case of an event of a case.
+    fn from(aggregate: AggregateId) -> Self {
+        Self(aggregate.0)
+    }
+}
+
+impl AggregateId {
+    /// The one aggregate of a kind that an area has, such as its roster.
+    #[must_use]
+    pub fn of_area(area: crate::area::AreaCode, kind: &str) -> Self {
+        let parts = [area.as_str().as_bytes(), &[0], kind.as_bytes()];
+        Self(derived("gridkeeper aggregate id of area v1", &parts))
     }
 }
 
@@ -179,18 +206,31 @@ impl EventId {
 }
 
 impl EventId {
-    /// The id of a command's event number `index` in a case. The case is part of it, so that a sender who
-    /// uses one id for the commands of several cases does not make the log take them for repetitions.
+    /// The id of a command's event number `index` of an aggregate. The aggregate is part of it, so that a sender who
+    /// uses one id for the commands of several aggregates does not make the log take them for repetitions.
     #[must_use]
-    pub fn in_case(case: CaseId, command: CommandId, index: u32) -> Self {
+    pub fn in_aggregate(aggregate: AggregateId, command: CommandId, index: u32) -> Self {
         Self(derived(
             "gridkeeper event id in case v1",
-            &[case.as_bytes(), command.as_bytes(), &index.to_be_bytes()],
+            &[
+                aggregate.as_bytes(),
+                command.as_bytes(),
+                &index.to_be_bytes(),
+            ],
         ))
     }
 }
 
 impl CommandId {
+    /// The id of the command that a service sends by itself to an aggregate of a version, named by its content.
+    #[must_use]
+    pub fn of_content(aggregate: AggregateId, version: u32, content: &[u8]) -> Self {
+        Self(derived(
+            "gridkeeper command id of content v1",
+            &[aggregate.as_bytes(), &version.to_be_bytes(), content],
+        ))
+    }
+
     /// The id of the command that a service sends by itself for a case, named by what makes it unique.
     #[must_use]
     pub fn derived(case: CaseId, purpose: &str, mark: i64) -> Self {

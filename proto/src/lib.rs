@@ -5,6 +5,8 @@
 //! to the log, and folded into cases ([`case::Case::evolve`]) and views ([`view`]).
 
 pub mod access;
+pub mod aggregate;
+pub mod answers;
 pub mod api;
 pub mod area;
 pub mod calendar;
@@ -17,6 +19,7 @@ pub mod event;
 pub mod id;
 pub mod limit;
 pub mod policy;
+pub mod rules;
 pub mod sealed;
 pub mod time;
 pub mod view;

@@ -13,8 +13,8 @@ use crate::{
     case::{Case, Decided, Decision, EscalationReason, EvolveError, Holder, Situation, decide},
     clock::ClockError,
     code::{Code, Coded},
-    command::{Assignee, Command, Imported, Report, Step},
-    event::{Event, Recorded, Reported},
+    command::{Assignee, CaseCommand, Imported, Report, Step},
+    event::{CaseEvent, Recorded, Reported},
     id::{CaseId, CommandId},
     policy::Timetable,
     time::Timestamp,
@@ -74,7 +74,7 @@ struct Replayed {
     /// As it would be.
     case: Case,
     /// The last event, whose header new ones are made with.
-    last: Recorded,
+    last: Recorded<CaseEvent>,
     /// The command that reported it.
     report: CommandId,
     compared: Compared,
@@ -94,8 +94,8 @@ impl<'a> Replay<'a> {
     ///
     /// # Errors
     /// [`ReplayError`].
-    pub fn event(&mut self, recorded: &Recorded) -> Result<(), ReplayError> {
-        let id = recorded.header.case_id;
+    pub fn event(&mut self, recorded: &Recorded<CaseEvent>) -> Result<(), ReplayError> {
+        let id = recorded.header.aggregate.into();
         let Some(mut replayed) = self.cases.remove(&id) else {
             let replayed = self.begin(recorded)?;
             self.cases.insert(id, replayed);
@@ -103,8 +103,8 @@ impl<'a> Replay<'a> {
         };
         let happened = &mut replayed.compared.happened;
         match &recorded.event {
-            Event::DeadlineMissed(missed) => happened.missed.push(missed.due_at),
-            Event::Escalated(_) => happened.went_up += 1,
+            CaseEvent::DeadlineMissed(missed) => happened.missed.push(missed.due_at),
+            CaseEvent::Escalated(_) => happened.went_up += 1,
             _ => {}
         }
         if recorded.header.command_id == replayed.report {
@@ -113,7 +113,7 @@ impl<'a> Replay<'a> {
             replayed.advance(self.timetable, recorded.header.recorded_at)?;
             match &recorded.event {
                 // Nobody assigns to the city: it began with the case, and does so again with the next event.
-                Event::Assigned(event) if event.holder.level == Level::City => {}
+                CaseEvent::Assigned(event) if event.holder.level == Level::City => {}
                 _ => self.step(&mut replayed, recorded)?,
             }
         }
@@ -136,12 +136,12 @@ impl<'a> Replay<'a> {
             .collect())
     }
 
-    fn begin(&self, recorded: &Recorded) -> Result<Replayed, ReplayError> {
+    fn begin(&self, recorded: &Recorded<CaseEvent>) -> Result<Replayed, ReplayError> {
         let mut begun = recorded.clone();
         let mut category = String::new();
-        if let Event::Reported(report) = &recorded.event {
+        if let CaseEvent::Reported(report) = &recorded.event {
             category.clone_from(&report.category);
-            let command = Command::Report(as_command(report, recorded.header.recorded_at));
+            let command = CaseCommand::Report(as_command(report, recorded.header.recorded_at));
             let decided = decided(self.timetable, &command, (None, None), recorded);
             if let Some(first) = decided.unwrap_or_default().into_iter().next() {
                 begun.event = first.event;
@@ -152,7 +152,7 @@ impl<'a> Replay<'a> {
             last: recorded.clone(),
             report: recorded.header.command_id,
             compared: Compared {
-                grid: recorded.header.grid,
+                grid: recorded.header.area,
                 category,
                 happened: Course::default(),
                 would: Course::default(),
@@ -162,10 +162,14 @@ impl<'a> Replay<'a> {
     }
 
     /// What comes with the report of an imported record: its end, or that it was late when it was taken over.
-    fn with_report(&self, replayed: &mut Replayed, recorded: &Recorded) -> Result<(), ReplayError> {
+    fn with_report(
+        &self,
+        replayed: &mut Replayed,
+        recorded: &Recorded<CaseEvent>,
+    ) -> Result<(), ReplayError> {
         let taken_at = recorded.header.recorded_at;
         match &recorded.event {
-            Event::DeadlineMissed(_) => {
+            CaseEvent::DeadlineMissed(_) => {
                 let events = replayed
                     .case
                     .missed_before_import(self.timetable, taken_at)?;
@@ -177,7 +181,11 @@ impl<'a> Replay<'a> {
     }
 
     /// Takes the step that an event stands for, if it is still possible.
-    fn step(&self, replayed: &mut Replayed, recorded: &Recorded) -> Result<(), ReplayError> {
+    fn step(
+        &self,
+        replayed: &mut Replayed,
+        recorded: &Recorded<CaseEvent>,
+    ) -> Result<(), ReplayError> {
         let Some(step) = as_step(&recorded.event) else {
             return replayed.take(vec![recorded.event.clone()], recorded);
         };
@@ -186,7 +194,7 @@ impl<'a> Replay<'a> {
             _ => None,
         };
         let cases = (Some(&replayed.case), other);
-        let command = Command::Step(step);
+        let command = CaseCommand::Step(step);
         match decided(self.timetable, &command, cases, recorded) {
             Some(decided) => {
                 let events = decided.into_iter().map(|decided| decided.event);
@@ -213,12 +221,16 @@ impl Replayed {
         Ok(())
     }
 
-    fn take(&mut self, events: Vec<Event>, at: &Recorded) -> Result<(), ReplayError> {
+    fn take(
+        &mut self,
+        events: Vec<CaseEvent>,
+        at: &Recorded<CaseEvent>,
+    ) -> Result<(), ReplayError> {
         for event in events {
             let would = &mut self.compared.would;
             match &event {
-                Event::DeadlineMissed(missed) => would.missed.push(missed.due_at),
-                Event::Escalated(_) => would.went_up += 1,
+                CaseEvent::DeadlineMissed(missed) => would.missed.push(missed.due_at),
+                CaseEvent::Escalated(_) => would.went_up += 1,
                 _ => {}
             }
             let recorded = Recorded {
@@ -232,11 +244,13 @@ impl Replayed {
 }
 
 /// Whether nobody caused an event: it follows from a rule and the time.
-fn by_itself(recorded: &Recorded) -> bool {
+fn by_itself(recorded: &Recorded<CaseEvent>) -> bool {
     match &recorded.event {
-        Event::DeadlineMissed(_) | Event::Reminded(_) => true,
-        Event::Escalated(event) => event.reason == EscalationReason::Deadline,
-        Event::Resumed(_) | Event::Supervised(_) => recorded.header.actor == Actor::gridkeeper(),
+        CaseEvent::DeadlineMissed(_) | CaseEvent::Reminded(_) => true,
+        CaseEvent::Escalated(event) => event.reason == EscalationReason::Deadline,
+        CaseEvent::Resumed(_) | CaseEvent::Supervised(_) => {
+            recorded.header.actor == Actor::gridkeeper()
+        }
         _ => false,
     }
 }
@@ -245,24 +259,24 @@ fn by_itself(recorded: &Recorded) -> bool {
 /// where it is refused.
 fn decided(
     timetable: &Timetable,
-    command: &Command,
+    command: &CaseCommand,
     (case, other): (Option<&Case>, Option<&Case>),
-    recorded: &Recorded,
+    recorded: &Recorded<CaseEvent>,
 ) -> Option<Vec<Decided>> {
     let header = &recorded.header;
     let claims = Claims {
         sub: header.actor.id.clone(),
         role: Role::Admin,
-        areas: vec![header.grid.district()],
+        areas: vec![header.area.district()],
         iat: 0,
         exp: u64::MAX,
     };
     let situation = Situation {
         command_id: header.command_id,
         digest: header.command_digest,
-        case_id: header.case_id,
+        case_id: header.aggregate.into(),
         case,
-        grid: header.grid,
+        grid: header.area,
         other,
         claims: &claims,
         policy: timetable,
@@ -299,63 +313,63 @@ fn as_command(report: &Reported, recorded_at: Timestamp) -> Report {
 }
 
 /// The step that an event stands for; none for events that no policy changes.
-fn as_step(event: &Event) -> Option<Step> {
+fn as_step(event: &CaseEvent) -> Option<Step> {
     let assignee = |holder: &Holder| Assignee {
         area: holder.area,
         unit: holder.unit.clone(),
         person: holder.person.clone(),
     };
     Some(match event.clone() {
-        Event::Accepted(event) => Step::Accept { note: event.note },
-        Event::Assigned(event) => Step::Assign {
+        CaseEvent::Accepted(event) => Step::Accept { note: event.note },
+        CaseEvent::Assigned(event) => Step::Assign {
             to: assignee(&event.holder),
             note: event.note,
         },
-        Event::HandlingRecorded(event) => Step::RecordHandling {
+        CaseEvent::HandlingRecorded(event) => Step::RecordHandling {
             measure: event.measure,
             note: event.note,
         },
-        Event::Resolved(event) => Step::Resolve {
+        CaseEvent::Resolved(event) => Step::Resolve {
             outcome: event.outcome,
             note: event.note,
         },
-        Event::Verified(event) => Step::Verify { note: event.note },
-        Event::ReworkOrdered(event) => Step::OrderRework {
+        CaseEvent::Verified(event) => Step::Verify { note: event.note },
+        CaseEvent::ReworkOrdered(event) => Step::OrderRework {
             reason: event.reason,
         },
-        Event::Closed(event) => Step::Close { note: event.note },
-        Event::Returned(event) => Step::Return {
+        CaseEvent::Closed(event) => Step::Close { note: event.note },
+        CaseEvent::Returned(event) => Step::Return {
             reason: event.reason,
         },
-        Event::Suspended(event) => Step::Suspend {
+        CaseEvent::Suspended(event) => Step::Suspend {
             reason: event.reason,
             until: event.until,
         },
-        Event::Resumed(event) => Step::Resume { note: event.note },
-        Event::Transferred(event) => Step::Transfer {
+        CaseEvent::Resumed(event) => Step::Resume { note: event.note },
+        CaseEvent::Transferred(event) => Step::Transfer {
             to: assignee(&event.holder),
             reason: event.reason,
         },
-        Event::Escalated(event) => Step::Escalate { reason: event.note },
-        Event::Merged(event) => Step::Merge {
+        CaseEvent::Escalated(event) => Step::Escalate { reason: event.note },
+        CaseEvent::Merged(event) => Step::Merge {
             into: event.into,
             note: event.note,
         },
-        Event::Reopened(event) => Step::Reopen {
+        CaseEvent::Reopened(event) => Step::Reopen {
             reason: event.reason,
         },
-        Event::Cancelled(event) => Step::Cancel {
+        CaseEvent::Cancelled(event) => Step::Cancel {
             reason: event.reason,
         },
-        Event::Extended(event) => Step::Extend {
+        CaseEvent::Extended(event) => Step::Extend {
             by: event.by,
             reason: event.reason,
         },
-        Event::Reported(_)
-        | Event::DeadlineMissed(_)
-        | Event::Reminded(_)
-        | Event::Supervised(_)
-        | Event::Rated(_)
-        | Event::PartiesForgotten(_) => return None,
+        CaseEvent::Reported(_)
+        | CaseEvent::DeadlineMissed(_)
+        | CaseEvent::Reminded(_)
+        | CaseEvent::Supervised(_)
+        | CaseEvent::Rated(_)
+        | CaseEvent::PartiesForgotten(_) => return None,
     })
 }

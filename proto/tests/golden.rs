@@ -19,7 +19,7 @@ use gridkeeper_proto::{
         Severity, SourceRecord,
     },
     envelope::{EnvelopeError, EventHash, Header, Position},
-    event::{self, EVENT_TYPES, Event, Recorded, v1, v2},
+    event::{self, CaseEvent, Event, Recorded, RulesEvent, v1, v2},
     id::{CaseId, CommandId, EventId},
     limit::Limit,
     policy::Card,
@@ -47,10 +47,32 @@ fn holder() -> Holder {
 
 /// One of each type, every field set.
 fn samples() -> Vec<Event> {
+    let cases = case_samples().into_iter().map(Event::Case);
+    let rules = rules_samples().into_iter().map(Event::Rules);
+    cases.chain(rules).collect()
+}
+
+fn rules_samples() -> Vec<RulesEvent> {
+    let day = |text: &str| text.parse().unwrap();
+    vec![
+        RulesEvent::PolicyAdopted(v1::PolicyAdoptedV1 {
+            version: 3,
+            zone: "Asia/Shanghai".into(),
+            policy: "{}".into(),
+        }),
+        RulesEvent::CalendarAdopted(v1::CalendarAdoptedV1 {
+            year: 2026,
+            holidays: vec![day("2026-10-01")],
+            workdays: vec![day("2026-10-10")],
+        }),
+    ]
+}
+
+fn case_samples() -> Vec<CaseEvent> {
     let (holder, due_at, text) = (holder(), moment(300), String::from("楼上漏水"));
     let (reason, note) = (text.clone(), text.clone());
     vec![
-        Event::Reported(v1::ReportedV1 {
+        CaseEvent::Reported(v1::ReportedV1 {
             kind: CaseKind::Dispute,
             category: "dispute.neighbour".into(),
             severity: Severity::Larger,
@@ -78,65 +100,65 @@ fn samples() -> Vec<Event> {
             holder: holder.clone(),
             due_at,
         }),
-        Event::Accepted(v1::AcceptedV1 {
+        CaseEvent::Accepted(v1::AcceptedV1 {
             holder: holder.clone(),
             due_at,
             note: note.clone(),
         }),
-        Event::Assigned(v1::AssignedV1 {
+        CaseEvent::Assigned(v1::AssignedV1 {
             holder: holder.clone(),
             due_at,
             note: note.clone(),
         }),
-        Event::HandlingRecorded(v1::HandlingRecordedV1 {
+        CaseEvent::HandlingRecorded(v1::HandlingRecordedV1 {
             measure: Measure::Mediation,
             note: note.clone(),
         }),
-        Event::Resolved(v1::ResolvedV1 {
+        CaseEvent::Resolved(v1::ResolvedV1 {
             outcome: Outcome::Referred,
             note: note.clone(),
             holder: holder.clone(),
             due_at,
         }),
-        Event::Verified(v1::VerifiedV1 {
+        CaseEvent::Verified(v1::VerifiedV1 {
             note: note.clone(),
             holder: holder.clone(),
             due_at,
         }),
-        Event::ReworkOrdered(v1::ReworkOrderedV1 {
+        CaseEvent::ReworkOrdered(v1::ReworkOrderedV1 {
             reason: reason.clone(),
             holder: holder.clone(),
             due_at,
         }),
-        Event::Closed(v1::ClosedV1 {
+        CaseEvent::Closed(v1::ClosedV1 {
             note: note.clone(),
             moment_known: true,
             in_time: Some(false),
         }),
-        Event::Returned(v1::ReturnedV1 {
+        CaseEvent::Returned(v1::ReturnedV1 {
             reason: reason.clone(),
             holder: holder.clone(),
             due_at,
         }),
-        Event::Suspended(v1::SuspendedV1 {
+        CaseEvent::Suspended(v1::SuspendedV1 {
             reason: reason.clone(),
             until: moment(600),
         }),
-        Event::Resumed(v1::ResumedV1 {
+        CaseEvent::Resumed(v1::ResumedV1 {
             due_at,
             note: note.clone(),
         }),
-        Event::Transferred(v1::TransferredV1 {
+        CaseEvent::Transferred(v1::TransferredV1 {
             reason: reason.clone(),
             holder: holder.clone(),
             due_at,
         }),
-        Event::DeadlineMissed(v2::DeadlineMissedV2 {
+        CaseEvent::DeadlineMissed(v2::DeadlineMissedV2 {
             due_at,
             level: Level::Community,
             rule: Some(rule()),
         }),
-        Event::Escalated(v2::EscalatedV2 {
+        CaseEvent::Escalated(v2::EscalatedV2 {
             from: Level::Community,
             reason: EscalationReason::Request,
             note: note.clone(),
@@ -145,38 +167,38 @@ fn samples() -> Vec<Event> {
             due_since: Some(moment(200)),
             rule: Some(rule()),
         }),
-        Event::Supervised(v2::SupervisedV2 {
+        CaseEvent::Supervised(v2::SupervisedV2 {
             level: Level::District,
             note: note.clone(),
             rule: Some(rule()),
         }),
-        Event::Merged(v1::MergedV1 {
+        CaseEvent::Merged(v1::MergedV1 {
             into: case_id(),
             note: note.clone(),
         }),
-        Event::Reopened(v1::ReopenedV1 {
+        CaseEvent::Reopened(v1::ReopenedV1 {
             reason: reason.clone(),
             holder,
             due_at,
         }),
-        Event::Cancelled(v1::CancelledV1 {
+        CaseEvent::Cancelled(v1::CancelledV1 {
             reason: reason.clone(),
         }),
-        Event::Rated(v1::RatedV1 {
+        CaseEvent::Rated(v1::RatedV1 {
             satisfied: true,
             note,
         }),
-        Event::PartiesForgotten(v1::PartiesForgottenV1 {
+        CaseEvent::PartiesForgotten(v1::PartiesForgottenV1 {
             reason: reason.clone(),
         }),
-        Event::Reminded(v1::RemindedV1 {
+        CaseEvent::Reminded(v1::RemindedV1 {
             card: Card::Yellow,
             share: 75,
             at: moment(250),
             due_at,
             rule: rule(),
         }),
-        Event::Extended(v1::ExtendedV1 {
+        CaseEvent::Extended(v1::ExtendedV1 {
             reason,
             by: Limit::Workdays(3),
             due_at,
@@ -195,7 +217,7 @@ fn rule() -> Rule {
 }
 
 /// Events of older versions: type, version, bytes, and what they are read as.
-fn older() -> Vec<(u16, u16, Vec<u8>, Event)> {
+fn older() -> Vec<(u16, u16, Vec<u8>, CaseEvent)> {
     let (due_at, note) = (moment(300), String::from("楼上漏水"));
     let missed = v1::DeadlineMissedV1 {
         due_at,
@@ -217,7 +239,7 @@ fn older() -> Vec<(u16, u16, Vec<u8>, Event)> {
             13,
             1,
             postcard::to_allocvec(&missed).unwrap(),
-            Event::DeadlineMissed(v2::DeadlineMissedV2 {
+            CaseEvent::DeadlineMissed(v2::DeadlineMissedV2 {
                 due_at,
                 level: Level::Community,
                 rule: None,
@@ -227,7 +249,7 @@ fn older() -> Vec<(u16, u16, Vec<u8>, Event)> {
             14,
             1,
             postcard::to_allocvec(&escalated).unwrap(),
-            Event::Escalated(v2::EscalatedV2 {
+            CaseEvent::Escalated(v2::EscalatedV2 {
                 from: Level::Community,
                 reason: EscalationReason::Request,
                 note: note.clone(),
@@ -241,7 +263,7 @@ fn older() -> Vec<(u16, u16, Vec<u8>, Event)> {
             15,
             1,
             postcard::to_allocvec(&supervised).unwrap(),
-            Event::Supervised(v2::SupervisedV2 {
+            CaseEvent::Supervised(v2::SupervisedV2 {
                 level: Level::District,
                 note,
                 rule: None,
@@ -254,10 +276,10 @@ fn header(event_type: u16, schema_version: u16) -> Header {
     let command_id = CommandId::from(case_id());
     Header {
         event_id: EventId::of(command_id, 0),
-        case_id: case_id(),
+        aggregate: case_id().into(),
         command_id,
         command_digest: [1, 2, 3, 4, 5, 6, 7, 8],
-        grid: "51040200200507".parse().unwrap(),
+        area: "51040200200507".parse().unwrap(),
         occurred_at: moment(-5),
         recorded_at: moment(0),
         actor: Actor {
@@ -296,8 +318,8 @@ fn compare(name: &str, bytes: &[u8]) {
 #[test]
 fn every_type_has_a_sample_and_a_name() {
     let samples = samples();
-    assert_eq!(samples.len(), EVENT_TYPES.len());
-    for (event, (number, version, name)) in samples.iter().zip(EVENT_TYPES) {
+    assert_eq!(samples.len(), event::types().count());
+    for (event, (number, version, name)) in samples.iter().zip(event::types()) {
         let payload = event.encode();
         assert_eq!(
             (payload.event_type, payload.schema_version),
@@ -328,9 +350,12 @@ fn payloads_keep_their_bytes() {
 fn older_versions_keep_their_bytes_and_are_read_as_the_newest() {
     for (number, version, bytes, event) in older() {
         compare(&format!("{}.v{version}", event.name()), &bytes);
-        assert_eq!(event::decode(number, version, &bytes), Ok(event));
+        assert_eq!(
+            event::decode(number, version, &bytes),
+            Ok(Event::Case(event))
+        );
     }
-    let all: u16 = EVENT_TYPES.iter().map(|(_, newest, _)| newest - 1).sum();
+    let all: u16 = event::types().map(|(_, newest, _)| newest - 1).sum();
     assert_eq!(
         older().len(),
         usize::from(all),

@@ -11,9 +11,9 @@ use gridkeeper_proto::{
         Case, CaseKind, Channel, Decided, Decision, Measure, Outcome, Place, Severity, Situation,
         decide,
     },
-    command::{Assignee, Command, Report, Step},
+    command::{Assignee, CaseCommand, Report, Step},
     envelope::{EventHash, Header, Position},
-    event::{Event, Recorded},
+    event::{CaseEvent, Recorded},
     id::{CaseId, CommandId, EventId},
     limit::Limit,
     policy::{Ladder, Limits, Oversight, Policy, SettleLimits, Timetable},
@@ -84,7 +84,7 @@ struct History {
     timetable: Timetable,
     now: Timestamp,
     cases: BTreeMap<CaseId, Case>,
-    log: Vec<Recorded>,
+    log: Vec<Recorded<CaseEvent>>,
 }
 
 impl History {
@@ -134,14 +134,14 @@ impl History {
         let id = CaseId::from_bytes([attempt.case + 1; 16]);
         let Some(case) = self.cases.get(&id) else {
             let severity = Severity::ALL[usize::from(attempt.what) % 4];
-            self.command(id, &Command::Report(report(severity)), Role::Admin);
+            self.command(id, &CaseCommand::Report(report(severity)), Role::Admin);
             return;
         };
         let step = step(attempt.what, case, self.now);
-        self.command(id, &Command::Step(step), Role::Admin);
+        self.command(id, &CaseCommand::Step(step), Role::Admin);
     }
 
-    fn command(&mut self, id: CaseId, command: &Command, role: Role) {
+    fn command(&mut self, id: CaseId, command: &CaseCommand, role: Role) {
         let grid: AreaCode = GRID.parse().unwrap();
         let number = self.log.len() as u64 + 1;
         let mut command_id = [0; 16];
@@ -180,10 +180,10 @@ impl History {
                 position: Position(self.log.len() as u64 + 1),
                 header: Header {
                     event_id: EventId::from_bytes([0; 16]),
-                    case_id: id,
+                    aggregate: id.into(),
                     command_id,
                     command_digest: [0; 8],
-                    grid,
+                    area: grid,
                     occurred_at: decided.recorded_at,
                     recorded_at: decided.recorded_at,
                     actor: actor.clone(),
@@ -208,7 +208,9 @@ impl History {
     }
 
     fn missed(&self) -> usize {
-        let missed = |recorded: &&Recorded| matches!(recorded.event, Event::DeadlineMissed(_));
+        let missed = |recorded: &&Recorded<CaseEvent>| {
+            matches!(recorded.event, CaseEvent::DeadlineMissed(_))
+        };
         self.log.iter().filter(missed).count()
     }
 }

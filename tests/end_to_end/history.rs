@@ -25,8 +25,11 @@ struct Counted {
     types: Counts,
     #[serde(default)]
     states: Counts,
+    /// Records that were closed after their own due time, and by it.
     #[serde(default)]
-    closed_late: u64,
+    late: Vec<String>,
+    #[serde(default)]
+    in_time: Vec<String>,
     #[serde(default)]
     refused: Vec<String>,
 }
@@ -149,6 +152,34 @@ async fn imported(history: &History, folder: &Path) -> (Site, Counted, Outcome, 
     (site, counted, first, figures)
 }
 
+/// Of each record that was closed, whether that was in time, from the events themselves.
+async fn closed_by_record(site: &Site) -> BTreeMap<String, Option<bool>> {
+    let (mut records, mut closed) = (BTreeMap::new(), BTreeMap::new());
+    let mut after = 0;
+    loop {
+        let path = format!("/v1/events?area={}&after={after}&limit=10000", site.code);
+        let events = site.lines(&path).await;
+        let Some(last) = events.last() else {
+            return closed;
+        };
+        after = last["position"].as_u64().unwrap();
+        for event in &events {
+            let case = event["aggregate"].as_str().unwrap().to_owned();
+            match event["event"]["type"].as_str().unwrap() {
+                "reported" => {
+                    let record = event["event"]["source"]["record"].as_str().unwrap();
+                    records.insert(case, record.to_owned());
+                }
+                "closed" => {
+                    let in_time = event["event"]["in_time"].as_bool();
+                    closed.insert(records[&case].clone(), in_time);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
 fn counts(figures: &Value, by: &str) -> Counts {
     serde_json::from_value(figures[by].clone()).unwrap()
 }
@@ -187,7 +218,18 @@ async fn baltimore_counts_by_district_post_and_status_and_the_late_ones_as_the_s
     let (site, counted, first, figures) = imported(&history, folder.path()).await;
     assert_eq!(first.refused, 0);
     assert_eq!(counts(&figures, "by_source_state"), counted.states);
-    assert_eq!(figures["closed_late"], counted.closed_late);
+    assert_eq!(figures["closed_late"], counted.late.len());
+    // Not the counts alone: every single row.
+    let closed = closed_by_record(&site).await;
+    let judged = |in_time| {
+        let records = closed.iter().filter(|(_, judged)| **judged == in_time);
+        records
+            .map(|(record, _)| record.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(judged(Some(false)), counted.late);
+    assert_eq!(judged(Some(true)), counted.in_time);
+    assert!(counted.late.len() > 1_000 && counted.in_time.len() > 1_000);
     let whole = site.run(&["verify"]).await;
     assert!(whole.contains("are whole"), "{whole}");
 

@@ -222,6 +222,17 @@ impl Site {
         answer
     }
 
+    /// The answer to the admin, a JSON value to a line.
+    pub(crate) async fn lines(&self, path: &str) -> Vec<Value> {
+        let url = format!("{}{path}", self.url("query"));
+        let answer = self.http.get(url).bearer_auth(self.admin()).send().await;
+        let text = answer.unwrap().text().await.unwrap();
+        let lines = text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
     /// The position that the log ends at.
     pub(crate) async fn last_position(&self) -> u64 {
         let options = gridkeeper_eventlog::Options {

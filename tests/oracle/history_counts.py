@@ -55,7 +55,7 @@ BALTIMORE_DISTRICTS = [
 
 def baltimore(path):
     streets, communities, states = Counter(), Counter(), Counter()
-    late = 0
+    late, in_time = [], []
     for row in rows(path):
         district = row["PoliceDistrict"]
         number = BALTIMORE_DISTRICTS.index(district) + 1 if district else 0
@@ -64,12 +64,14 @@ def baltimore(path):
         communities[street + (row["PolicePost"] or "000")] += 1
         states[row["SRStatus"]] += 1
         due, closed = moment(row["DueDate"]), moment(row["CloseDate"])
-        late += bool(due and closed and closed > due)
+        if due and closed:
+            (late if closed > due else in_time).append(row["SRRecordID"])
     return {
         "streets": streets,
         "communities": communities,
         "states": states,
-        "closed_late": late,
+        "late": sorted(late),
+        "in_time": sorted(in_time),
     }
 
 

@@ -6,6 +6,10 @@
     reason = "a test fails by panicking"
 )]
 
+mod written_log;
+
+pub use written_log::{WrittenLog, short_policy};
+
 use std::{
     path::{Path, PathBuf},
     time::Duration,

@@ -1,12 +1,13 @@
 //! How an event changes a case. Nothing is refused here: the log is the truth.
 
-use super::{AnsweredCommand, Case, CaseState, Holder, PartiesState, Stage, Suspension};
+use super::{Case, CaseState, Holder, PartiesState, Stage, Suspension};
 use crate::{
+    answers::Answers,
     area::Level,
     code::{Code, Coded},
     envelope::Position,
-    event::{Event, Recorded, Reported},
-    id::CaseId,
+    event::{CaseEvent, Recorded, Reported},
+    id::{AggregateId, CaseId},
     policy::Concerned,
     time::Timestamp,
 };
@@ -21,6 +22,14 @@ pub enum EvolveError {
         position: Position,
         /// The case.
         case: CaseId,
+    },
+    /// An event of another kind of aggregate than those before it.
+    #[error("event at position {position} is none of what {aggregate} is")]
+    Foreign {
+        /// The event's place.
+        position: Position,
+        /// The aggregate.
+        aggregate: AggregateId,
     },
     /// A second report of the same case.
     #[error("event at position {position} reports case {case} a second time")]
@@ -37,6 +46,7 @@ impl Coded for EvolveError {
         match self {
             Self::Unreported { .. } => Code(315),
             Self::ReportedTwice { .. } => Code(316),
+            Self::Foreign { .. } => Code(320),
         }
     }
 }
@@ -46,13 +56,16 @@ impl Case {
     ///
     /// # Errors
     /// A log that does not begin the case with exactly one report.
-    pub fn evolve(before: Option<&Self>, recorded: &Recorded) -> Result<Self, EvolveError> {
+    pub fn evolve(
+        before: Option<&Self>,
+        recorded: &Recorded<CaseEvent>,
+    ) -> Result<Self, EvolveError> {
         let position = recorded.position;
-        let case = recorded.header.case_id;
+        let case = recorded.header.aggregate.into();
         let mut after = match (before, &recorded.event) {
-            (None, Event::Reported(report)) => Self::begin(recorded, report),
+            (None, CaseEvent::Reported(report)) => Self::begin(recorded, report),
             (None, _) => return Err(EvolveError::Unreported { position, case }),
-            (Some(_), Event::Reported(_)) => {
+            (Some(_), CaseEvent::Reported(_)) => {
                 return Err(EvolveError::ReportedTwice { position, case });
             }
             (Some(before), event) => {
@@ -66,15 +79,17 @@ impl Case {
         };
         after.last_recorded_at = recorded.header.recorded_at;
         after.version += 1;
-        after.remember(recorded);
+        after
+            .answered
+            .remember(position, &recorded.header, after.version);
         Ok(after)
     }
 
-    fn begin(recorded: &Recorded, report: &Reported) -> Self {
+    fn begin(recorded: &Recorded<CaseEvent>, report: &Reported) -> Self {
         let at = recorded.header.recorded_at;
         Self {
-            id: recorded.header.case_id,
-            grid: recorded.header.grid,
+            id: recorded.header.aggregate.into(),
+            grid: recorded.header.area,
             kind: report.kind,
             severity: report.severity,
             category: report.category.clone(),
@@ -98,6 +113,7 @@ impl Case {
             closed_at: None,
             deadlines_missed: 0,
             escalations: 0,
+            reminders: 0,
             returns: 0,
             extensions: 0,
             reopenings: 0,
@@ -111,55 +127,55 @@ impl Case {
             },
             last_recorded_at: at,
             version: 0,
-            answered: Vec::new(),
+            answered: Answers::default(),
         }
     }
 
-    fn apply(&mut self, event: &Event, recorded: &Recorded) {
+    fn apply(&mut self, event: &CaseEvent, recorded: &Recorded<CaseEvent>) {
         let at = recorded.header.recorded_at;
         match event {
-            Event::Accepted(_) => {
+            CaseEvent::Accepted(_) => {
                 self.comes_to(CaseState::Accepted, Stage::Assign);
                 self.accepted_at = Some(at);
             }
-            Event::Assigned(_) => {
+            CaseEvent::Assigned(_) => {
                 self.comes_to(CaseState::Assigned, Stage::Settle);
                 self.assigned_by = Some(self.holder.clone());
             }
-            Event::HandlingRecorded(_) => {
+            CaseEvent::HandlingRecorded(_) => {
                 self.comes_to(CaseState::Handling, Stage::Settle);
                 self.handler = Some(recorded.header.actor.id.clone());
             }
-            Event::Resolved(_) => {
+            CaseEvent::Resolved(_) => {
                 self.comes_to(CaseState::Resolved, Stage::Verify);
                 self.resolved_at = Some(at);
                 self.handler = Some(recorded.header.actor.id.clone());
             }
-            Event::Verified(_) => self.comes_to(CaseState::Verified, Stage::Close),
-            Event::ReworkOrdered(_) => {
+            CaseEvent::Verified(_) => self.comes_to(CaseState::Verified, Stage::Close),
+            CaseEvent::ReworkOrdered(_) => {
                 self.comes_to(CaseState::Handling, Stage::Settle);
                 self.resolved_at = None;
             }
-            Event::Closed(event) => {
+            CaseEvent::Closed(event) => {
                 self.end(CaseState::Closed);
                 self.closed_at = event.moment_known.then_some(at);
             }
-            Event::Returned(_) => {
+            CaseEvent::Returned(_) => {
                 self.comes_to(CaseState::Accepted, Stage::Settle);
                 self.assigned_by = None;
                 self.returns += 1;
             }
-            Event::Reopened(_) => {
+            CaseEvent::Reopened(_) => {
                 self.comes_to(CaseState::Accepted, Stage::Assign);
                 self.reopenings += 1;
                 self.resolved_at = None;
                 self.closed_at = None;
             }
-            Event::Merged(event) => {
+            CaseEvent::Merged(event) => {
                 self.end(CaseState::Merged);
                 self.merged_into = Some(event.into);
             }
-            Event::Cancelled(_) => self.end(CaseState::Cancelled),
+            CaseEvent::Cancelled(_) => self.end(CaseState::Cancelled),
             _ => self.apply_beside(event, at),
         }
         if let Some((holder, due_at)) = event.charge() {
@@ -168,9 +184,9 @@ impl Case {
     }
 
     /// Events beside the case's way from step to step.
-    fn apply_beside(&mut self, event: &Event, at: Timestamp) {
+    fn apply_beside(&mut self, event: &CaseEvent, at: Timestamp) {
         match event {
-            Event::Suspended(event) => {
+            CaseEvent::Suspended(event) => {
                 let resumes_as = self.state;
                 self.state = CaseState::Suspended;
                 self.suspension = Some(Suspension {
@@ -179,7 +195,7 @@ impl Case {
                     until: event.until,
                 });
             }
-            Event::Resumed(event) => {
+            CaseEvent::Resumed(event) => {
                 if let Some(suspension) = self.suspension.take() {
                     self.state = suspension.resumes_as;
                     // It stood until then at the latest, however late that was found.
@@ -189,27 +205,30 @@ impl Case {
                 self.due_at = event.due_at;
                 self.overdue = false;
             }
-            Event::Transferred(_) => self.assigned_by = None,
-            Event::Reminded(event) => self.reminded = event.share,
-            Event::Extended(event) => {
+            CaseEvent::Transferred(_) => self.assigned_by = None,
+            CaseEvent::Reminded(event) => {
+                self.reminded = event.share;
+                self.reminders += 1;
+            }
+            CaseEvent::Extended(event) => {
                 self.due_at = event.due_at;
                 self.extensions += 1;
                 self.overdue = false;
                 self.reminded = event.share;
             }
-            Event::DeadlineMissed(_) => {
+            CaseEvent::DeadlineMissed(_) => {
                 self.overdue = true;
                 self.reminded = 100;
                 self.late_in_stage = true;
                 self.deadlines_missed += 1;
             }
-            Event::Escalated(_) => {
+            CaseEvent::Escalated(_) => {
                 self.escalations += 1;
                 self.assigned_by = None;
             }
-            Event::Supervised(_) => self.supervised = true,
-            Event::Rated(event) => self.satisfied = Some(event.satisfied),
-            Event::PartiesForgotten(_) => self.parties = PartiesState::Forgotten,
+            CaseEvent::Supervised(_) => self.supervised = true,
+            CaseEvent::Rated(event) => self.satisfied = Some(event.satisfied),
+            CaseEvent::PartiesForgotten(_) => self.parties = PartiesState::Forgotten,
             // The others take the case a step on its way.
             _ => {}
         }
@@ -229,7 +248,7 @@ impl Case {
 
     /// A new due time starts a new count; the same due time under another holder goes on. What is assigned
     /// has to be settled in the time since it was accepted.
-    fn charge(&mut self, holder: &Holder, due_at: Timestamp, event: &Event, at: Timestamp) {
+    fn charge(&mut self, holder: &Holder, due_at: Timestamp, event: &CaseEvent, at: Timestamp) {
         if self.holder != *holder {
             self.holder = holder.clone();
             self.held_since = at;
@@ -238,28 +257,14 @@ impl Case {
             self.due_at = due_at;
             self.reminded = 0;
             self.overdue = false;
-            if !matches!(event, Event::Assigned(_)) {
+            if !matches!(event, CaseEvent::Assigned(_)) {
                 let since = match event {
-                    Event::Escalated(event) => event.due_since,
+                    CaseEvent::Escalated(event) => event.due_since,
                     _ => None,
                 };
                 self.due_since = since.unwrap_or(at);
                 self.stood.clear();
             }
-        }
-    }
-
-    /// All events of one command share its entry, which ends at the last of them.
-    fn remember(&mut self, recorded: &Recorded) {
-        let answer = AnsweredCommand {
-            command: recorded.header.command_id,
-            digest: recorded.header.command_digest,
-            position: recorded.position,
-            version: self.version,
-        };
-        match self.answered.last_mut() {
-            Some(last) if last.command == answer.command => *last = answer,
-            _ => self.answered.push(answer),
         }
     }
 
@@ -290,14 +295,5 @@ impl Case {
     #[must_use]
     pub fn in_time(&self, at: Timestamp) -> bool {
         !self.late_in_stage && at <= self.due_at
-    }
-
-    /// The answer given to a command before.
-    #[must_use]
-    pub fn answer_to(&self, command: crate::id::CommandId) -> Option<&AnsweredCommand> {
-        self.answered
-            .iter()
-            .rev()
-            .find(|answer| answer.command == command)
     }
 }

@@ -19,9 +19,9 @@ pub use moment::{Happened, Moment, NextMoment};
 pub use refusal::Refusal;
 
 use crate::{
+    answers::Answers,
     area::{AreaCode, Level},
-    envelope::Position,
-    id::{CaseId, CommandId},
+    id::CaseId,
     time::Timestamp,
 };
 
@@ -257,19 +257,6 @@ pub struct Rule {
     pub limit: String,
 }
 
-/// A command that the case has answered, so that the same one again gets the same answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AnsweredCommand {
-    /// The command.
-    pub command: CommandId,
-    /// Digest of its content.
-    pub digest: [u8; 8],
-    /// The place of its last event.
-    pub position: Position,
-    /// The case's version after it.
-    pub version: u32,
-}
-
 /// What the log says of one case, as far as deciding needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Case {
@@ -324,6 +311,8 @@ pub struct Case {
     pub deadlines_missed: u32,
     /// How often it went up.
     pub escalations: u32,
+    /// How often its holders were reminded.
+    pub reminders: u32,
     /// How often it was given back by a unit.
     pub returns: u32,
     /// How often its due time was put off.
@@ -343,7 +332,7 @@ pub struct Case {
     /// Number of its events.
     pub version: u32,
     /// The commands it answered.
-    pub answered: Vec<AnsweredCommand>,
+    pub answered: Answers,
 }
 
 /// The clock of a case stands.

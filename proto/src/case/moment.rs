@@ -10,7 +10,7 @@ use super::{Case, EscalationReason, Holder};
 use crate::{
     area::AreaCode,
     clock::ClockError,
-    event::{DeadlineMissed, Escalated, Event, Reminded, Resumed, Supervised},
+    event::{CaseEvent, DeadlineMissed, Escalated, Reminded, Resumed, Supervised},
     id::CommandId,
     policy::{Card, Concerned, Timetable},
     time::Timestamp,
@@ -44,7 +44,7 @@ pub struct Happened {
     /// The command that its events answer: the same however often somebody looks.
     pub command_id: CommandId,
     /// The events, in order.
-    pub events: Vec<Event>,
+    pub events: Vec<CaseEvent>,
 }
 
 /// A due time that passed.
@@ -70,10 +70,10 @@ impl Late<'_> {
         &self,
         timetable: &Timetable,
         since: Timestamp,
-    ) -> Result<Vec<Event>, ClockError> {
+    ) -> Result<Vec<CaseEvent>, ClockError> {
         let level = self.holder.level;
         let rule = self.by_rule.then(|| timetable.rule(self.concerned));
-        let mut events = vec![Event::DeadlineMissed(DeadlineMissed {
+        let mut events = vec![CaseEvent::DeadlineMissed(DeadlineMissed {
             due_at: self.due_at,
             level,
             rule: rule.clone(),
@@ -85,7 +85,7 @@ impl Late<'_> {
                 ..self.concerned
             };
             let area = self.holder.area.at(above).unwrap_or(self.grid);
-            events.push(Event::Escalated(Escalated {
+            events.push(CaseEvent::Escalated(Escalated {
                 from: level,
                 reason: EscalationReason::Deadline,
                 note: String::new(),
@@ -96,7 +96,7 @@ impl Late<'_> {
             }));
         }
         if timetable.oversight(self.concerned).supervise && !self.supervised {
-            events.push(Event::Supervised(Supervised {
+            events.push(CaseEvent::Supervised(Supervised {
                 level: above.unwrap_or(level),
                 note: String::new(),
                 rule,
@@ -146,8 +146,15 @@ impl Case {
         timetable: &Timetable,
         now: Timestamp,
     ) -> Result<Option<Happened>, ClockError> {
-        let next = self.next_moment(timetable)?.filter(|next| next.at <= now);
-        let (Some(next), Some(concerned)) = (next, self.concerned()) else {
+        let Some(concerned) = self.concerned() else {
+            return Ok(None);
+        };
+        let next = match self.next_moment(timetable) {
+            Ok(next) => next.filter(|next| next.at <= now),
+            // A moment beyond the calendar lies after every moment that the calendar knows.
+            Err(_) => timetable.runs(concerned, now).map(|_| None)?,
+        };
+        let Some(next) = next else {
             return Ok(None);
         };
         let (at, events) = match next.moment {
@@ -184,7 +191,7 @@ impl Case {
         &self,
         timetable: &Timetable,
         taken_at: Timestamp,
-    ) -> Result<Vec<Event>, ClockError> {
+    ) -> Result<Vec<CaseEvent>, ClockError> {
         let Some(concerned) = self.concerned() else {
             return Ok(Vec::new());
         };
@@ -237,11 +244,11 @@ impl Case {
         &self,
         until: Timestamp,
         (timetable, concerned): (&Timetable, Concerned<'_>),
-    ) -> Result<Vec<Event>, ClockError> {
+    ) -> Result<Vec<CaseEvent>, ClockError> {
         let since = self.suspension.as_ref().map_or(until, |stop| stop.since);
         let due_at = timetable.moved(concerned, self.due_at, (since, until))?;
         let note = String::new();
-        Ok(vec![Event::Resumed(Resumed { due_at, note })])
+        Ok(vec![CaseEvent::Resumed(Resumed { due_at, note })])
     }
 
     /// The latest of the reminders that are due.
@@ -249,7 +256,7 @@ impl Case {
         &self,
         measure: (&Timetable, Concerned<'_>),
         now: Timestamp,
-    ) -> Result<(Timestamp, Vec<Event>), ClockError> {
+    ) -> Result<(Timestamp, Vec<CaseEvent>), ClockError> {
         let (timetable, concerned) = measure;
         let oversight = timetable.oversight(concerned);
         let gone = self.share_used(measure, now)?.unwrap_or(0);
@@ -269,7 +276,7 @@ impl Case {
             due_at: self.due_at,
             rule: timetable.rule(concerned),
         };
-        Ok((at, vec![Event::Reminded(reminded)]))
+        Ok((at, vec![CaseEvent::Reminded(reminded)]))
     }
 
     /// The moment at which so much of the limit is gone, in per cent; none for a limit without time.

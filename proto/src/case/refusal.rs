@@ -8,6 +8,7 @@ use crate::{
     code::{Code, Coded},
     id::CaseId,
     limit::Limit,
+    rules::RulesError,
     time::Timestamp,
 };
 
@@ -142,6 +143,9 @@ pub enum Refusal {
     /// The area or the right is not the actor's.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// The rules do not allow it, or are not there.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// The due time cannot be told.
     #[error("the due time cannot be told: {0}")]
     Clock(#[from] ClockError),
@@ -151,6 +155,7 @@ impl Coded for Refusal {
     fn code(&self) -> Code {
         match self {
             Self::Clock(error) => error.code(),
+            Self::Rules(error) => error.code(),
             Self::NoSuchCase { .. } => Code(200),
             Self::IdReused => Code(201),
             Self::WrongState { .. } => Code(202),
@@ -175,6 +180,7 @@ impl Coded for Refusal {
 }
 
 impl Refusal {
-    /// Codes by which a step that a service sends by itself is refused because the case moved on.
-    pub const MOVED_ON: [Code; 2] = [Code(200), Code(202)];
+    /// Codes by which the escalator's word is refused because there is nothing to do: no such case, or by
+    /// intake's clock the moment has not passed.
+    pub const MOVED_ON: [Code; 2] = [Code(200), Code(211)];
 }

@@ -18,7 +18,7 @@ use crate::{
     limit::Limit,
     policy::Card,
     sealed::SealedParties,
-    time::Timestamp,
+    time::{Day, Timestamp},
 };
 
 /// A case begins: somebody told of a dispute or an incident.
@@ -277,4 +277,26 @@ pub struct ExtendedV1 {
     pub share: u32,
     /// The lowest level that may grant it.
     pub granted_by: Level,
+}
+
+/// A policy holds for cases reported from now on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PolicyAdoptedV1 {
+    /// Its version.
+    pub version: u32,
+    /// Name of the zone that its hours are of.
+    pub zone: String,
+    /// The policy as JSON, which later versions of it still read.
+    pub policy: String,
+}
+
+/// A year of the calendar is known, or known better.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CalendarAdoptedV1 {
+    /// The year.
+    pub year: i16,
+    /// Days off.
+    pub holidays: Vec<Day>,
+    /// Saturdays and Sundays that are worked in exchange.
+    pub workdays: Vec<Day>,
 }

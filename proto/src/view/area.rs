@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{CaseView, Histogram};
 use crate::{
     case::Case,
-    event::{Event, Recorded},
+    event::{CaseEvent, Recorded},
 };
 
 /// The figures of an area as of now: sums over the cases filed in it.
@@ -187,27 +187,27 @@ pub struct DayRollup {
 
 impl DayRollup {
     /// Counts an event. `before` is the case as the event found it.
-    pub fn count(&mut self, before: Option<&Case>, recorded: &Recorded) {
+    pub fn count(&mut self, before: Option<&Case>, recorded: &Recorded<CaseEvent>) {
         let at = recorded.header.recorded_at;
         let since_report = before.map(|case| at.since(case.reported_at));
         let in_time = u64::from(before.is_some_and(|case| case.in_time(at)));
         match &recorded.event {
-            Event::Reported(_) => self.reported += 1,
-            Event::Accepted(_) => {
+            CaseEvent::Reported(_) => self.reported += 1,
+            CaseEvent::Accepted(_) => {
                 self.accepted += 1;
                 self.accepted_in_time += in_time;
                 since_report
                     .into_iter()
                     .for_each(|took| self.time_to_accept.record(took));
             }
-            Event::Resolved(_) => {
+            CaseEvent::Resolved(_) => {
                 self.resolved += 1;
                 self.resolved_in_time += in_time;
                 since_report
                     .into_iter()
                     .for_each(|took| self.time_to_resolve.record(took));
             }
-            Event::Closed(event) => {
+            CaseEvent::Closed(event) => {
                 self.closed += 1;
                 self.closed_in_time += u64::from(event.in_time == Some(true));
                 self.closed_late += u64::from(event.in_time == Some(false));
@@ -218,15 +218,15 @@ impl DayRollup {
                         .for_each(|took| self.time_to_resolve.record(took));
                 }
             }
-            Event::Returned(_) => self.returned += 1,
-            Event::ReworkOrdered(_) => self.reworked += 1,
-            Event::Reopened(_) => self.reopened += 1,
-            Event::Rated(event) => match event.satisfied {
+            CaseEvent::Returned(_) => self.returned += 1,
+            CaseEvent::ReworkOrdered(_) => self.reworked += 1,
+            CaseEvent::Reopened(_) => self.reopened += 1,
+            CaseEvent::Rated(event) => match event.satisfied {
                 true => self.satisfied += 1,
                 false => self.dissatisfied += 1,
             },
-            Event::Escalated(_) => self.escalated += 1,
-            Event::DeadlineMissed(_) => self.deadlines_missed += 1,
+            CaseEvent::Escalated(_) => self.escalated += 1,
+            CaseEvent::DeadlineMissed(_) => self.deadlines_missed += 1,
             _ => {}
         }
     }

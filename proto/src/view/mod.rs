@@ -19,7 +19,7 @@ pub use request::{
 use crate::{
     case::{Case, CaseState, Channel, EvolveError, Place, SourceRecord},
     envelope::Position,
-    event::{Event, Recorded},
+    event::{CaseEvent, Recorded},
     time::Timestamp,
 };
 
@@ -53,14 +53,17 @@ impl CaseView {
     ///
     /// # Errors
     /// A log that does not begin the case with exactly one report.
-    pub fn evolve(before: Option<&Self>, recorded: &Recorded) -> Result<Self, EvolveError> {
+    pub fn evolve(
+        before: Option<&Self>,
+        recorded: &Recorded<CaseEvent>,
+    ) -> Result<Self, EvolveError> {
         let case = Case::evolve(before.map(|view| &view.case), recorded)?;
         let mut after = match (before, &recorded.event) {
             (Some(before), _) => Self {
                 case,
                 ..before.clone()
             },
-            (None, Event::Reported(report)) => Self {
+            (None, CaseEvent::Reported(report)) => Self {
                 case,
                 description: report.description.clone(),
                 place: report.place.clone(),
@@ -74,13 +77,13 @@ impl CaseView {
             },
             // `Case::evolve` lets nothing but a report begin a case.
             (None, _) => {
-                let (position, case) = (recorded.position, recorded.header.case_id);
+                let (position, case) = (recorded.position, recorded.header.aggregate.into());
                 return Err(EvolveError::Unreported { position, case });
             }
         };
         match &recorded.event {
-            Event::Closed(event) => after.closed_late = event.in_time == Some(false),
-            Event::Reopened(_) => after.closed_late = false,
+            CaseEvent::Closed(event) => after.closed_late = event.in_time == Some(false),
+            CaseEvent::Reopened(_) => after.closed_late = false,
             _ => {}
         }
         after.events.push(recorded.position);

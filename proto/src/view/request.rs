@@ -12,11 +12,12 @@ use crate::{
     code::{Code, Coded},
     envelope::{Position, decode_exact},
     id::CaseId,
+    rules::Rules,
     time::{Day, Timestamp},
 };
 
 /// First byte of requests and replies.
-const RELEASE: u8 = 3;
+const RELEASE: u8 = 4;
 
 /// A question, and how fresh the answer has to be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,8 @@ pub enum ViewQuestion {
     Days(Vec<AreaCode>, Day, Day),
     /// The figures of areas over a span of days.
     Spans(Vec<AreaCode>, Day, Day),
+    /// The district's rules.
+    Rules,
     /// Only the position.
     Position,
 }
@@ -135,6 +138,8 @@ pub enum ViewAnswer {
     Days(Vec<AreaDays>),
     /// To [`ViewQuestion::Spans`], in the order asked.
     Spans(Vec<(AreaCode, DayRollup)>),
+    /// To [`ViewQuestion::Rules`].
+    Rules(Box<Rules>),
     /// To [`ViewQuestion::Position`].
     Position,
 }

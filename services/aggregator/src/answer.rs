@@ -93,6 +93,10 @@ impl Answers<'_> {
             ViewQuestion::Spans(areas, from, to) => {
                 ViewAnswer::Spans(self.spans(areas, *from, *to)?)
             }
+            ViewQuestion::Rules => {
+                let rules = self.reader.value(&keys::rules())?;
+                ViewAnswer::Rules(Box::new(rules.unwrap_or_default()))
+            }
             ViewQuestion::Position => ViewAnswer::Position,
         })
     }

@@ -23,23 +23,23 @@ pub enum Error {
         found: Position,
     },
     /// The chain of hashes is broken.
-    #[error("the event at position {position} does not follow the one before it in grid {grid}")]
+    #[error("the event at position {position} does not follow the one before it in area {area}")]
     Chain {
         /// Its place.
         position: Position,
-        /// Its grid.
-        grid: AreaCode,
+        /// Its area.
+        area: AreaCode,
     },
-    /// An event lies under the subject of another grid.
+    /// An event lies under the subject of another area.
     #[error(
-        "the event at position {position} is of grid {grid} and lies under the subject of {subject}"
+        "the event at position {position} is of area {area} and lies under the subject of {subject}"
     )]
     Misplaced {
         /// Its place.
         position: Position,
         /// The grid that it names.
-        grid: AreaCode,
-        /// The grid of its subject.
+        area: AreaCode,
+        /// The area of its subject.
         subject: AreaCode,
     },
     /// An event does not decode.

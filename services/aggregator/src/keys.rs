@@ -10,7 +10,8 @@
 //! | 5 | next moment (8), case (16) | [`Due`], of open cases |
 //! | 6 | holding area (15), level (1), unit, person, case (16) | nothing, of open cases |
 //! | 7 | latitude cell (4), longitude cell (4), case (16) | grid, of open cases with a point |
-//! | 8 | grid (15) | hash of the grid's last event |
+//! | 8 | area (15) | hash of the area's last own event |
+//! | 9 | | `Rules` |
 //!
 //! An area is its digits, filled up with zero bytes to the longest code. A zero byte is below every
 //! digit, so areas order as their codes do, a grid of two digits is no prefix of one of three, and the
@@ -35,6 +36,7 @@ const DUE: u8 = 5;
 const HOLDER: u8 = 6;
 const PLACE: u8 = 7;
 const HEAD: u8 = 8;
+const RULES: u8 = 9;
 
 /// The digits of the longest area code.
 const AREA_WIDTH: usize = 15;
@@ -198,10 +200,16 @@ pub fn placed(point: Point, case: CaseId) -> Vec<u8> {
     key(PLACE, &[&latitude, &longitude, case.as_bytes()])
 }
 
-/// The hash of a grid's last event.
+/// The hash of an area's last own event.
 #[must_use]
-pub fn head(grid: AreaCode) -> Vec<u8> {
-    key(HEAD, &[&area_digits(grid)])
+pub fn head(area: AreaCode) -> Vec<u8> {
+    key(HEAD, &[&area_digits(area)])
+}
+
+/// The district's rules.
+#[must_use]
+pub fn rules() -> Vec<u8> {
+    vec![RULES]
 }
 
 /// The case at the end of a key.

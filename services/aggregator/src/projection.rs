@@ -11,8 +11,9 @@ use gridkeeper_liveviews::log::RawEvent;
 use gridkeeper_proto::{
     area::AreaCode,
     envelope::{EventHash, Position},
-    event::Recorded,
+    event::{ByAggregate, CaseEvent, Recorded},
     id::CaseId,
+    rules::Rules,
     time::{Day, Zone},
     view::{AreaSummary, CaseView, DayRollup},
 };
@@ -27,7 +28,7 @@ use crate::{
 /// The layout of the views. Raised with every change of [`keys`], of the values, or of the folding.
 pub const SCHEMA: Schema = Schema {
     name: "aggregator",
-    version: 4,
+    version: 5,
 };
 
 /// The views of a district. Keeps nothing between batches.
@@ -74,6 +75,7 @@ struct Batch<'a> {
     heads: HashMap<AreaCode, EventHash>,
     cases: HashMap<CaseId, Touched>,
     days: HashMap<(AreaCode, Day), DayRollup>,
+    rules: Option<Rules>,
 }
 
 impl<'a> Batch<'a> {
@@ -84,6 +86,7 @@ impl<'a> Batch<'a> {
             heads: HashMap::new(),
             cases: HashMap::new(),
             days: HashMap::new(),
+            rules: None,
         }
     }
 
@@ -96,7 +99,26 @@ impl<'a> Batch<'a> {
         }
         let recorded = Recorded::decode(raw.position, &raw.bytes)?;
         self.check_place(raw, &recorded, changes)?;
-        let id = recorded.header.case_id;
+        self.last = raw.position;
+        match recorded.by_aggregate() {
+            ByAggregate::Case(recorded) => self.fold_case(&recorded, changes),
+            ByAggregate::Rules(recorded) => {
+                let rules = match &mut self.rules {
+                    Some(rules) => rules,
+                    none => none.insert(changes.value(&keys::rules())?.unwrap_or_default()),
+                };
+                rules.evolve(&recorded);
+                Ok(())
+            }
+        }
+    }
+
+    fn fold_case(
+        &mut self,
+        recorded: &Recorded<CaseEvent>,
+        changes: &Changes,
+    ) -> Result<(), Error> {
+        let id = recorded.header.aggregate.into();
         let touched = match self.cases.entry(id) {
             Entry::Occupied(touched) => touched.into_mut(),
             Entry::Vacant(free) => free.insert(Touched {
@@ -106,43 +128,42 @@ impl<'a> Batch<'a> {
         };
         let found = touched.now.as_ref().or(touched.before.as_ref());
         let day = self.zone.day_of(recorded.header.recorded_at);
-        for area in recorded.header.grid.and_ancestors() {
+        for area in recorded.header.area.and_ancestors() {
             let rollup = match self.days.entry((area, day)) {
                 Entry::Occupied(rollup) => rollup.into_mut(),
                 Entry::Vacant(free) => {
                     free.insert(changes.value(&keys::day(area, day))?.unwrap_or_default())
                 }
             };
-            rollup.count(found.map(|view| &view.case), &recorded);
+            rollup.count(found.map(|view| &view.case), recorded);
         }
-        touched.now = Some(CaseView::evolve(found, &recorded)?);
-        self.last = raw.position;
+        touched.now = Some(CaseView::evolve(found, recorded)?);
         Ok(())
     }
 
-    /// The event lies under its own grid's subject and names the hash of the one before it there.
+    /// The event lies under its own area's subject and names the hash of the one before it there.
     fn check_place(
         &mut self,
         raw: &RawEvent,
         recorded: &Recorded,
         changes: &Changes,
     ) -> Result<(), Error> {
-        let (position, grid) = (raw.position, recorded.header.grid);
-        if grid != raw.grid {
+        let (position, area) = (raw.position, recorded.header.area);
+        if area != raw.area {
             return Err(Error::Misplaced {
                 position,
-                grid,
-                subject: raw.grid,
+                area,
+                subject: raw.area,
             });
         }
-        let head = match self.heads.entry(grid) {
+        let head = match self.heads.entry(area) {
             Entry::Occupied(head) => head.into_mut(),
             Entry::Vacant(free) => {
-                free.insert(changes.value(&keys::head(grid))?.unwrap_or_default())
+                free.insert(changes.value(&keys::head(area))?.unwrap_or_default())
             }
         };
         if recorded.header.previous != *head {
-            return Err(Error::Chain { position, grid });
+            return Err(Error::Chain { position, area });
         }
         *head = EventHash::of(&raw.bytes);
         Ok(())
@@ -176,8 +197,11 @@ impl<'a> Batch<'a> {
                 changes.put_value(keys::day(*area, *day), rollup)?;
             }
         }
-        for (grid, head) in &self.heads {
-            changes.put_value(keys::head(*grid), head)?;
+        for (area, head) in &self.heads {
+            changes.put_value(keys::head(*area), head)?;
+        }
+        if let Some(rules) = &self.rules {
+            changes.put_value(keys::rules(), rules)?;
         }
         Ok(())
     }

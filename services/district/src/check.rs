@@ -45,6 +45,8 @@ pub(crate) fn district(source: &Source) -> Result<District, DistrictError> {
     let zone = Zone::named(&source.about.zone)
         .map_err(|error| area_error(source::DISTRICT, &source.about.code, error.to_string()))?;
     let timetable = policy::timetable(source, &zone, &categories)?;
+    let mut calendar = source.calendar.clone();
+    calendar.sort_by_key(|year| year.year);
     Ok(District {
         code,
         name_en: source.about.name_en.clone(),
@@ -56,6 +58,8 @@ pub(crate) fn district(source: &Source) -> Result<District, DistrictError> {
         category_index,
         locator: shapes.map(Locator::new),
         timetable,
+        calendar,
+        zone_name: source.about.zone.clone(),
     })
 }
 

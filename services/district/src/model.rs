@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use gridkeeper_proto::{
     area::{AreaCode, Level},
+    calendar::CalendarYear,
     case::{CaseKind, Point},
     policy::Timetable,
+    rules::RulesCommand,
     time::{Day, Zone},
 };
 use serde::{Deserialize, Serialize};
@@ -198,6 +200,8 @@ pub struct District {
     pub(crate) category_index: BTreeMap<String, usize>,
     pub(crate) locator: Option<Locator>,
     pub(crate) timetable: Option<Timetable>,
+    pub(crate) calendar: Vec<CalendarYear>,
+    pub(crate) zone_name: String,
 }
 
 impl District {
@@ -340,5 +344,19 @@ impl District {
     #[must_use]
     pub fn timetable(&self) -> Option<&Timetable> {
         self.timetable.as_ref()
+    }
+
+    /// Its rules as commands: the years of its calendar, in order, and its policy, where it has one.
+    #[must_use]
+    pub fn rules(&self) -> Vec<RulesCommand> {
+        let years = self.calendar.iter().cloned();
+        let mut rules: Vec<_> = years
+            .map(|year| RulesCommand::AdoptCalendar { year })
+            .collect();
+        rules.extend(self.timetable().map(|timetable| RulesCommand::AdoptPolicy {
+            zone: self.zone_name.clone(),
+            policy: Box::new(timetable.policy().clone()),
+        }));
+        rules
     }
 }

@@ -6,6 +6,7 @@ use gridkeeper_proto::{
     case::EvolveError,
     code::{Code, Coded},
     envelope::EnvelopeError,
+    rules::RulesError,
 };
 use gridkeeper_viewstore as viewstore;
 
@@ -22,6 +23,9 @@ pub enum Error {
     /// An event of the log does not follow from those before.
     #[error(transparent)]
     Evolve(#[from] EvolveError),
+    /// The rules of the log cannot be used.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// The store of timers.
     #[error(transparent)]
     Store(#[from] viewstore::Error),
@@ -74,6 +78,7 @@ impl Coded for Error {
             Self::Views(error) => error.code(),
             Self::Event(error) => error.code(),
             Self::Evolve(error) => error.code(),
+            Self::Rules(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Key(error) => error.code(),
             Self::Endpoint { code, .. } => *code,

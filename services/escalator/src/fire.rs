@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gridkeeper_http::{Check, Clock};
 use gridkeeper_liveviews::{LiveViews, blocking};
+use gridkeeper_viewstore::Reader;
 use tokio::{
     task::{JoinError, JoinSet},
     time::{Instant, MissedTickBehavior, interval},
@@ -13,15 +14,20 @@ use crate::{
     Error, Options,
     attempts::{Attempts, Sent},
     intake::{Intake, Outcome},
-    timers::{Timers, due},
+    timers::{Timers, beyond, due},
 };
 
 const STEPS: &str = "gridkeeper_escalator_steps_total";
+const BEYOND: &str = "gridkeeper_escalator_cases_beyond_calendar";
 const LATENESS: &str = "gridkeeper_escalator_lateness_seconds";
 
 /// Says what the metrics mean.
 pub(crate) fn describe() {
     metrics::describe_counter!(STEPS, "Steps sent to intake, by what came of them");
+    metrics::describe_gauge!(
+        BEYOND,
+        "Cases whose next moment lies beyond the calendar: adopt the year after"
+    );
     metrics::describe_histogram!(
         LATENESS,
         metrics::Unit::Seconds,
@@ -74,9 +80,13 @@ impl Fire {
         let clock_now = self.clock.now();
         let most = attempts.held_back() + self.options.steps_at_once;
         let store = self.views.store().clone();
-        let looked = move || store.read(|reader| (reader.position(), due(reader, clock_now, most)));
-        let (position, found) = blocking(looked).await;
+        let look = move |reader: &Reader<'_>| {
+            let found = due(reader, clock_now, most);
+            (reader.position(), found, beyond(reader))
+        };
+        let (position, found, beyond) = blocking(move || store.read(look)).await;
         let found = found?;
+        metrics::gauge!(BEYOND).set(beyond? as f64);
         // Timers that are behind would send steps of cases that have moved on. The end of the log is told
         // after the timers have moved, so that one before their position is not yet known to be the end.
         if self.views.last_known() != Some(position) {

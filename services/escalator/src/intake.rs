@@ -8,25 +8,17 @@ use gridkeeper_proto::{
     api::{CommandRequest, Receipt},
     area::AreaCode,
     case::Refusal,
-    code::Code,
     envelope::Position,
     time::Timestamp,
 };
 use reqwest::{Client, Response, StatusCode, header::RETRY_AFTER};
 use serde::Deserialize;
 
-use crate::{
-    Error, Options,
-    timers::{Due, Timer},
-};
+use crate::{Error, Options, timers::Due};
 
 /// How long a token holds, in seconds. Each request has a new one: none gets too old, and one that was
 /// refused is not sent again.
 const TOKEN_SECONDS: u64 = 300;
-
-/// Codes by which a resumption is refused because the case has another version by now, or because it was
-/// recorded already when the case had an earlier one.
-const RESUMED: [Code; 2] = [Code(201), Code(203)];
 
 /// What became of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +93,7 @@ impl Intake {
         let token = self.key.issue(&claims)?;
         let request = CommandRequest {
             id: due.command_id(),
-            if_version: due.if_version(),
+            if_version: None,
             occurred_at: None,
             command: due.step(),
         };
@@ -113,7 +105,7 @@ impl Intake {
             .send()
             .await;
         Ok(match sent {
-            Ok(answer) => outcome(due.timer, answer).await,
+            Ok(answer) => outcome(answer).await,
             Err(error) => unavailable(reason(&error)),
         })
     }
@@ -137,7 +129,7 @@ fn unavailable(detail: String) -> Outcome {
     }
 }
 
-async fn outcome(timer: Timer, answer: Response) -> Outcome {
+async fn outcome(answer: Response) -> Outcome {
     let status = answer.status();
     let after = answer
         .headers()
@@ -170,19 +162,15 @@ async fn outcome(timer: Timer, answer: Response) -> Outcome {
     if waits || status.is_server_error() {
         return Outcome::Unavailable { detail, after };
     }
-    match problem.is_some_and(|problem| moved_on(timer, &problem.code)) {
+    match problem.is_some_and(|problem| moved_on(&problem.code)) {
         true => Outcome::MovedOn { detail },
         false => Outcome::Refused { detail },
     }
 }
 
 /// Whether a step is refused with this code because the case moved on.
-fn moved_on(timer: Timer, code: &str) -> bool {
-    let more: &[Code] = match timer {
-        Timer::MissDeadline => &[],
-        Timer::Resume { .. } => &RESUMED,
-    };
-    let mut codes = Refusal::MOVED_ON.iter().chain(more);
+fn moved_on(code: &str) -> bool {
+    let mut codes = Refusal::MOVED_ON.iter();
     codes.any(|known| known.to_string() == code)
 }
 
@@ -192,16 +180,11 @@ mod tests {
 
     #[test]
     fn a_case_moved_on_by_the_codes_that_say_so_and_by_no_other() {
-        let resume = Timer::Resume { version: 4 };
-        for code in ["GK0200", "GK0202", "GK0211"] {
-            assert!(moved_on(Timer::MissDeadline, code) && moved_on(resume, code));
+        for code in ["GK0200", "GK0211"] {
+            assert!(moved_on(code), "{code}");
         }
-        // Another version only matters to a step that names one.
-        for code in ["GK0201", "GK0203"] {
-            assert!(moved_on(resume, code) && !moved_on(Timer::MissDeadline, code));
-        }
-        for code in ["GK0205", "GK0500", ""] {
-            assert!(!moved_on(Timer::MissDeadline, code) && !moved_on(resume, code));
+        for code in ["GK0201", "GK0203", "GK0205", "GK0500", ""] {
+            assert!(!moved_on(code), "{code}");
         }
     }
 }

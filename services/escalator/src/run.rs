@@ -96,7 +96,7 @@ async fn work(
         options.folder.clone(),
         options.views.clone(),
         SCHEMA,
-        Timers,
+        Timers::default(),
         kept,
     )
     .await?;

@@ -3,162 +3,246 @@
 //! | prefix | key after it | value |
 //! |---|---|---|
 //! | 1 | case (16) | [`Case`] |
-//! | 2 | moment (8, sign bit turned), case (16) | [`Timer`] |
+//! | 2 | moment (8, sign bit turned), case (16) | [`Moment`] |
+//! | 3 | | [`Rules`] |
+//! | 4 | case (16) | nothing: its moment lies beyond the calendar, and is told when that goes on |
 
 use std::{collections::HashMap, ops::Bound};
 
 use gridkeeper_liveviews::log::RawEvent;
 use gridkeeper_proto::{
-    case::Case,
+    case::{Case, Moment},
     command::Step,
-    event::Recorded,
+    event::{ByAggregate, CaseEvent, Recorded},
     id::{CaseId, CommandId},
+    rules::{Rules, RulesError, Timetables},
     time::Timestamp,
 };
 use gridkeeper_viewstore::{Changes, Projection, ProjectionError, Reader, Schema};
-use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
 /// The layout of the timers. Raised with every change of keys, values or folding.
 pub const SCHEMA: Schema = Schema {
     name: "escalator",
-    version: 3,
+    version: 4,
 };
 
 const CASE: u8 = 1;
 const TIMER: u8 = 2;
+const RULES: u8 = 3;
+const BEYOND: u8 = 4;
 
-/// The step that a case needs at a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Timer {
-    /// Its due time passes.
-    MissDeadline,
-    /// Its suspension ends.
-    Resume {
-        /// The version of the case that is suspended until then. A resumption names no moment, so that
-        /// without it one that comes too late would end a suspension that was begun in between.
-        version: u32,
-    },
-}
+const ID_WIDTH: usize = 16;
 
-/// A step that is due. Ordered by the moment, then by the case.
+/// A moment of a case that has to be told to intake. Ordered by the moment, then by the case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Due {
-    /// The moment.
+    /// When.
     pub at: Timestamp,
     /// The case.
     pub case: CaseId,
-    /// The step.
-    pub timer: Timer,
+    /// What happens then.
+    pub moment: Moment,
 }
 
 impl Due {
     /// The step as a command.
     #[must_use]
     pub fn step(&self) -> Step {
-        match self.timer {
-            Timer::MissDeadline => Step::MissDeadline { due_at: self.at },
-            Timer::Resume { .. } => Step::Resume {
-                note: String::new(),
-            },
-        }
+        Step::PassMoment { at: self.at }
     }
 
-    /// The version that the case has to have for the step; none where the step itself says what it is for.
-    #[must_use]
-    pub fn if_version(&self) -> Option<u32> {
-        match self.timer {
-            Timer::MissDeadline => None,
-            Timer::Resume { version } => Some(version),
-        }
-    }
-
-    /// The id of that command: the same for the same step of the same case, whoever sends it and when.
+    /// The id of that command: the same for the same moment of the same case, whoever sends it and when.
     #[must_use]
     pub fn command_id(&self) -> CommandId {
-        let purpose = match self.timer {
-            Timer::MissDeadline => "miss_deadline",
-            Timer::Resume { .. } => "resume",
-        };
-        CommandId::derived(self.case, purpose, self.at.millis())
+        CommandId::derived(self.case, "pass_moment", self.at.millis())
     }
 }
 
-/// The step that a case needs next; none for a case at its end, and for one found overdue at the top of
-/// the ladder.
-#[must_use]
-pub fn timer_of(case: &Case) -> Option<Due> {
-    let due = |at, timer| {
-        Some(Due {
-            at,
-            case: case.id,
-            timer,
-        })
-    };
-    match &case.suspension {
-        Some(suspension) => {
-            let version = case.version;
-            due(suspension.until, Timer::Resume { version })
-        }
-        None if case.state.is_open() && !case.overdue => due(case.due_at, Timer::MissDeadline),
-        None => None,
-    }
+/// The timers of a district. What it keeps between batches follows from what is stored.
+#[derive(Clone, Debug, Default)]
+pub struct Timers {
+    /// The rules at work, and the version of the rules that they are of.
+    at_work: Option<(u32, Timetables)>,
 }
-
-/// The timers of a district. Keeps nothing between batches.
-#[derive(Clone, Copy, Debug)]
-pub struct Timers;
 
 impl Projection<RawEvent> for Timers {
     fn apply(&mut self, events: &[RawEvent], changes: &mut Changes) -> Result<(), ProjectionError> {
-        let mut cases: HashMap<CaseId, (Option<Due>, Case)> = HashMap::new();
-        for event in events {
-            fold(event, &mut cases, changes)
-                .map_err(|error| ProjectionError::new(event.position, error))?;
-        }
         let Some(last) = events.last() else {
             return Ok(());
         };
-        for (before, case) in cases.values() {
-            write(*before, case, changes)
-                .map_err(|error| ProjectionError::new(last.position, error))?;
+        let failed = |error| ProjectionError::new(last.position, error);
+        let rules: Rules = changes
+            .value(&[RULES])
+            .map_err(Error::from)
+            .map_err(failed)?
+            .unwrap_or_default();
+        let mut batch = Batch {
+            rules,
+            new_rules: false,
+            cases: HashMap::new(),
+        };
+        for event in events {
+            batch
+                .fold(event, changes)
+                .map_err(|error| ProjectionError::new(event.position, error))?;
+        }
+        batch.write(self, changes).map_err(failed)
+    }
+}
+
+/// What a batch has folded so far.
+struct Batch {
+    rules: Rules,
+    new_rules: bool,
+    /// The cases that it touches, and where they stand in the index before it.
+    cases: HashMap<CaseId, (Option<Placed>, Case)>,
+}
+
+/// A case's place in the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Placed {
+    At(Due),
+    Beyond,
+}
+
+impl Batch {
+    fn fold(&mut self, raw: &RawEvent, changes: &Changes) -> Result<(), Error> {
+        match Recorded::decode(raw.position, &raw.bytes)?.by_aggregate() {
+            ByAggregate::Case(recorded) => self.fold_case(&recorded, changes),
+            ByAggregate::Rules(recorded) => {
+                self.rules.evolve(&recorded);
+                self.new_rules = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn fold_case(
+        &mut self,
+        recorded: &Recorded<CaseEvent>,
+        changes: &Changes,
+    ) -> Result<(), Error> {
+        let id: CaseId = recorded.header.aggregate.into();
+        match self.cases.get_mut(&id) {
+            Some((_, case)) => *case = Case::evolve(Some(case), recorded)?,
+            None => {
+                let found: Option<Stored> = changes.value(&case_key(id))?;
+                let before = found.as_ref();
+                let before = before.and_then(|Stored(_, place)| Stored::placed(place, id));
+                let case = Case::evolve(found.as_ref().map(|stored| &stored.0), recorded)?;
+                self.cases.insert(id, (before, case));
+            }
+        }
+        Ok(())
+    }
+
+    fn write(mut self, timers: &mut Timers, changes: &mut Changes) -> Result<(), Error> {
+        if self.new_rules {
+            changes.put_value([RULES], &self.rules)?;
+            self.take_in_all(changes)?;
+        }
+        let timetables = timers.at_work(&self.rules)?;
+        for (id, (before, case)) in &self.cases {
+            let now = placed(case, timetables)?;
+            if *before != now {
+                if let Some(before) = before {
+                    changes.remove(before.key(*id))?;
+                }
+                match now {
+                    Some(Placed::At(due)) => changes.put_value(timer_key(due), &due.moment)?,
+                    Some(Placed::Beyond) => changes.put_value(beyond_key(*id), &())?,
+                    None => {}
+                }
+            }
+            let at = now.map(Placed::moment);
+            changes.put_value(case_key(*id), &(case, at))?;
+        }
+        Ok(())
+    }
+
+    /// Another calendar may tell other moments: all cases that wait are looked at again.
+    fn take_in_all(&mut self, changes: &Changes) -> Result<(), Error> {
+        for prefix in [TIMER, BEYOND] {
+            for entry in changes.prefix(&[prefix], None) {
+                let key = entry?.key;
+                let id = key.last_chunk().filter(|_| key.len() > ID_WIDTH);
+                let stored = match id {
+                    Some(id) => changes.value(&case_key(CaseId::from_bytes(*id)))?,
+                    None => None,
+                };
+                let Some(Stored(case, place)) = stored else {
+                    return Err(Error::Index { key });
+                };
+                let before = Stored::placed(&place, case.id);
+                self.cases.entry(case.id).or_insert((before, case));
+            }
         }
         Ok(())
     }
 }
 
-fn fold(
-    event: &RawEvent,
-    cases: &mut HashMap<CaseId, (Option<Due>, Case)>,
-    changes: &Changes,
-) -> Result<(), Error> {
-    let recorded = &Recorded::decode(event.position, &event.bytes)?;
-    let id = recorded.header.case_id;
-    match cases.get_mut(&id) {
-        Some((_, case)) => *case = Case::evolve(Some(case), recorded)?,
-        None => {
-            let found: Option<Case> = changes.value(&case_key(id))?;
-            let before = found.as_ref().and_then(timer_of);
-            let case = Case::evolve(found.as_ref(), recorded)?;
-            cases.insert(id, (before, case));
-        }
+/// A case and its place in the index: the moment, or none for one beyond the calendar.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Stored(Case, Place);
+
+/// None for a case that is nowhere in the index, and none within for one beyond the calendar.
+type Place = Option<Option<(Timestamp, Moment)>>;
+
+impl Stored {
+    fn placed(place: &Place, case: CaseId) -> Option<Placed> {
+        place.map(|place| match place {
+            Some((at, moment)) => Placed::At(Due { at, case, moment }),
+            None => Placed::Beyond,
+        })
     }
-    Ok(())
 }
 
-fn write(before: Option<Due>, case: &Case, changes: &mut Changes) -> Result<(), Error> {
-    let now = timer_of(case);
-    if before != now {
-        if let Some(before) = before {
-            changes.remove(timer_key(before))?;
-        }
-        if let Some(now) = now {
-            changes.put_value(timer_key(now), &now.timer)?;
+impl Placed {
+    fn key(self, case: CaseId) -> Vec<u8> {
+        match self {
+            Self::At(due) => timer_key(due),
+            Self::Beyond => beyond_key(case),
         }
     }
-    changes.put_value(case_key(case.id), case)?;
-    Ok(())
+
+    fn moment(self) -> Option<(Timestamp, Moment)> {
+        match self {
+            Self::At(due) => Some((due.at, due.moment)),
+            Self::Beyond => None,
+        }
+    }
+}
+
+/// Where a case belongs in the index: nowhere when it is at its end.
+fn placed(case: &Case, timetables: &Timetables) -> Result<Option<Placed>, Error> {
+    if !case.state.is_open() {
+        return Ok(None);
+    }
+    let next = case.next_moment(timetables.of(case.policy)?);
+    Ok(match next {
+        Ok(next) => next.map(|next| {
+            Placed::At(Due {
+                at: next.at,
+                case: case.id,
+                moment: next.moment,
+            })
+        }),
+        Err(_) => Some(Placed::Beyond),
+    })
+}
+
+impl Timers {
+    fn at_work(&mut self, rules: &Rules) -> Result<&Timetables, RulesError> {
+        let current = self.at_work.take();
+        let current = current.filter(|(version, _)| *version == rules.version);
+        let current = match current {
+            Some(current) => current,
+            None => (rules.version, rules.timetables()?),
+        };
+        Ok(&self.at_work.insert(current).1)
+    }
 }
 
 /// Steps whose moment is not after `now`, the earliest first, at most so many.
@@ -173,17 +257,38 @@ pub fn due(reader: &Reader<'_>, now: Timestamp, most: usize) -> Result<Vec<Due>,
     );
     reader
         .range(range)
-        .values::<Timer>()
+        .values::<Moment>()
         .take(most)
         .map(|entry| {
-            let (key, timer) = entry?;
-            parse(&key, timer).ok_or(Error::Index { key })
+            let (key, moment) = entry?;
+            parse(&key, moment).ok_or(Error::Index { key })
         })
         .collect()
 }
 
+/// How many cases have a moment beyond the calendar.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn beyond(reader: &Reader<'_>) -> Result<usize, Error> {
+    let mut count = 0;
+    for entry in reader.prefix(&[BEYOND], None) {
+        entry?;
+        count += 1;
+    }
+    Ok(count)
+}
+
 fn case_key(case: CaseId) -> Vec<u8> {
-    let mut key = vec![CASE];
+    id_key(CASE, case)
+}
+
+fn beyond_key(case: CaseId) -> Vec<u8> {
+    id_key(BEYOND, case)
+}
+
+fn id_key(prefix: u8, case: CaseId) -> Vec<u8> {
+    let mut key = vec![prefix];
     key.extend_from_slice(case.as_bytes());
     key
 }
@@ -201,12 +306,12 @@ fn moment_key(at: Timestamp) -> Vec<u8> {
     key
 }
 
-fn parse(key: &[u8], timer: Timer) -> Option<Due> {
-    let (moment, case) = key.get(1..)?.split_first_chunk::<8>()?;
-    let millis = (u64::from_be_bytes(*moment) ^ (1 << 63)).cast_signed();
+fn parse(key: &[u8], moment: Moment) -> Option<Due> {
+    let (at, case) = key.get(1..)?.split_first_chunk::<8>()?;
+    let millis = (u64::from_be_bytes(*at) ^ (1 << 63)).cast_signed();
     Some(Due {
         at: Timestamp::from_millis(millis).ok()?,
         case: CaseId::from_bytes(case.try_into().ok()?),
-        timer,
+        moment,
     })
 }

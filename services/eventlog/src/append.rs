@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gridkeeper_proto::{area::AreaCode, envelope::Position, id::EventId};
 use serde::Deserialize;
 
-use crate::{AppendError, EventLog, error::not_a_grid};
+use crate::{AppendError, EventLog, error::outside};
 
 /// The most events that the broker takes in one atomic batch.
 const MOST: usize = 1_000;
@@ -18,13 +18,13 @@ const READ_BACK: &str = "gridkeeper_log_appends_read_back_total";
 /// An event to append.
 #[derive(Clone, Debug)]
 pub struct Append {
-    /// Its grid.
-    pub grid: AreaCode,
+    /// The area whose own it is: an area, or one above.
+    pub area: AreaCode,
     /// Its id.
     pub event_id: EventId,
     /// Its bytes.
     pub bytes: Bytes,
-    /// For the first event of each grid in an append: the position of that grid's last event, zero for
+    /// For the first event of each area in an append: the position of that area's last event, zero for
     /// none. Passed over for the others.
     pub expected: Position,
 }
@@ -68,7 +68,7 @@ mod codes {
 }
 
 impl EventLog {
-    /// Appends events, all or none, each grid's in the order given. Appending the same events again
+    /// Appends events, all or none, each area's in the order given. Appending the same events again
     /// answers as the first time.
     ///
     /// # Errors
@@ -90,7 +90,7 @@ impl EventLog {
             Err(error) => return Err(error),
         };
         // A lost acknowledgement makes the next try fail its expectation: if the last event of the
-        // append is its grid's last, it was ours and had landed, and all before it with it.
+        // append is its area's last, it was ours and had landed, and all before it with it.
         match self.landed(appends).await {
             Ok(Some(last)) => {
                 metrics::counter!(READ_BACK).increment(1);
@@ -108,7 +108,7 @@ impl EventLog {
         let Some(last) = appends.last() else {
             return Ok(None);
         };
-        let head = self.head(last.grid).await?;
+        let head = self.head(last.area).await?;
         Ok(head
             .filter(|head| head.event_id == last.event_id)
             .map(|head| head.position))
@@ -119,20 +119,19 @@ impl EventLog {
             let what = format!("{} events", appends.len());
             return Err(AppendError::Shape { most: MOST, what });
         }
-        let mut grids = BTreeSet::new();
+        let mut areas = BTreeSet::new();
         let message = |append: &Append| {
-            let subject = append
-                .grid
-                .subject()
-                .filter(|_| self.district.contains(&append.grid));
-            let subject = subject.ok_or_else(|| not_a_grid(append.grid, MOST))?;
+            if !self.district.contains(&append.area) {
+                return Err(outside(append.area, MOST));
+            }
+            let subject = append.area.subject();
             let mut headers = HeaderMap::new();
             headers.insert(
                 header::NATS_MESSAGE_ID,
                 append.event_id.to_string().as_str(),
             );
             // A second expectation on a subject that the batch writes already is refused.
-            if grids.insert(append.grid) {
+            if areas.insert(append.area) {
                 let expected = append.expected.to_string();
                 headers.insert(
                     header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,

@@ -45,7 +45,7 @@ pub enum LogError {
         /// The next that is there.
         found: Position,
     },
-    /// A message is on a subject that is no grid's, or without the id of its event.
+    /// A message is on a subject that is no area's, or without the id of its event.
     #[error("the message at position {position} is not one of the log's")]
     Foreign {
         /// Where it stands.
@@ -69,8 +69,8 @@ impl Coded for LogError {
 /// Why events were not appended, as far as is known.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// Nothing was appended: a grid is not at the position expected.
-    #[error("a grid went on since its state was read")]
+    /// Nothing was appended: an area is not at the position expected.
+    #[error("an area went on since its state was read")]
     Conflict,
     /// Nobody knows whether they were appended; the same append again finds out.
     #[error("the broker did not answer: {what}")]
@@ -86,8 +86,8 @@ pub enum AppendError {
         /// What it said.
         description: String,
     },
-    /// The append is empty, larger than an atomic batch, or names an area that is no grid.
-    #[error("an append holds 1 to {most} events of grids; this one: {what}")]
+    /// The append is empty, larger than an atomic batch, or names an area of another district.
+    #[error("an append holds 1 to {most} events of the district; this one: {what}")]
     Shape {
         /// The most it may hold.
         most: usize,
@@ -121,9 +121,9 @@ impl LogError {
     }
 }
 
-pub(crate) fn not_a_grid(area: AreaCode, most: usize) -> AppendError {
+pub(crate) fn outside(area: AreaCode, most: usize) -> AppendError {
     AppendError::Shape {
         most,
-        what: format!("{area} is not a grid"),
+        what: format!("{area} lies in another district"),
     }
 }

@@ -130,11 +130,11 @@ impl Follower {
         }
         let last = Position(info.stream_sequence + info.pending);
         self.last_known = self.last_known.max(last);
-        let grid =
+        let area =
             AreaCode::from_subject(&message.subject).ok_or(LogError::Foreign { position })?;
         Ok(Came::Event(Stored {
             position,
-            grid,
+            area,
             bytes: message.message.payload,
         }))
     }

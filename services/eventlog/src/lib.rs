@@ -1,6 +1,6 @@
-//! The log of a district: a JetStream stream with one subject per grid.
+//! The log of a district: a JetStream stream with one subject per area.
 //!
-//! Nothing is ever deleted from it. An append names the position that each of its grids is expected to
+//! Nothing is ever deleted from it. An append names the position that each of its areas is expected to
 //! be at; it lands whole or not at all.
 
 mod append;

@@ -21,13 +21,13 @@ const NOTHING_THERE: u16 = 404;
 pub struct Stored {
     /// Its place.
     pub position: Position,
-    /// Its grid.
-    pub grid: AreaCode,
+    /// Its area.
+    pub area: AreaCode,
     /// Its bytes.
     pub bytes: Bytes,
 }
 
-/// The last event of a grid.
+/// The last event of an area.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     /// Its place.
@@ -39,19 +39,17 @@ pub struct Head {
 }
 
 impl EventLog {
-    /// The last event of a grid; none for a grid without events.
+    /// The last event of an area; none for an area without events.
     ///
     /// # Errors
     /// The broker does not answer, or a foreign message stands there.
-    pub async fn head(&self, grid: AreaCode) -> Result<Option<Head>, LogError> {
-        let Some(subject) = grid.subject() else {
-            return Ok(None);
-        };
-        let message = match self.stream.direct_get_last_for_subject(subject).await {
+    pub async fn head(&self, area: AreaCode) -> Result<Option<Head>, LogError> {
+        let message = self.stream.direct_get_last_for_subject(area.subject());
+        let message = match message.await {
             Ok(message) => message,
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
             Err(error) => {
-                return Err(LogError::unavailable("read the head of a grid")(
+                return Err(LogError::unavailable("read the head of an area")(
                     error.into(),
                 ));
             }
@@ -154,10 +152,10 @@ struct RangeRequest {
 
 fn stored(message: StreamMessage) -> Result<Stored, LogError> {
     let position = Position(message.sequence);
-    let grid = AreaCode::from_subject(&message.subject).ok_or(LogError::Foreign { position })?;
+    let area = AreaCode::from_subject(&message.subject).ok_or(LogError::Foreign { position })?;
     Ok(Stored {
         position,
-        grid,
+        area,
         bytes: message.payload,
     })
 }

@@ -1,5 +1,5 @@
-//! Verifying the log: every event is there, decodes, lies under its own grid, is there once, and carries
-//! the hash of the one before it in its grid.
+//! Verifying the log: every event is there, decodes, lies under its own area, is there once, and carries
+//! the hash of the one before it in its area.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,9 +21,9 @@ const BATCH: (usize, usize) = (4_096, 4 << 20);
 pub struct Verified {
     /// The last event.
     pub last: Position,
-    /// How many grids have events.
-    pub grids: usize,
-    /// Hash over the last hashes of all grids, in the order of their codes: two logs with the same one
+    /// How many areas have events.
+    pub areas: usize,
+    /// Hash over the last hashes of all areas, in the order of their codes: two logs with the same one
     /// hold the same events.
     pub digest: EventHash,
 }
@@ -44,28 +44,28 @@ pub enum Break {
     },
     /// An event does not carry the hash of the one before it.
     #[error(
-        "the event at position {position} of grid {grid} carries the hash {carried} of the event before it, which is {found}"
+        "the event at position {position} of area {area} carries the hash {carried} of the event before it, which is {found}"
     )]
     Chain {
         /// Its place.
         position: Position,
-        /// Its grid.
-        grid: AreaCode,
+        /// Its area.
+        area: AreaCode,
         /// The hash it carries.
         carried: EventHash,
         /// The hash of the event before it.
         found: EventHash,
     },
-    /// An event lies under the subject of another grid.
+    /// An event lies under the subject of another area.
     #[error(
-        "the event at position {position} is of grid {grid} and lies under the subject of {subject}"
+        "the event at position {position} is of area {area} and lies under the subject of {subject}"
     )]
     Misplaced {
         /// Its place.
         position: Position,
-        /// The grid it names.
-        grid: AreaCode,
-        /// The grid of its subject.
+        /// The area it names.
+        area: AreaCode,
+        /// The area of its subject.
         subject: AreaCode,
     },
     /// An event is there twice.
@@ -127,23 +127,23 @@ impl Walk {
         let header = Recorded::decode(position, &stored.bytes)
             .map_err(|source| Break::Event { position, source })?
             .header;
-        let grid = header.grid;
-        if grid != stored.grid {
+        let area = header.area;
+        if area != stored.area {
             return Err(Break::Misplaced {
                 position,
-                grid,
-                subject: stored.grid,
+                area,
+                subject: stored.area,
             });
         }
         if !self.ids.insert(header.event_id) {
             let id = header.event_id;
             return Err(Break::Repeated { position, id });
         }
-        let head = self.heads.entry(grid).or_default();
+        let head = self.heads.entry(area).or_default();
         if header.previous != *head {
             return Err(Break::Chain {
                 position,
-                grid,
+                area,
                 carried: header.previous,
                 found: *head,
             });
@@ -154,11 +154,11 @@ impl Walk {
 
     fn verified(self, last: Position) -> Verified {
         let mut heads: Vec<_> = self.heads.into_iter().collect();
-        heads.sort_by_key(|(grid, _)| *grid);
+        heads.sort_by_key(|(area, _)| *area);
         let bytes: Vec<u8> = heads.iter().flat_map(|(_, hash)| hash.0).collect();
         Verified {
             last,
-            grids: heads.len(),
+            areas: heads.len(),
             digest: EventHash::of(&bytes),
         }
     }

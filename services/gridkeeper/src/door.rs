@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gridkeeper_proto::{
-    api::{CommandRequest, Receipt, ReportsAnswer, ReportsRequest},
+    api::{ChangeReceipt, CommandRequest, Receipt, ReportsAnswer, ReportsRequest, RulesRequest},
     code::{Code, Coded},
     id::CaseId,
 };
@@ -140,6 +140,19 @@ impl Door {
             request,
         )
         .await
+    }
+
+    /// Changes the district's rules.
+    ///
+    /// # Errors
+    /// [`DoorError`].
+    pub(crate) async fn change_rules(
+        &self,
+        token: &str,
+        request: &RulesRequest,
+    ) -> Result<Answer<ChangeReceipt>, DoorError> {
+        self.post(&format!("{}/v1/rules/commands", self.base), token, request)
+            .await
     }
 
     /// The refusal of a whole request, as an error.

@@ -9,10 +9,10 @@ use gridkeeper_identity::KeyError;
 use gridkeeper_proto::{
     access::ClaimsError,
     area::AreaCode,
-    case::EvolveError,
     clock::ClockError,
     code::{Code, Coded},
     envelope::EnvelopeError,
+    whatif::ReplayError,
 };
 
 use crate::{config::ConfigError, door::DoorError, import::ImportError};
@@ -62,9 +62,9 @@ pub(crate) enum Error {
     /// An event of the log does not decode.
     #[error(transparent)]
     Event(#[from] EnvelopeError),
-    /// An event of the log does not follow from those before.
+    /// The log cannot be replayed.
     #[error(transparent)]
-    Evolve(#[from] EvolveError),
+    Replay(#[from] ReplayError),
     /// A break in the log.
     #[error(transparent)]
     Break(#[from] Break),
@@ -112,7 +112,7 @@ impl Coded for Error {
             Self::Log(error) => error.code(),
             Self::Break(error) => error.code(),
             Self::Event(error) => error.code(),
-            Self::Evolve(error) => error.code(),
+            Self::Replay(error) => error.code(),
             Self::Intake(error) => error.code(),
             Self::Aggregator(error) => error.code(),
             Self::Query(error) => error.code(),

@@ -10,7 +10,7 @@ use gridkeeper_district::District;
 use gridkeeper_eventlog::{EventLog, KeyStore, LogError};
 use gridkeeper_http::Clock;
 use gridkeeper_identity::{SigningKey, Verifier};
-use gridkeeper_proto::{area::AreaCode, policy::Timetable};
+use gridkeeper_proto::{area::AreaCode, rules::RulesCommand};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -100,7 +100,7 @@ impl Installation {
         Ok(Arc::new(verifier))
     }
 
-    fn timetable(&self) -> Result<Timetable, Error> {
+    fn rules(&self) -> Result<Vec<RulesCommand>, Error> {
         let timetable = self.district.timetable().ok_or(Error::NoPolicy {
             district: self.district.code(),
         })?;
@@ -114,7 +114,7 @@ impl Installation {
                 );
             }
         }
-        Ok(timetable.clone())
+        Ok(self.district.rules())
     }
 
     /// Runs intake.
@@ -125,7 +125,7 @@ impl Installation {
         let options = self.config.intake.clone();
         let parts = gridkeeper_intake::Parts {
             district: Arc::clone(&self.district),
-            policy: self.timetable()?,
+            rules: self.rules()?,
             verifier: self.verifier()?,
             clock: self.clock.clone(),
         };

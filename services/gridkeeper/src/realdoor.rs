@@ -95,7 +95,7 @@ pub(crate) async fn start(folder: &Path) -> RealDoor {
     let claims = Claims::lasting("admin".to_owned(), Role::Admin, areas, clock.now(), 3_600);
     let admin = key.issue(&claims).unwrap();
     let parts = Parts {
-        policy: district.timetable().unwrap().clone(),
+        rules: district.rules(),
         verifier: Arc::new(Verifier::load(keys.path(), Some(district.code())).unwrap()),
         district,
         clock,

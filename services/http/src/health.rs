@@ -38,6 +38,8 @@ struct State {
     /// Code and text of the failure that stopped the part.
     failure: Option<(String, String)>,
     reported: bool,
+    /// Whether it says itself that it is not ready, however far it is.
+    starting: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +106,7 @@ impl Health {
             confirmed: now,
             failure: None,
             reported: false,
+            starting: true,
         };
         let check = Check {
             name: name.into(),
@@ -133,6 +136,15 @@ impl Check {
     /// Tells the position: the last event dealt with and the last of the log that is known. To be told
     /// after each batch, and every few seconds while there is nothing to do. Ends a failure.
     pub fn progress(&self, position: u64, last_known: u64, now: Timestamp) {
+        self.told(position, last_known, now, false);
+    }
+
+    /// As [`Check::progress`], of a part that is not ready yet even at the end of the log.
+    pub fn starting(&self, position: u64, last_known: u64, now: Timestamp) {
+        self.told(position, last_known, now, true);
+    }
+
+    fn told(&self, position: u64, last_known: u64, now: Timestamp, starting: bool) {
         let last_known = last_known.max(position);
         let mut state = locked(&self.state);
         let moved = state
@@ -147,6 +159,7 @@ impl Check {
         });
         state.failure = None;
         state.reported = true;
+        state.starting = starting;
         let confirmed = state.confirmed;
         drop(state);
         crate::metrics::position(&self.name, position, last_known, confirmed);
@@ -167,6 +180,7 @@ impl Check {
         state.follower = None;
         state.failure = None;
         state.reported = true;
+        state.starting = false;
         drop(state);
         crate::metrics::works(&self.name);
     }
@@ -180,12 +194,13 @@ impl Check {
         let ages = state.follower.is_some() || !state.reported;
         let stuck = ages && age > stuck_after_ms;
         let ok = state.failure.is_none() && !stuck;
-        let caught_up = state.reported && behind.is_none_or(|behind| behind <= ready_behind);
+        let caught_up = !state.starting && behind.is_none_or(|behind| behind <= ready_behind);
         let detail = match (&state.failure, stuck, behind) {
             (Some((_, text)), ..) => text.clone(),
             (None, true, Some(0)) => format!("silent for {age} ms: it may have missed events"),
             (None, true, Some(behind)) => format!("stuck for {age} ms, {behind} events behind"),
             (None, true, None) => format!("has told nothing in the {age} ms since its start"),
+            (None, false, Some(0)) if state.starting => "starting".to_owned(),
             (None, false, Some(0)) => "caught up".to_owned(),
             (None, false, Some(behind)) => format!("catching up, {behind} events behind"),
             (None, false, None) if state.reported => "works".to_owned(),

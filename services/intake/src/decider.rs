@@ -12,7 +12,9 @@ use std::{
 };
 
 use gridkeeper_http::Clock;
-use gridkeeper_proto::{envelope::Position, id::CaseId, policy::Timetable};
+use gridkeeper_proto::{
+    aggregate::Aggregate, area::AreaCode, envelope::Position, id::CaseId, rules::Rules,
+};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep},
@@ -42,7 +44,6 @@ pub(crate) struct Decider<L, K> {
     log: L,
     keys: Arc<K>,
     state: Shared,
-    policy: Timetable,
     clock: Clock,
     options: Options,
     progress: Progress,
@@ -53,7 +54,6 @@ impl<L: Log, K: Keys> Decider<L, K> {
         log: L,
         keys: Arc<K>,
         state: Shared,
-        policy: Timetable,
         clock: Clock,
         options: Options,
         progress: Progress,
@@ -62,7 +62,6 @@ impl<L: Log, K: Keys> Decider<L, K> {
             log,
             keys,
             state,
-            policy,
             clock,
             options,
             progress,
@@ -149,6 +148,16 @@ impl<L: Log, K: Keys> Decider<L, K> {
         Ok(seen > before)
     }
 
+    /// The district's rules, as far as the log is read.
+    pub(crate) fn rules(&self, district: AreaCode) -> Rules {
+        let state = self.state.read().expect("no holder of the lock panics");
+        let found = state.aggregate(Rules::id(district));
+        found
+            .and_then(Aggregate::rules)
+            .cloned()
+            .unwrap_or_default()
+    }
+
     fn position(&self) -> Position {
         self.state
             .read()
@@ -157,14 +166,14 @@ impl<L: Log, K: Keys> Decider<L, K> {
     }
 
     /// Decides and appends these jobs, however many rounds it takes, until each is answered.
-    async fn settle(&self, mut jobs: VecDeque<Job>) -> Result<(), Error> {
+    pub(crate) async fn settle(&self, mut jobs: VecDeque<Job>) -> Result<(), Error> {
         let mut most_jobs = usize::MAX;
         let mut pause = FIRST_PAUSE;
         while !jobs.is_empty() {
             let plan = {
                 let state = self.state.read().expect("no holder of the lock panics");
                 let most = (most_jobs, self.options.batch_events);
-                Plan::of(&mut jobs, &state, &self.policy, self.clock.now(), most)?
+                Plan::of(&mut jobs, &state, self.clock.now(), most)?
             };
             let trouble = match self.append(plan, &mut jobs, &mut most_jobs).await {
                 Ok(()) => None,
@@ -287,7 +296,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
             self.destroy_keys().await;
         }
         for (job, outcome) in decided {
-            let case = job.case_id;
+            let case = job.case_id();
             let answer = match outcome {
                 Outcome::Answer(_) if job.forgets() && self.key_remains(case) => {
                     Err(Error::KeyRemains { case })

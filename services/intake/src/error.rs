@@ -7,6 +7,7 @@ use gridkeeper_proto::{
     code::{Code, Coded},
     envelope::{EnvelopeError, Position},
     id::CaseId,
+    rules::RulesError,
 };
 
 /// Why a command is not recorded, or why intake does not run.
@@ -34,7 +35,7 @@ pub enum Error {
         detail: String,
     },
     /// Others were faster, again and again.
-    #[error("others changed the same grid {tries} times in between; send the same id again")]
+    #[error("others changed the same area {tries} times in between; send the same id again")]
     Contended {
         /// How often it was decided.
         tries: u32,
@@ -161,13 +162,24 @@ pub enum Error {
     #[error(transparent)]
     Evolve(#[from] EvolveError),
     /// The chain of hashes is broken.
-    #[error("event at position {position} does not follow the one before it in grid {grid}")]
+    #[error("event at position {position} does not follow the one before it in area {area}")]
     Chain {
         /// Its place.
         position: Position,
-        /// Its grid.
-        grid: AreaCode,
+        /// Its area.
+        area: AreaCode,
     },
+    /// The rules in the log cannot be used.
+    #[error("event at position {position}: {source}")]
+    Rules {
+        /// Its place.
+        position: Position,
+        /// What is wrong with them.
+        source: RulesError,
+    },
+    /// The district's own rules cannot be adopted.
+    #[error("the district's folder and the log disagree: {0}")]
+    Adopt(Refusal),
     /// The log is shorter than what this intake has seen of it.
     #[error("the log ends at position {last}, and this intake has seen it up to {seen}")]
     Shorter {
@@ -185,6 +197,8 @@ impl Coded for Error {
             Self::Locate(error) => error.code(),
             Self::Event { source, .. } => source.code(),
             Self::Evolve(error) => error.code(),
+            Self::Rules { source, .. } => source.code(),
+            Self::Adopt(refusal) => refusal.code(),
             Self::Endpoint { code, .. } | Self::Log { code, .. } => *code,
             Self::Busy { .. } => Code(500),
             Self::Unacknowledged { .. } => Code(501),

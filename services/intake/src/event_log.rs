@@ -16,7 +16,7 @@ impl Log for EventLog {
         let appends: Vec<_> = events
             .into_iter()
             .map(|event| Append {
-                grid: event.grid,
+                area: event.area,
                 event_id: event.event_id,
                 bytes: event.bytes.into(),
                 expected: event.expected.unwrap_or_default(),

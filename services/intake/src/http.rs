@@ -5,6 +5,8 @@
     reason = "utoipa::path repeats the types of the responses with their paths"
 )]
 
+mod rules;
+
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -21,7 +23,7 @@ use gridkeeper_proto::{
         ReportsRequest,
     },
     code::Coded as _,
-    command::Command,
+    command::{CaseCommand, Command},
     id::CaseId,
     sealed::{CaseKey, Party, SealedParties, seal},
 };
@@ -80,6 +82,7 @@ pub(crate) fn routes<K: Keys>() -> OpenApiRouter<Handle<K>> {
     OpenApiRouter::new()
         .routes(routes!(file_reports))
         .routes(routes!(take_step))
+        .merge(rules::routes())
 }
 
 /// File reports of disputes and incidents.
@@ -177,9 +180,9 @@ impl<K: Keys> Intake<K> {
         self.enqueue(Job {
             command_id: report.id.into(),
             digest: checked.digest,
-            case_id: report.id,
-            grid: checked.grid,
-            command: Command::Report(checked.report),
+            aggregate: report.id.into(),
+            area: checked.grid,
+            command: Command::Case(CaseCommand::Report(checked.report)),
             claims: claims.clone(),
             occurred_at: checked.occurred_at,
             if_version: None,
@@ -200,7 +203,7 @@ impl<K: Keys> Intake<K> {
         self.is_open()?;
         let (digest, occurred_at) = validate::step(&request, &self.district, self.clock.now())?;
         // A case that does not exist lies nowhere: whoever asks learns just that.
-        let grid = claims
+        let area = claims
             .areas
             .first()
             .copied()
@@ -209,9 +212,9 @@ impl<K: Keys> Intake<K> {
         self.enqueue(Job {
             command_id: request.id,
             digest,
-            case_id,
-            grid,
-            command: Command::Step(request.command),
+            aggregate: case_id.into(),
+            area,
+            command: Command::Case(CaseCommand::Step(request.command)),
             claims,
             occurred_at,
             if_version: request.if_version,
@@ -273,7 +276,7 @@ fn count_answer(error: Option<&Error>) {
 fn receipt(case_id: CaseId, answer: Answer) -> Receipt {
     Receipt {
         case_id,
-        grid: answer.grid,
+        grid: answer.area,
         position: answer.position,
         version: answer.version,
         repeated: answer.repeated,

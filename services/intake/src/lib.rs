@@ -1,6 +1,7 @@
 //! Intake: the one door. A command comes in by HTTP, is decided against the state of its grid, and its
 //! events are appended to the log; or it is refused with a reason and changes nothing.
 
+mod adopt;
 mod decider;
 mod error;
 mod event_log;

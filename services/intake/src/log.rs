@@ -17,20 +17,20 @@ use crate::Error;
 /// An event to be appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEvent {
-    /// Its grid.
-    pub grid: AreaCode,
+    /// Its grid, or the area whose own it is.
+    pub area: AreaCode,
     /// Its id.
     pub event_id: EventId,
     /// Its bytes.
     pub bytes: Vec<u8>,
-    /// For the first event of each grid: the place of the grid's last event.
+    /// For the first event of each area: the place of the area's last event.
     pub expected: Option<Position>,
 }
 
 /// Why events were not appended, as far as is known.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AppendError {
-    /// Nothing was appended: a grid went on in between.
+    /// Nothing was appended: an area went on in between.
     Conflict,
     /// Nobody knows whether they were appended.
     Unknown(String),

@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 
 use gridkeeper_proto::{
-    access::Claims,
+    access::{Actor, Claims},
     area::AreaCode,
     case::{Decided, Decision, Refusal, Situation, decide},
-    command::{Command, Step},
-    envelope::Header,
-    event::Recorded,
-    id::{CaseId, CommandId, EventId},
-    policy::Timetable,
+    command::{CaseCommand, Command, Step},
+    envelope::{Header, Position},
+    event::{Event, Recorded},
+    id::{AggregateId, CaseId, CommandId, EventId},
+    rules::{Rules, RulesCommand},
     time::Timestamp,
 };
 use tokio::{sync::oneshot, time::Instant};
@@ -21,14 +21,21 @@ use crate::{
     state::{Changes, State},
 };
 
+/// How many moments of a case are recorded with one command, at most: rungs of the ladder, and reminders between
+/// them. Far more than a case has.
+const MOST_MOMENTS: usize = 64;
+
+/// A job's events and those that happened before by themselves are at most so many.
+const ROOM_FOR_A_JOB: usize = 16;
+
 /// What a command became.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
-    /// The case's grid.
-    pub(crate) grid: AreaCode,
+    /// The case's grid, or the area whose own it changes.
+    pub(crate) area: AreaCode,
     /// The place of its last event.
-    pub(crate) position: gridkeeper_proto::envelope::Position,
-    /// The case's version after it.
+    pub(crate) position: Position,
+    /// The aggregate's version after it.
     pub(crate) version: u32,
     /// Whether it had been recorded before.
     pub(crate) repeated: bool,
@@ -41,10 +48,10 @@ pub(crate) struct Job {
     pub(crate) command_id: CommandId,
     /// Digest of its content.
     pub(crate) digest: [u8; 8],
-    /// The case it is for.
-    pub(crate) case_id: CaseId,
-    /// The grid of a report; a step's is its case's.
-    pub(crate) grid: AreaCode,
+    /// What it is for.
+    pub(crate) aggregate: AggregateId,
+    /// The grid of a report; a step's is its case's. Of other commands the area whose own they change.
+    pub(crate) area: AreaCode,
     /// What is to happen.
     pub(crate) command: Command,
     /// Who asks.
@@ -71,7 +78,15 @@ impl Job {
 
     /// Whether it forgets persons, so that a key has to be destroyed before it is answered.
     pub(crate) fn forgets(&self) -> bool {
-        matches!(self.command, Command::Step(Step::ForgetParties { .. }))
+        matches!(
+            self.command,
+            Command::Case(CaseCommand::Step(Step::ForgetParties { .. }))
+        )
+    }
+
+    /// The case it is for, where it is for one.
+    pub(crate) fn case_id(&self) -> CaseId {
+        self.aggregate.into()
     }
 }
 
@@ -100,11 +115,10 @@ impl Plan {
     /// many; `most_jobs` bounds how many are taken.
     ///
     /// # Errors
-    /// An event that its own case does not take.
+    /// An event that its own aggregate does not take.
     pub(crate) fn of(
         waiting: &mut VecDeque<Job>,
         state: &State,
-        policy: &Timetable,
         now: Timestamp,
         (most_jobs, most_events): (usize, usize),
     ) -> Result<Self, Error> {
@@ -116,43 +130,106 @@ impl Plan {
         while plan.jobs.len() < most_jobs
             && let Some(job) = waiting.pop_front()
         {
-            match plan.decide(&job, state, policy, now) {
-                Err(refusal) => plan.jobs.push((job, Outcome::Refused(refusal))),
-                Ok((answer, events)) => {
-                    let full = plan.events.len() + events.len() > most_events;
-                    if full && !plan.events.is_empty() {
-                        waiting.push_front(job);
-                        break;
-                    }
-                    let answer = plan.add(&job, answer, events, state)?;
-                    plan.jobs.push((job, Outcome::Answer(answer)));
-                }
+            if plan.events.len() + ROOM_FOR_A_JOB > most_events && !plan.events.is_empty() {
+                waiting.push_front(job);
+                break;
             }
+            let decided = match plan.pass_time(&job, state, now)? {
+                Ok(now) => plan.decide(&job, state, now),
+                Err(refusal) => Err(refusal),
+            };
+            let outcome = match decided {
+                Err(refusal) => Outcome::Refused(refusal),
+                Ok((answer, events)) => Outcome::Answer(plan.add(&job, answer, events, state)?),
+            };
+            plan.jobs.push((job, outcome));
         }
         Ok(plan)
+    }
+
+    /// Records what has happened to a case by itself, before a step is decided, whatever becomes of the step.
+    /// Gives the moment as of which the step is decided, which is never before the case's last event.
+    fn pass_time(
+        &mut self,
+        job: &Job,
+        state: &State,
+        now: Timestamp,
+    ) -> Result<Result<Timestamp, Refusal>, Error> {
+        let timetables = self.changes.timetables();
+        if !matches!(job.command, Command::Case(CaseCommand::Step(_))) {
+            return Ok(Ok(now));
+        }
+        let mut now = now;
+        for _ in 0..MOST_MOMENTS {
+            let Some(case) = self.changes.case(state, job.case_id()) else {
+                return Ok(Ok(now));
+            };
+            now = now.max(case.last_recorded_at);
+            if case.answered.to(job.command_id).is_some() || !case.state.is_open() {
+                return Ok(Ok(now));
+            }
+            let happened = match timetables.of(case.policy) {
+                Ok(timetable) => case.happened(timetable, now),
+                Err(error) => return Ok(Err(error.into())),
+            };
+            let happened = match happened {
+                Ok(None) => return Ok(Ok(now)),
+                Ok(Some(happened)) => happened,
+                Err(error) => return Ok(Err(error.into())),
+            };
+            let by_itself = By {
+                aggregate: job.aggregate,
+                area: case.grid,
+                command_id: happened.command_id,
+                digest: [0; 8],
+                occurred_at: happened.at,
+                actor: Actor::gridkeeper(),
+            };
+            for (index, event) in (0..).zip(happened.events) {
+                self.add_event(&by_itself, index, (now, event.into()), state)?;
+            }
+        }
+        Ok(Ok(now))
     }
 
     fn decide(
         &self,
         job: &Job,
         state: &State,
-        policy: &Timetable,
         now: Timestamp,
-    ) -> Result<(Answer, Vec<Decided>), Refusal> {
-        let case = self.changes.case(state, job.case_id);
-        let grid = case.map_or(job.grid, |case| case.grid);
-        let other = match &job.command {
-            Command::Step(Step::Merge { into, .. }) => self.changes.case(state, *into),
+    ) -> Result<(Answer, Vec<(Timestamp, Event)>), Refusal> {
+        match &job.command {
+            Command::Case(command) => self.decide_case(job, command, state, now),
+            Command::Rules(command) => self.decide_rules(job, command, state, now),
+        }
+    }
+
+    fn decide_case(
+        &self,
+        job: &Job,
+        command: &CaseCommand,
+        state: &State,
+        now: Timestamp,
+    ) -> Result<(Answer, Vec<(Timestamp, Event)>), Refusal> {
+        let case = self.changes.case(state, job.case_id());
+        let area = case.map_or(job.area, |case| case.grid);
+        let other = match command {
+            CaseCommand::Step(Step::Merge { into, .. }) => self.changes.case(state, *into),
             _ => None,
         };
+        let timetables = self.changes.timetables();
+        let policy = match case {
+            Some(case) => timetables.of(case.policy)?,
+            None => timetables.current()?,
+        };
         let decision = decide(
-            &job.command,
+            command,
             &Situation {
                 command_id: job.command_id,
                 digest: job.digest,
-                case_id: job.case_id,
+                case_id: job.case_id(),
                 case,
-                grid,
+                grid: area,
                 other,
                 claims: &job.claims,
                 policy,
@@ -163,67 +240,128 @@ impl Plan {
         let version = case.map_or(0, |case| case.version);
         Ok(match decision {
             Decision::Repeated { position, version } => {
-                let repeated = !job.sent;
-                let answer = Answer {
-                    grid,
-                    position,
-                    version,
-                    repeated,
-                };
-                (answer, Vec::new())
+                (Answer::again(area, (position, version), job), Vec::new())
             }
             Decision::Events(events) => {
-                let position = self.changes.next();
-                let answer = Answer {
-                    grid,
-                    position,
-                    version,
-                    repeated: false,
-                };
-                (answer, events)
+                let decided = |Decided { recorded_at, event }: Decided| (recorded_at, event.into());
+                let events = events.into_iter().map(decided).collect();
+                (self.first_answer(area, version), events)
             }
         })
+    }
+
+    fn decide_rules(
+        &self,
+        job: &Job,
+        command: &RulesCommand,
+        state: &State,
+        now: Timestamp,
+    ) -> Result<(Answer, Vec<(Timestamp, Event)>), Refusal> {
+        let nothing = Rules::default();
+        let found = self.changes.aggregate(state, job.aggregate);
+        let rules = found.and_then(|found| found.rules()).unwrap_or(&nothing);
+        let asked = (&job.claims, job.area);
+        if let Some(answer) = rules.answered.again((job.command_id, job.digest), asked)? {
+            let (position, version) = (answer.position, answer.version);
+            let answer = Answer::again(job.area, (position, version), job);
+            return Ok((answer, Vec::new()));
+        }
+        job.claims.within(job.area)?;
+        let events = rules.decide(command, &job.claims)?;
+        let events = events.into_iter().map(|event| (now, event.into()));
+        let answer = self.first_answer(job.area, rules.version);
+        Ok((answer, events.collect()))
+    }
+
+    /// The answer as long as no event of the command is added.
+    fn first_answer(&self, area: AreaCode, version: u32) -> Answer {
+        Answer {
+            area,
+            position: self.changes.position(),
+            version,
+            repeated: false,
+        }
     }
 
     fn add(
         &mut self,
         job: &Job,
         mut answer: Answer,
-        events: Vec<Decided>,
+        events: Vec<(Timestamp, Event)>,
         state: &State,
     ) -> Result<Answer, Error> {
-        for (index, decided) in (0..).zip(events) {
-            let (head, moved) = self.changes.head(state, answer.grid);
-            let payload = decided.event.encode();
-            let header = Header {
-                event_id: EventId::in_case(job.case_id, job.command_id, index),
-                case_id: job.case_id,
-                command_id: job.command_id,
-                command_digest: job.digest,
-                grid: answer.grid,
-                occurred_at: job.occurred_at,
-                recorded_at: decided.recorded_at,
-                actor: job.claims.actor(),
-                event_type: payload.event_type,
-                schema_version: payload.schema_version,
-                previous: head.hash,
-            };
-            let bytes = header.encode(&payload.bytes);
-            answer.position = self.changes.next();
-            answer.version += 1;
-            self.events.push(NewEvent {
-                grid: answer.grid,
-                event_id: header.event_id,
-                bytes: bytes.clone(),
-                expected: (!moved).then_some(head.position),
-            });
-            let recorded = Recorded {
-                position: answer.position,
-                header,
-                event: decided.event,
-            };
-            self.changes.add(state, recorded, &bytes)?;
+        let by = By {
+            aggregate: job.aggregate,
+            area: answer.area,
+            command_id: job.command_id,
+            digest: job.digest,
+            occurred_at: job.occurred_at,
+            actor: job.claims.actor(),
+        };
+        for (index, event) in (0..).zip(events) {
+            (answer.position, answer.version) = self.add_event(&by, index, event, state)?;
         }
         Ok(answer)
+    }
+
+    fn add_event(
+        &mut self,
+        by: &By,
+        index: u32,
+        (recorded_at, event): (Timestamp, Event),
+        state: &State,
+    ) -> Result<(Position, u32), Error> {
+        let (head, moved) = self.changes.head(state, by.area);
+        let payload = event.encode();
+        let header = Header {
+            event_id: EventId::in_aggregate(by.aggregate, by.command_id, index),
+            aggregate: by.aggregate,
+            command_id: by.command_id,
+            command_digest: by.digest,
+            area: by.area,
+            occurred_at: by.occurred_at,
+            recorded_at,
+            actor: by.actor.clone(),
+            event_type: payload.event_type,
+            schema_version: payload.schema_version,
+            previous: head.hash,
+        };
+        let bytes = header.encode(&payload.bytes);
+        self.events.push(NewEvent {
+            area: by.area,
+            event_id: header.event_id,
+            bytes: bytes.clone(),
+            expected: (!moved).then_some(head.position),
+        });
+        let position = self.changes.next();
+        let recorded = Recorded {
+            position,
+            header,
+            event,
+        };
+        let version = self.changes.add(state, recorded, &bytes)?;
+        Ok((position, version))
+    }
+}
+
+/// Whose command events answer, and what it was for.
+struct By {
+    aggregate: AggregateId,
+    area: AreaCode,
+    command_id: CommandId,
+    digest: [u8; 8],
+    occurred_at: Timestamp,
+    actor: Actor,
+}
+
+impl Answer {
+    /// To a command that was answered before. What was sent and not acknowledged is no repetition.
+    fn again(area: AreaCode, (position, version): (Position, u32), job: &Job) -> Self {
+        Self {
+            area,
+            position,
+            version,
+            repeated: !job.sent,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use gridkeeper_http::Problem;
-use gridkeeper_proto::case::Refusal;
+use gridkeeper_proto::{case::Refusal, rules::RulesError};
 
 use crate::Error;
 
@@ -33,12 +33,23 @@ fn of_refusal(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::RoleMayNot { .. } => (StatusCode::FORBIDDEN, "role may not take the step"),
         Refusal::OwnWork => (StatusCode::FORBIDDEN, "own work is not verified"),
         Refusal::WrongAssignee { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong assignee"),
-        Refusal::ReturnedBefore => (StatusCode::CONFLICT, "returned before"),
+        Refusal::ReturnedBefore { .. } => (StatusCode::CONFLICT, "returned before"),
         Refusal::TopLevel => (StatusCode::CONFLICT, "no level above"),
         Refusal::WrongMerge { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong merge"),
-        Refusal::NotMissed { .. } => (StatusCode::CONFLICT, "deadline not missed"),
+        Refusal::NotPassed { .. } => (StatusCode::CONFLICT, "moment not passed"),
         Refusal::AbsurdTime { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "absurd time"),
         Refusal::TextLength { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong length of a text"),
+        Refusal::ExtendedBefore { .. } => (StatusCode::CONFLICT, "extended before"),
+        Refusal::GrantedAbove { .. } => (StatusCode::FORBIDDEN, "granted above your level"),
+        Refusal::ExtensionTooLong { .. } | Refusal::WrongExtension { .. } => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "wrong extension")
+        }
+        Refusal::Rules(RulesError::OldVersion { .. }) => (StatusCode::CONFLICT, "version used"),
+        Refusal::Rules(RulesError::NoPolicy) => (StatusCode::SERVICE_UNAVAILABLE, "no policy"),
+        Refusal::Rules(RulesError::UnknownPolicy { .. } | RulesError::Unreadable { .. }) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "policy not to be read")
+        }
+        Refusal::Rules(_) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong rules"),
         Refusal::Clock(_) => (StatusCode::SERVICE_UNAVAILABLE, "calendar has ended"),
         Refusal::Access(_) => (StatusCode::FORBIDDEN, "area or right not yours"),
     }

@@ -9,14 +9,14 @@ use gridkeeper_district::District;
 use gridkeeper_http::{About, Clock, Health, Standard, application};
 use gridkeeper_identity::Verifier;
 use gridkeeper_proto::{
-    code::Coded as _, envelope::Position, id::CaseId, policy::Timetable, sealed::CaseKey,
+    code::Coded as _, envelope::Position, id::CaseId, rules::RulesCommand, sealed::CaseKey,
 };
 use tokio::{net::TcpListener, sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 
 use crate::{
-    Error, Options,
+    Error, Options, adopt,
     decider::Decider,
     http::{self, Handle, Intake},
     log::{Keys, Log, ReadError},
@@ -27,8 +27,9 @@ use crate::{
 pub struct Parts {
     /// Areas, categories, shapes.
     pub district: Arc<District>,
-    /// The district's policy.
-    pub policy: Timetable,
+    /// The rules of the district's folder: years of the calendar that the log does not know, and a newer policy
+    /// than the log's, are adopted at the start.
+    pub rules: Vec<RulesCommand>,
     /// By whose keys tokens are believed.
     pub verifier: Arc<Verifier>,
     /// The time.
@@ -92,21 +93,30 @@ pub async fn run_on<L: Log, K: Keys>(
     check(&options)?;
     let Parts {
         district,
-        policy,
+        rules,
         verifier,
         clock,
     } = parts;
     let health = Health::new(&options.http, clock.now());
     let check = health.register("intake position", clock.now());
-    let seen = check.clone();
-    let now = clock.clone();
-    let progress = Box::new(move |own: Position, last: Position| {
-        seen.progress(own.0, last.0, now.now());
-    });
+    let open = Arc::new(AtomicBool::new(false));
+    let progress = {
+        let (check, clock, open) = (check.clone(), clock.clone(), Arc::clone(&open));
+        // Whoever is told that intake is ready finds its door open.
+        move |own: Position, last: Position| match open.load(Ordering::Acquire) {
+            true => check.progress(own.0, last.0, clock.now()),
+            false => check.starting(own.0, last.0, clock.now()),
+        }
+    };
     let keys = Arc::new(keys);
     let state = Arc::new(RwLock::new(State::default()));
-    let open = Arc::new(AtomicBool::new(false));
     let (queue, jobs) = mpsc::channel(options.queue_commands);
+    let own = adopt::Own {
+        district: district.code(),
+        rules,
+        clock: clock.clone(),
+        deadline: options.append_deadline(),
+    };
     let intake = Intake {
         district,
         verifier,
@@ -126,11 +136,11 @@ pub async fn run_on<L: Log, K: Keys>(
     };
     let state_of_routes = Handle(Arc::new(intake));
     let (router, _document) = application(&ABOUT, http::routes(), state_of_routes, standard);
-    let decider = Decider::new(log, keys, state, policy, clock, options.clone(), progress);
+    let decider = Decider::new(log, keys, state, clock, options.clone(), Box::new(progress));
     // The endpoint ends first, so that every command it took in is answered.
     let stop_deciding = CancellationToken::new();
     let deciding = async {
-        let decided = match start(&decider, &options, &shutdown).await {
+        let decided = match start(&decider, &own, &options, &shutdown).await {
             Ok(true) => {
                 open.store(true, Ordering::Release);
                 decider.run(jobs, stop_deciding.clone()).await
@@ -156,16 +166,17 @@ pub async fn run_on<L: Log, K: Keys>(
 /// Reads the log to its end, however long the broker takes to answer; false when told to stop before.
 async fn start<L: Log, K: Keys>(
     decider: &Decider<L, K>,
+    own: &adopt::Own,
     options: &Options,
     shutdown: &CancellationToken,
 ) -> Result<bool, Error> {
     loop {
         let caught_up = tokio::select! {
-            caught_up = decider.catch_up() => caught_up,
+            caught_up = caught_up(decider, own) => caught_up,
             () = shutdown.cancelled() => return Ok(false),
         };
         match caught_up {
-            Ok(_) => {
+            Ok(()) => {
                 decider.destroy_keys().await;
                 return Ok(true);
             }
@@ -179,6 +190,14 @@ async fn start<L: Log, K: Keys>(
             }
         }
     }
+}
+
+async fn caught_up<L: Log, K: Keys>(
+    decider: &Decider<L, K>,
+    own: &adopt::Own,
+) -> Result<(), ReadError> {
+    decider.catch_up().await?;
+    adopt::adopt(decider, own).await
 }
 
 fn check(options: &Options) -> Result<(), Error> {

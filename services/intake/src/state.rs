@@ -1,31 +1,37 @@
-//! The state that commands are decided on: cases, the head of each grid, and the position in the log
-//! that both are of. It follows from the log and is filled from it at every start.
+//! The state that commands are decided on: cases and other aggregates, the rules at work, the head of each area,
+//! and the position in the log that all are of. It follows from the log and is filled from it at every start.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use gridkeeper_proto::{
+    aggregate::Aggregate,
     area::AreaCode,
     case::Case,
     envelope::{EventHash, Position},
-    event::{Event, Recorded},
-    id::CaseId,
+    event::{CaseEvent, Recorded},
+    id::{AggregateId, CaseId},
+    rules::Timetables,
 };
 
 use crate::{Error, log::Stored};
 
-/// The last event of a grid.
+/// The last event of an area.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// Its place; zero where the grid has no event.
+    /// Its place; zero where the area has no event.
     pub(crate) position: Position,
     /// Its hash.
     pub(crate) hash: EventHash,
 }
 
-/// Cases and heads as of a position.
+/// Aggregates and heads as of a position.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    cases: HashMap<CaseId, Case>,
+    aggregates: HashMap<AggregateId, Aggregate>,
+    timetables: Arc<Timetables>,
     heads: HashMap<AreaCode, Head>,
     position: Position,
     forgotten: BTreeSet<CaseId>,
@@ -37,9 +43,14 @@ impl State {
         self.position
     }
 
+    /// The aggregate, where anything happened to it.
+    pub(crate) fn aggregate(&self, id: AggregateId) -> Option<&Aggregate> {
+        self.aggregates.get(&id)
+    }
+
     /// The case, where it was reported.
     pub(crate) fn case(&self, id: CaseId) -> Option<&Case> {
-        self.cases.get(&id)
+        self.aggregate(id.into())?.case()
     }
 
     /// Cases whose parties are forgotten and whose key is not known to be destroyed.
@@ -65,44 +76,59 @@ impl State {
         let position = stored.position;
         let recorded = Recorded::decode(position, &stored.bytes)
             .map_err(|source| Error::Event { position, source })?;
-        let grid = recorded.header.grid;
-        let head = self.heads.get(&grid).copied().unwrap_or_default();
+        let area = recorded.header.area;
+        let head = self.heads.get(&area).copied().unwrap_or_default();
         if recorded.header.previous != head.hash {
-            return Err(Error::Chain { position, grid });
+            return Err(Error::Chain { position, area });
         }
-        let case_id = recorded.header.case_id;
-        let case = Case::evolve(self.cases.get(&case_id), &recorded)?;
-        self.note(&recorded);
-        self.cases.insert(case_id, case);
+        let id = recorded.header.aggregate;
+        self.forgotten.extend(forgotten(&recorded));
+        let aggregate = Aggregate::evolve(self.aggregates.get(&id), recorded)?;
+        if let Some(timetables) = timetables(&aggregate, position)? {
+            self.timetables = timetables;
+        }
+        self.aggregates.insert(id, aggregate);
         let hash = EventHash::of(&stored.bytes);
-        self.heads.insert(grid, Head { position, hash });
+        self.heads.insert(area, Head { position, hash });
         self.position = position;
         Ok(())
     }
 
     /// Takes over what was decided on top of this state and has been appended in the very next places.
     pub(crate) fn apply(&mut self, changes: Changes) {
-        for recorded in &changes.recorded {
-            self.note(recorded);
-        }
-        self.cases.extend(changes.cases);
+        self.forgotten.extend(changes.forgotten);
+        self.aggregates.extend(changes.aggregates);
+        self.timetables = changes.timetables;
         self.heads.extend(changes.heads);
         self.position = changes.position;
     }
+}
 
-    fn note(&mut self, recorded: &Recorded) {
-        if matches!(recorded.event, Event::PartiesForgotten(_)) {
-            self.forgotten.insert(recorded.header.case_id);
-        }
+/// The case whose parties an event forgets.
+fn forgotten(recorded: &Recorded) -> Option<CaseId> {
+    match recorded.of_case()? {
+        (case, CaseEvent::PartiesForgotten(_)) => Some(case),
+        _ => None,
     }
+}
+
+/// The rules at work after an event, where it changed them.
+fn timetables(after: &Aggregate, position: Position) -> Result<Option<Arc<Timetables>>, Error> {
+    let Some(rules) = after.rules() else {
+        return Ok(None);
+    };
+    let timetables = rules.timetables();
+    let timetables = timetables.map_err(|source| Error::Rules { position, source })?;
+    Ok(Some(Arc::new(timetables)))
 }
 
 /// What a batch of decisions changes, in front of the state it was decided on.
 #[derive(Debug)]
 pub(crate) struct Changes {
-    cases: HashMap<CaseId, Case>,
+    aggregates: HashMap<AggregateId, Aggregate>,
+    timetables: Arc<Timetables>,
     heads: HashMap<AreaCode, Head>,
-    recorded: Vec<Recorded>,
+    forgotten: Vec<CaseId>,
     position: Position,
 }
 
@@ -110,24 +136,44 @@ impl Changes {
     /// No change yet.
     pub(crate) fn on(state: &State) -> Self {
         Self {
-            cases: HashMap::new(),
+            aggregates: HashMap::new(),
+            timetables: Arc::clone(&state.timetables),
             heads: HashMap::new(),
-            recorded: Vec::new(),
+            forgotten: Vec::new(),
             position: state.position,
         }
     }
 
-    /// The case with these changes.
-    pub(crate) fn case<'a>(&'a self, state: &'a State, id: CaseId) -> Option<&'a Case> {
-        self.cases.get(&id).or_else(|| state.case(id))
+    /// The rules at work with these changes.
+    pub(crate) fn timetables(&self) -> Arc<Timetables> {
+        Arc::clone(&self.timetables)
     }
 
-    /// The grid's head with these changes, and whether one of them moved it.
-    pub(crate) fn head(&self, state: &State, grid: AreaCode) -> (Head, bool) {
-        match self.heads.get(&grid) {
+    /// The aggregate with these changes.
+    pub(crate) fn aggregate<'a>(
+        &'a self,
+        state: &'a State,
+        id: AggregateId,
+    ) -> Option<&'a Aggregate> {
+        self.aggregates.get(&id).or_else(|| state.aggregate(id))
+    }
+
+    /// The case with these changes.
+    pub(crate) fn case<'a>(&'a self, state: &'a State, id: CaseId) -> Option<&'a Case> {
+        self.aggregate(state, id.into())?.case()
+    }
+
+    /// The area's head with these changes, and whether one of them moved it.
+    pub(crate) fn head(&self, state: &State, area: AreaCode) -> (Head, bool) {
+        match self.heads.get(&area) {
             Some(head) => (*head, true),
-            None => (state.heads.get(&grid).copied().unwrap_or_default(), false),
+            None => (state.heads.get(&area).copied().unwrap_or_default(), false),
         }
+    }
+
+    /// The last place that is taken.
+    pub(crate) fn position(&self) -> Position {
+        self.position
     }
 
     /// The place that the next event will have, if nobody else appends before.
@@ -135,26 +181,30 @@ impl Changes {
         Position(self.position.0 + 1)
     }
 
-    /// Adds an event in the next place.
+    /// Adds an event in the next place; gives the version of its aggregate after it.
     ///
     /// # Errors
-    /// An event that does not fit its case, which a decision never yields.
+    /// An event that does not fit its aggregate, which a decision never yields.
     pub(crate) fn add(
         &mut self,
         state: &State,
         recorded: Recorded,
         bytes: &[u8],
-    ) -> Result<(), Error> {
-        let case_id = recorded.header.case_id;
-        let case = Case::evolve(self.case(state, case_id), &recorded)?;
-        self.cases.insert(case_id, case);
+    ) -> Result<u32, Error> {
+        let (position, id) = (recorded.position, recorded.header.aggregate);
         let head = Head {
-            position: recorded.position,
+            position,
             hash: EventHash::of(bytes),
         };
-        self.heads.insert(recorded.header.grid, head);
-        self.position = recorded.position;
-        self.recorded.push(recorded);
-        Ok(())
+        self.heads.insert(recorded.header.area, head);
+        self.forgotten.extend(forgotten(&recorded));
+        let aggregate = Aggregate::evolve(self.aggregate(state, id), recorded)?;
+        if let Some(timetables) = timetables(&aggregate, position)? {
+            self.timetables = timetables;
+        }
+        let version = aggregate.version();
+        self.aggregates.insert(id, aggregate);
+        self.position = position;
+        Ok(version)
     }
 }

@@ -2,6 +2,7 @@
 
 mod memory;
 mod refusals;
+mod rules;
 mod site;
 
 use std::time::Duration;
@@ -27,11 +28,12 @@ async fn a_report_is_acknowledged_and_stands_in_the_log() {
     let receipt = intake.file(&report(&id(), GRID)).await;
     assert_eq!(
         (receipt.position, receipt.version, receipt.repeated),
-        (Position(1), 1, false)
+        (Position(2), 1, false),
+        "the policy was adopted before"
     );
     let events = site.log.recorded();
     assert_eq!(events.len(), 1);
-    assert_eq!(events[0].header.case_id, receipt.case_id);
+    assert_eq!(events[0].header.aggregate, receipt.case_id.into());
     intake.stop().await;
 }
 
@@ -166,8 +168,10 @@ async fn however_the_log_fails_every_acknowledged_report_stands_there_once() {
     for (first, again) in events {
         assert!(!first.repeated && again.repeated);
         assert_eq!(first.position, again.position);
-        let index = usize::try_from(first.position.0 - 1).unwrap();
-        assert_eq!(recorded[index].header.case_id, first.case_id);
+        let stands = recorded
+            .iter()
+            .find(|event| event.position == first.position);
+        assert_eq!(stands.unwrap().header.aggregate, first.case_id.into());
     }
     site.log.check_chains();
     intake.stop().await;

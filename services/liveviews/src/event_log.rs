@@ -18,7 +18,7 @@ impl Feed for Follower {
         let batch = Self::next_batch(self, max_events, max_bytes).await?;
         let raw = |stored: gridkeeper_eventlog::Stored| RawEvent {
             position: stored.position,
-            grid: stored.grid,
+            area: stored.area,
             bytes: stored.bytes.into(),
         };
         Ok(Batch {

@@ -12,8 +12,8 @@ use gridkeeper_viewstore::Positioned;
 pub struct RawEvent {
     /// Its place.
     pub position: Position,
-    /// The grid of its subject.
-    pub grid: AreaCode,
+    /// The area of its subject.
+    pub area: AreaCode,
     /// Its bytes.
     pub bytes: Vec<u8>,
 }

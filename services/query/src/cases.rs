@@ -14,7 +14,7 @@ use gridkeeper_proto::{
     area::{AreaCode, Level},
     case::{Case, CaseState, PartiesState},
     envelope::Position,
-    event::{Event, Recorded},
+    event::{ByAggregate, CaseEvent, Recorded},
     id::CaseId,
     sealed::{Party, open},
     time::Timestamp,
@@ -145,16 +145,14 @@ async fn escalation(
             return Err(Error::NotYet { as_of }.into());
         }
         let (case, history) = query.as_of(&view, as_of).await?;
-        let by = (query.district.timetable(), as_of);
-        let status = status::escalation(position, &case, by, history).map_err(Error::from)?;
+        let status = query.escalation(position, &case, as_of, history).await?;
         return Ok(Json(status));
     }
     let history = match status::has_history(&view.case) {
         true => query.events(&view.events, status::is_escalation).await?,
         false => Vec::new(),
     };
-    let by = (query.district.timetable(), now);
-    let status = status::escalation(position, &view.case, by, history).map_err(Error::from)?;
+    let status = query.escalation(position, &view.case, now, history).await?;
     Ok(Json(status))
 }
 
@@ -329,8 +327,26 @@ impl Questions {
         }
     }
 
-    async fn event(&self, position: Position) -> Result<Recorded, Error> {
-        record::recorded(&self.log.read(position).await?)
+    /// A case's status by the policy that it runs under.
+    async fn escalation(
+        &self,
+        position: Position,
+        case: &Case,
+        now: Timestamp,
+        history: Vec<EventRecord>,
+    ) -> Result<EscalationStatus, Error> {
+        let timetables = self.timetables(position).await?;
+        let by = (timetables.of(case.policy)?, now);
+        Ok(status::escalation(position, case, by, history)?)
+    }
+
+    /// An event of a case.
+    async fn event(&self, position: Position) -> Result<Recorded<CaseEvent>, Error> {
+        let recorded = record::recorded(&self.log.read(position).await?)?;
+        match recorded.by_aggregate() {
+            ByAggregate::Case(recorded) => Ok(recorded),
+            ByAggregate::Rules(_) => Err(Error::OtherEvent { position }),
+        }
     }
 
     /// The case as of a past moment, and the history of its escalation until then.
@@ -355,7 +371,7 @@ impl Questions {
     }
 
     /// The events at these positions, in order.
-    async fn recorded(&self, positions: &[Position]) -> Result<Vec<Recorded>, Error> {
+    async fn recorded(&self, positions: &[Position]) -> Result<Vec<Recorded<CaseEvent>>, Error> {
         futures::stream::iter(positions.to_vec())
             .map(|position| self.event(position))
             .buffered(READ_AT_ONCE)
@@ -367,7 +383,7 @@ impl Questions {
     async fn events(
         &self,
         positions: &[Position],
-        wanted: fn(&Event) -> bool,
+        wanted: fn(&CaseEvent) -> bool,
     ) -> Result<Vec<EventRecord>, Error> {
         let all = self.recorded(positions).await?.into_iter();
         let wanted = all.filter(|recorded| wanted(&recorded.event));
@@ -384,7 +400,7 @@ impl Questions {
         let Some(key) = self.keys.get(case).await? else {
             return Ok(None);
         };
-        let Event::Reported(report) = self.event(reported).await?.event else {
+        let CaseEvent::Reported(report) = self.event(reported).await?.event else {
             return Ok(None);
         };
         let opened = report.parties.map(|sealed| open(key, case, &sealed));

@@ -11,6 +11,7 @@ use gridkeeper_proto::{
     code::{Code, Coded},
     envelope::{EnvelopeError, Position},
     id::CaseId,
+    rules::RulesError,
     sealed::SealError,
     time::Timestamp,
     view::ViewError,
@@ -105,6 +106,15 @@ pub enum Error {
     /// An aggregator answered something else than was asked.
     #[error("the aggregator answered another question than the one asked")]
     OtherAnswer,
+    /// The views lead to an event of something else.
+    #[error("the event at position {position} is not of a case, as the views say")]
+    OtherEvent {
+        /// Its place.
+        position: Position,
+    },
+    /// The rules of the log cannot be used.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// The log.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -180,7 +190,8 @@ impl Coded for Error {
             Self::LastEventId => Code(626),
             Self::TooManyListeners { .. } => Code(627),
             Self::NoAggregator { .. } => Code(628),
-            Self::OtherAnswer => Code(629),
+            Self::OtherAnswer | Self::OtherEvent { .. } => Code(629),
+            Self::Rules(error) => error.code(),
             Self::Broker { .. } => Code(630),
             Self::Option { .. } => Code(631),
             Self::Limit { .. } => Code(632),
@@ -223,6 +234,7 @@ fn answer_to(error: &Error) -> (StatusCode, &'static str) {
         Error::Access(_) => (StatusCode::FORBIDDEN, "area or right not yours"),
         Error::NoSuchCase { .. } => (StatusCode::NOT_FOUND, "no such case"),
         Error::UnknownArea { .. } => (StatusCode::NOT_FOUND, "no such area"),
+        Error::Rules(RulesError::UnknownPolicy { .. }) => (StatusCode::NOT_FOUND, "no such policy"),
         Error::NotReported { .. } => (StatusCode::NOT_FOUND, "not reported yet"),
         Error::WhichArea
         | Error::Cursor { .. }

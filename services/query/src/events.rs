@@ -186,7 +186,7 @@ async fn pull(
                 break;
             }
             position = stored.position;
-            if area.contains(&stored.grid) {
+            if area.contains(&stored.area) {
                 lines.push_str(&LiveEvent::of(&stored)?.json);
                 lines.push('\n');
                 count += 1;

@@ -1,6 +1,9 @@
 //! One follower of the log for all who listen: it hands each new event to everybody at once.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 use gridkeeper_eventlog::{EventLog, Stored};
 use gridkeeper_http::{Check, Clock};
@@ -8,6 +11,7 @@ use gridkeeper_proto::{
     area::AreaCode,
     code::{Code, Coded as _},
     envelope::Position,
+    event::Event,
 };
 use tokio::{
     sync::{broadcast, watch},
@@ -19,12 +23,13 @@ use crate::{Error, Options, record};
 /// How many events, and how many bytes of them, are read at once.
 pub(crate) const RANGE: (usize, usize) = (500, 1 << 20);
 
-/// An event, ready to be sent to whoever may see its grid.
+/// An event, ready to be sent to whoever may see its area.
 #[derive(Clone, Debug)]
 pub(crate) struct LiveEvent {
     pub(crate) position: Position,
-    pub(crate) grid: AreaCode,
+    pub(crate) area: AreaCode,
     pub(crate) name: &'static str,
+    pub(crate) of_rules: bool,
     pub(crate) json: String,
 }
 
@@ -32,12 +37,14 @@ impl LiveEvent {
     pub(crate) fn of(stored: &Stored) -> Result<Self, Error> {
         let recorded = record::recorded(stored)?;
         let name = recorded.event.name();
+        let of_rules = matches!(recorded.event, Event::Rules(_));
         let record = record::of(recorded);
         let json = serde_json::to_string(&record).expect("a record holds nothing but JSON");
         Ok(Self {
             position: record.position,
-            grid: record.grid,
+            area: record.area,
             name,
+            of_rules,
             json,
         })
     }
@@ -64,6 +71,7 @@ impl From<Stopped> for Error {
 pub(crate) struct Feed {
     events: broadcast::Sender<Arc<LiveEvent>>,
     position: watch::Sender<Position>,
+    rules: Arc<AtomicU64>,
     stopped: Arc<OnceLock<Stopped>>,
 }
 
@@ -72,6 +80,7 @@ impl Feed {
         Self {
             events: broadcast::Sender::new(options.live_buffer),
             position: watch::Sender::new(Position(0)),
+            rules: Arc::default(),
             stopped: Arc::default(),
         }
     }
@@ -87,6 +96,11 @@ impl Feed {
     /// The last event handed out.
     pub(crate) fn position(&self) -> Position {
         *self.position.borrow()
+    }
+
+    /// The last event of the district's rules that was handed out, or the log's end at the start.
+    pub(crate) fn rules(&self) -> Position {
+        Position(self.rules.load(Ordering::Acquire))
     }
 
     /// Sees the position go on.
@@ -127,6 +141,8 @@ impl Feed {
             }
             sleep(options.retry()).await;
         };
+        // What came before it was not seen.
+        self.rules.store(end.0, Ordering::Release);
         self.position.send_replace(end);
         let mut follower = log.follow(end);
         let (max_events, max_bytes) = RANGE;
@@ -145,6 +161,9 @@ impl Feed {
                     Ok(event) => event,
                     Err(error) => return error,
                 };
+                if event.of_rules {
+                    self.rules.store(event.position.0, Ordering::Release);
+                }
                 // Nobody listens: nothing to do.
                 let _ = self.events.send(Arc::new(event));
             }

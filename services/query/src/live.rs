@@ -99,7 +99,7 @@ impl Listener {
 
     fn look_at(&mut self, event: LiveEvent) -> Next {
         self.position = event.position;
-        match self.area.contains(&event.grid) {
+        match self.area.contains(&event.area) {
             true => Next::Send(event),
             false => Next::Again,
         }

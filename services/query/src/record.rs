@@ -3,7 +3,7 @@
 use gridkeeper_eventlog::Stored;
 use gridkeeper_proto::{
     api::EventRecord,
-    event::{Event, Recorded},
+    event::{CaseEvent, Event, Recorded},
 };
 
 use crate::Error;
@@ -15,20 +15,21 @@ pub(crate) fn recorded(stored: &Stored) -> Result<Recorded, Error> {
 }
 
 /// The event without its sealed section.
-pub(crate) fn of(recorded: Recorded) -> EventRecord {
+pub(crate) fn of(recorded: Recorded<impl Into<Event>>) -> EventRecord {
     let Recorded {
         position,
         header,
-        mut event,
+        event,
     } = recorded;
-    if let Event::Reported(report) = &mut event {
+    let mut event = event.into();
+    if let Event::Case(CaseEvent::Reported(report)) = &mut event {
         report.parties = None;
     }
     EventRecord {
         position,
         event_id: header.event_id,
-        case_id: header.case_id,
-        grid: header.grid,
+        aggregate: header.aggregate,
+        area: header.area,
         command_id: header.command_id,
         occurred_at: header.occurred_at,
         recorded_at: header.recorded_at,

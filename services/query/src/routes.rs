@@ -4,7 +4,7 @@ use gridkeeper_http::About;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{areas, cases, events, questions::Handle};
+use crate::{areas, cases, events, policies, questions::Handle};
 
 pub(crate) const ABOUT: About = About {
     title: "Gridkeeper query",
@@ -16,6 +16,7 @@ pub(crate) fn routes() -> OpenApiRouter<Handle> {
     cases::routes()
         .merge(areas::routes())
         .merge(events::routes())
+        .merge(policies::routes())
 }
 
 /// The document of the endpoint, without starting it.

@@ -15,6 +15,7 @@ use crate::{
     feed::Feed,
     questions::{Handle, Questions},
     routes::{ABOUT, routes},
+    rules::KnownRules,
     views::{Freshness, Views},
 };
 
@@ -85,6 +86,7 @@ pub async fn run_on(
         log: log.clone(),
         keys,
         feed: feed.clone(),
+        known_rules: KnownRules::default(),
         options,
     });
     let state = Handle(Arc::clone(&questions));

@@ -4,10 +4,10 @@ use gridkeeper_proto::{
     api::{
         CaseDetail, CaseSummary, ClockState, EscalationStatus, EventRecord, NextAction, NextStep,
     },
-    case::Case,
+    case::{Case, Moment, NextMoment},
     clock::ClockError,
     envelope::Position,
-    event::Event,
+    event::CaseEvent,
     policy::{Concerned, Timetable},
     sealed::Party,
     time::Timestamp,
@@ -65,128 +65,102 @@ pub(crate) fn detail(
 pub(crate) fn escalation(
     position: Position,
     case: &Case,
-    (timetable, now): (Option<&Timetable>, Timestamp),
+    (timetable, now): (&Timetable, Timestamp),
     history: Vec<EventRecord>,
 ) -> Result<EscalationStatus, ClockError> {
-    let due_at = due_at(case);
-    let concerned = case.stage().map(|stage| Concerned {
-        category: &case.category,
-        severity: case.severity,
-        stage,
-        level: case.holder.level,
-    });
-    let limited = due_at.zip(concerned);
+    let limited = case.concerned().map(|concerned| (timetable, concerned));
+    let named = case.holder.unit.is_some() || case.holder.person.is_some();
+    let post = timetable.policy().ladder.post(case.holder.level);
+    let next = case.next_moment(timetable)?;
+    let reminds = |next: &NextMoment| matches!(next.moment, Moment::Remind(_));
     Ok(EscalationStatus {
         position,
         case_id: case.id,
         state: case.state,
         holder: case.holder.clone(),
         since: case.held_since,
-        due_at,
+        due_at: due_at(case),
         used_permille: limited
-            .map(|(due_at, concerned)| used_permille(case, due_at, (timetable, concerned), now))
+            .map(|measure| used_permille(case, measure, now))
             .transpose()?,
         clock: limited
-            .map(|(_, concerned)| clock_state(case, (timetable, concerned), now))
+            .map(|measure| clock_state(case, measure, now))
             .transpose()?,
         overdue: case.overdue,
-        next: next(case),
+        stage: case.stage,
+        post: post
+            .filter(|_| !named && case.state.is_open())
+            .map(str::to_owned),
+        limit: limited.map(|(timetable, concerned)| timetable.rule(concerned)),
+        supervised: case.supervised,
+        extensions: case.extensions,
+        returns: case.returns,
+        reminder_at: next.filter(reminds).map(|next| next.at),
+        next: next.map(|next| next_step(case, next)),
         history,
     })
 }
 
 /// Whether an event belongs to the history of a case's escalation.
-pub(crate) fn is_escalation(event: &Event) -> bool {
+pub(crate) fn is_escalation(event: &CaseEvent) -> bool {
     matches!(
         event,
-        Event::Escalated(_) | Event::DeadlineMissed(_) | Event::Supervised(_)
+        CaseEvent::Escalated(_)
+            | CaseEvent::DeadlineMissed(_)
+            | CaseEvent::Supervised(_)
+            | CaseEvent::Reminded(_)
+            | CaseEvent::Extended(_)
     )
 }
 
 /// Whether the history of a case's escalation has anything.
 pub(crate) fn has_history(case: &Case) -> bool {
-    case.escalations > 0 || case.deadlines_missed > 0 || case.supervised
+    case.escalations > 0
+        || case.deadlines_missed > 0
+        || case.supervised
+        || case.extensions > 0
+        || case.reminders > 0
 }
 
 fn due_at(case: &Case) -> Option<Timestamp> {
     case.state.is_open().then_some(case.due_at)
 }
 
-/// By what a limit is measured; without a policy by the clock on the wall.
-type Measure<'a> = (Option<&'a Timetable>, Concerned<'a>);
-
-fn elapsed(
-    (timetable, concerned): Measure<'_>,
-    from: Timestamp,
-    to: Timestamp,
-) -> Result<i64, ClockError> {
-    match timetable {
-        Some(timetable) => timetable.elapsed(concerned, from, to),
-        None => Ok(to.since(from)),
-    }
-}
-
-/// The clock of a suspended case stands at the moment of its suspension; the time that it stood before does
-/// not count.
 fn used_permille(
     case: &Case,
-    due_at: Timestamp,
-    measure: Measure<'_>,
+    measure: (&Timetable, Concerned<'_>),
     now: Timestamp,
 ) -> Result<u64, ClockError> {
-    let until = case
-        .suspension
-        .as_ref()
-        .map_or(now, |stopped| stopped.since);
-    let mut stood = 0;
-    for (since, until) in &case.stood {
-        stood += elapsed(measure, *since, *until)?;
-    }
-    let counted = |millis: i64| u128::from(millis.max(0).unsigned_abs());
-    let used = counted(elapsed(measure, case.due_since, until)? - stood);
-    let whole = counted(elapsed(measure, case.due_since, due_at)? - stood).max(1);
+    let (used, whole) = case.used(measure, now)?;
+    let used = u128::from(used.max(0).unsigned_abs());
+    let whole = u128::from(whole.max(1).unsigned_abs());
     Ok(u64::try_from(used * 1_000 / whole).unwrap_or(u64::MAX))
 }
 
 fn clock_state(
     case: &Case,
-    (timetable, concerned): Measure<'_>,
+    (timetable, concerned): (&Timetable, Concerned<'_>),
     now: Timestamp,
 ) -> Result<ClockState, ClockError> {
     if case.suspension.is_some() {
         return Ok(ClockState::Suspended);
     }
-    let runs = timetable.map_or(Ok(true), |timetable| timetable.runs(concerned, now))?;
-    Ok(match runs {
+    Ok(match timetable.runs(concerned, now)? {
         true => ClockState::Runs,
         false => ClockState::Closed,
     })
 }
 
-fn next(case: &Case) -> Option<NextStep> {
+/// The next step on the ladder; of a case that is overdue at its top the next reminder.
+fn next_step(case: &Case, next: NextMoment) -> NextStep {
     let level = case.holder.level;
-    if let Some(suspension) = &case.suspension {
-        return Some(NextStep {
-            action: NextAction::Resume,
-            at: suspension.until,
-            level,
-        });
+    let step = |action, at, level| NextStep { action, at, level };
+    match (next.moment, level.above()) {
+        (Moment::Resume, _) => step(NextAction::Resume, next.at, level),
+        (Moment::Remind(_), _) if case.overdue => step(NextAction::Remind, next.at, level),
+        (_, Some(above)) => step(NextAction::Escalate, case.due_at, above),
+        (_, None) => step(NextAction::MarkOverdue, case.due_at, level),
     }
-    if !case.state.is_open() || case.overdue {
-        return None;
-    }
-    Some(match level.above() {
-        Some(above) => NextStep {
-            action: NextAction::Escalate,
-            at: case.due_at,
-            level: above,
-        },
-        None => NextStep {
-            action: NextAction::MarkOverdue,
-            at: case.due_at,
-            level,
-        },
-    })
 }
 
 /// The word that the API writes for a value without fields.

@@ -5,12 +5,12 @@ use crate::{
     area::Level,
     case::{Case, CaseState, Holder, Refusal, Stage},
     command::{Assignee, Step},
-    event::{Accepted, Assigned, Event, Resumed, Returned, Suspended, Transferred},
+    event::{Accepted, Assigned, CaseEvent, Resumed, Returned, Suspended, Transferred},
     time::Timestamp,
 };
 
 impl Situation<'_> {
-    pub(super) fn accept(&self, case: &Case, note: &str) -> Result<Vec<Event>, Refusal> {
+    pub(super) fn accept(&self, case: &Case, note: &str) -> Result<Vec<CaseEvent>, Refusal> {
         let step = "accept";
         if case.state != CaseState::Reported {
             return Err(Refusal::WrongState {
@@ -21,7 +21,7 @@ impl Situation<'_> {
         optional_text("note", note)?;
         let holder = case.holder.clone();
         let due_at = self.due(case, Stage::Assign, holder.level)?;
-        Ok(vec![Event::Accepted(Accepted {
+        Ok(vec![CaseEvent::Accepted(Accepted {
             holder,
             due_at,
             note: note.to_owned(),
@@ -33,7 +33,7 @@ impl Situation<'_> {
         case: &Case,
         to: &Assignee,
         note: &str,
-    ) -> Result<Vec<Event>, Refusal> {
+    ) -> Result<Vec<CaseEvent>, Refusal> {
         let states = [
             CaseState::Accepted,
             CaseState::Assigned,
@@ -52,7 +52,7 @@ impl Situation<'_> {
             return Err(Refusal::WrongAssignee { area: to.area, why });
         }
         let (holder, due_at) = (to.holder(), self.due_once_assigned(case)?);
-        Ok(vec![Event::Assigned(Assigned {
+        Ok(vec![CaseEvent::Assigned(Assigned {
             holder,
             due_at,
             note: note.to_owned(),
@@ -60,12 +60,12 @@ impl Situation<'_> {
     }
 
     /// Where assigning has a limit of its own, whoever begins with a case has assigned it to itself.
-    pub(super) fn begin_with(&self, case: &Case) -> Result<Vec<Event>, Refusal> {
+    pub(super) fn begin_with(&self, case: &Case) -> Result<Vec<CaseEvent>, Refusal> {
         let due_at = self.due_once_assigned(case)?;
         if due_at == case.due_at {
             return Ok(Vec::new());
         }
-        Ok(vec![Event::Assigned(Assigned {
+        Ok(vec![CaseEvent::Assigned(Assigned {
             holder: case.holder.clone(),
             due_at,
             note: String::new(),
@@ -122,7 +122,7 @@ impl Situation<'_> {
         case: &Case,
         step: &Step,
         reason: &str,
-    ) -> Result<Vec<Event>, Refusal> {
+    ) -> Result<Vec<CaseEvent>, Refusal> {
         Self::require(case, step, &[CaseState::Assigned])?;
         text("reason", reason)?;
         let settle = case.concerned_at(Stage::Settle, case.holder.level);
@@ -133,7 +133,7 @@ impl Situation<'_> {
         let holder = case.assigned_by.clone();
         let holder = holder.unwrap_or_else(|| Holder::of_level(case.holder.level, self.grid));
         let (reason, due_at) = (reason.to_owned(), case.due_at);
-        Ok(vec![Event::Returned(Returned {
+        Ok(vec![CaseEvent::Returned(Returned {
             reason,
             holder,
             due_at,
@@ -146,7 +146,7 @@ impl Situation<'_> {
         step: &Step,
         reason: &str,
         until: Timestamp,
-    ) -> Result<Vec<Event>, Refusal> {
+    ) -> Result<Vec<CaseEvent>, Refusal> {
         Self::require(
             case,
             step,
@@ -171,7 +171,7 @@ impl Situation<'_> {
                 why,
             });
         }
-        Ok(vec![Event::Suspended(Suspended {
+        Ok(vec![CaseEvent::Suspended(Suspended {
             reason: reason.to_owned(),
             until,
         })])
@@ -182,7 +182,7 @@ impl Situation<'_> {
         case: &Case,
         step: &Step,
         note: &str,
-    ) -> Result<Vec<Event>, Refusal> {
+    ) -> Result<Vec<CaseEvent>, Refusal> {
         optional_text("note", note)?;
         let Some(suspension) = &case.suspension else {
             return Err(Refusal::WrongState {
@@ -195,7 +195,7 @@ impl Situation<'_> {
         let concerned = case.concerned_at(stage, case.holder.level);
         let stood = (suspension.since, self.now.max(suspension.since));
         let due_at = self.policy.moved(concerned, case.due_at, stood)?;
-        Ok(vec![Event::Resumed(Resumed {
+        Ok(vec![CaseEvent::Resumed(Resumed {
             due_at,
             note: note.to_owned(),
         })])
@@ -207,7 +207,7 @@ impl Situation<'_> {
         step: &Step,
         to: &Assignee,
         reason: &str,
-    ) -> Result<Vec<Event>, Refusal> {
+    ) -> Result<Vec<CaseEvent>, Refusal> {
         Self::require_running(case, step)?;
         text("reason", reason)?;
         self.check_assignee(to)?;
@@ -220,7 +220,7 @@ impl Situation<'_> {
             ..to.holder()
         };
         let (reason, due_at) = (reason.to_owned(), case.due_at);
-        Ok(vec![Event::Transferred(Transferred {
+        Ok(vec![CaseEvent::Transferred(Transferred {
             reason,
             holder,
             due_at,

@@ -4,7 +4,7 @@ use super::{Situation, optional_text, text};
 use crate::{
     case::{Case, EscalationReason, Holder, Refusal},
     command::Step,
-    event::{Escalated, Event, Extended, Merged},
+    event::{CaseEvent, Escalated, Extended, Merged},
     id::CaseId,
     limit::Limit,
     time::Timestamp,
@@ -17,7 +17,7 @@ impl Situation<'_> {
         case: &Case,
         reason: EscalationReason,
         note: &str,
-    ) -> Result<Option<Event>, Refusal> {
+    ) -> Result<Option<CaseEvent>, Refusal> {
         let from = case.holder.level;
         let (Some(level), Some(stage)) = (from.above(), case.stage) else {
             return Ok(None);
@@ -25,7 +25,7 @@ impl Situation<'_> {
         let holder = Holder::of_level(level, case.holder.area.at(level).unwrap_or(self.grid));
         let due_at = self.due(case, stage, level)?;
         let note = note.to_owned();
-        Ok(Some(Event::Escalated(Escalated {
+        Ok(Some(CaseEvent::Escalated(Escalated {
             from,
             reason,
             note,
@@ -42,7 +42,7 @@ impl Situation<'_> {
         step: &Step,
         into: CaseId,
         note: &str,
-    ) -> Result<Vec<Event>, Refusal> {
+    ) -> Result<Vec<CaseEvent>, Refusal> {
         Self::require_open(case, step)?;
         optional_text("note", note)?;
         let wrong = |why| Err(Refusal::WrongMerge { into, why });
@@ -60,14 +60,14 @@ impl Situation<'_> {
         if !other.state.is_open() {
             return wrong("it is over: reopen it first");
         }
-        Ok(vec![Event::Merged(Merged {
+        Ok(vec![CaseEvent::Merged(Merged {
             into,
             note: note.to_owned(),
         })])
     }
 
     /// The escalator's word that a moment passed. What happened at it was recorded before.
-    pub(super) fn pass_moment(&self, at: Timestamp) -> Result<Vec<Event>, Refusal> {
+    pub(super) fn pass_moment(&self, at: Timestamp) -> Result<Vec<CaseEvent>, Refusal> {
         match at > self.now {
             true => Err(Refusal::NotPassed { at }),
             false => Ok(Vec::new()),
@@ -81,7 +81,7 @@ impl Situation<'_> {
         step: &Step,
         by: Limit,
         reason: &str,
-    ) -> Result<Vec<Event>, Refusal> {
+    ) -> Result<Vec<CaseEvent>, Refusal> {
         Self::require_running(case, step)?;
         text("reason", reason)?;
         let Some(concerned) = case.concerned() else {
@@ -114,7 +114,7 @@ impl Situation<'_> {
         }
         let (used, _) = case.used((self.policy, concerned), self.now)?;
         let share = i128::from(used.max(0)) * 100 / i128::from(whole + more).max(1);
-        Ok(vec![Event::Extended(Extended {
+        Ok(vec![CaseEvent::Extended(Extended {
             reason: reason.to_owned(),
             by,
             due_at,

@@ -9,9 +9,9 @@ use super::{Case, Refusal};
 use crate::{
     access::Claims,
     area::AreaCode,
-    command::Command,
+    command::CaseCommand,
     envelope::Position,
-    event::Event,
+    event::CaseEvent,
     id::{CaseId, CommandId},
     policy::Timetable,
     time::Timestamp,
@@ -66,29 +66,25 @@ pub struct Decided {
     /// Never before the case's previous event.
     pub recorded_at: Timestamp,
     /// What happens.
-    pub event: Event,
+    pub event: CaseEvent,
 }
 
 /// Decides a command.
 ///
 /// # Errors
 /// A [`Refusal`]; nothing changes.
-pub fn decide(command: &Command, situation: &Situation<'_>) -> Result<Decision, Refusal> {
-    if let Some(answer) = situation
-        .case
-        .and_then(|case| case.answer_to(situation.command_id))
-    {
-        // Only who could have sent the command learns that it was answered.
-        situation.claims.within(situation.grid)?;
-        if answer.digest != situation.digest {
-            return Err(Refusal::IdReused);
+pub fn decide(command: &CaseCommand, situation: &Situation<'_>) -> Result<Decision, Refusal> {
+    if let Some(case) = situation.case {
+        let command = (situation.command_id, situation.digest);
+        let asked = (situation.claims, situation.grid);
+        if let Some(answer) = case.answered.again(command, asked)? {
+            let (position, version) = (answer.position, answer.version);
+            return Ok(Decision::Repeated { position, version });
         }
-        let (position, version) = (answer.position, answer.version);
-        return Ok(Decision::Repeated { position, version });
     }
     let events = match command {
-        Command::Report(report) => situation.report(report)?,
-        Command::Step(step) => {
+        CaseCommand::Report(report) => situation.report(report)?,
+        CaseCommand::Step(step) => {
             let last = situation
                 .case
                 .map_or(situation.now, |case| case.last_recorded_at);

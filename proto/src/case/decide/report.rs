@@ -4,7 +4,7 @@ use super::{CLOCK_SKEW, DAY, Decided, Situation, text};
 use crate::{
     case::{Holder, Refusal, Stage, moment::Late},
     command::Report,
-    event::{Closed, Event, Reported},
+    event::{CaseEvent, Closed, Reported},
     policy::Concerned,
 };
 
@@ -35,7 +35,7 @@ impl Situation<'_> {
             Some(due_at) => due_at,
             None => self.policy.due(concerned, recorded_at)?,
         };
-        let reported = Event::Reported(Reported {
+        let reported = CaseEvent::Reported(Reported {
             kind: report.kind,
             category: report.category.clone(),
             severity: report.severity,
@@ -67,7 +67,7 @@ impl Situation<'_> {
             let recorded_at = closing.at.unwrap_or(recorded_at);
             events.push(Decided {
                 recorded_at,
-                event: Event::Closed(event),
+                event: CaseEvent::Closed(event),
             });
             return Ok(events);
         }

@@ -7,14 +7,14 @@ use crate::{
     case::{Case, CaseState, EscalationReason, PartiesState, Refusal, Stage},
     command::Step,
     event::{
-        Cancelled, Closed, Event, HandlingRecorded, PartiesForgotten, Rated, Reopened, Resolved,
-        ReworkOrdered, Supervised, Verified,
+        Cancelled, CaseEvent, Closed, HandlingRecorded, PartiesForgotten, Rated, Reopened,
+        Resolved, ReworkOrdered, Supervised, Verified,
     },
     time::Timestamp,
 };
 
 impl Situation<'_> {
-    pub(super) fn step(&self, step: &Step) -> Result<Vec<Event>, Refusal> {
+    pub(super) fn step(&self, step: &Step) -> Result<Vec<CaseEvent>, Refusal> {
         self.claims.within(self.grid)?;
         let Some(case) = self.case else {
             return Err(Refusal::NoSuchCase { case: self.case_id });
@@ -42,7 +42,10 @@ impl Situation<'_> {
                 text("note", note)?;
                 let (measure, note) = (*measure, note.clone());
                 let mut events = self.begin_with(case)?;
-                events.push(Event::HandlingRecorded(HandlingRecorded { measure, note }));
+                events.push(CaseEvent::HandlingRecorded(HandlingRecorded {
+                    measure,
+                    note,
+                }));
                 Ok(events)
             }
             Step::Resolve { outcome, note } => {
@@ -59,7 +62,7 @@ impl Situation<'_> {
                 let holder = self.checker(case);
                 let due_at = self.due(case, Stage::Verify, holder.level)?;
                 let (outcome, note) = (*outcome, note.clone());
-                Ok(vec![Event::Resolved(Resolved {
+                Ok(vec![CaseEvent::Resolved(Resolved {
                     outcome,
                     note,
                     holder,
@@ -71,7 +74,7 @@ impl Situation<'_> {
                 optional_text("note", note)?;
                 let holder = case.holder.clone();
                 let due_at = self.due(case, Stage::Close, holder.level)?;
-                Ok(vec![Event::Verified(Verified {
+                Ok(vec![CaseEvent::Verified(Verified {
                     note: note.clone(),
                     holder,
                     due_at,
@@ -81,7 +84,7 @@ impl Situation<'_> {
                 Self::require(case, step, &[CaseState::Resolved])?;
                 text("reason", reason)?;
                 let (holder, due_at) = self.again(case, Stage::Settle)?;
-                Ok(vec![Event::ReworkOrdered(ReworkOrdered {
+                Ok(vec![CaseEvent::ReworkOrdered(ReworkOrdered {
                     reason: reason.clone(),
                     holder,
                     due_at,
@@ -91,7 +94,7 @@ impl Situation<'_> {
                 Self::require(case, step, &[CaseState::Verified])?;
                 optional_text("note", note)?;
                 let in_time = case.deadlines_missed == 0 && self.now <= case.due_at;
-                Ok(vec![Event::Closed(Closed {
+                Ok(vec![CaseEvent::Closed(Closed {
                     note: note.clone(),
                     moment_known: true,
                     in_time: Some(in_time),
@@ -116,7 +119,7 @@ impl Situation<'_> {
                     .reach()
                     .unwrap_or(Level::Grid)
                     .min(Level::District);
-                Ok(vec![Event::Supervised(Supervised {
+                Ok(vec![CaseEvent::Supervised(Supervised {
                     level,
                     note: note.clone(),
                     rule: None,
@@ -131,7 +134,7 @@ impl Situation<'_> {
                 )?;
                 text("reason", reason)?;
                 let (holder, due_at) = self.again(case, Stage::Assign)?;
-                Ok(vec![Event::Reopened(Reopened {
+                Ok(vec![CaseEvent::Reopened(Reopened {
                     reason: reason.clone(),
                     holder,
                     due_at,
@@ -140,7 +143,7 @@ impl Situation<'_> {
             Step::Cancel { reason } => {
                 Self::require_open(case, step)?;
                 text("reason", reason)?;
-                Ok(vec![Event::Cancelled(Cancelled {
+                Ok(vec![CaseEvent::Cancelled(Cancelled {
                     reason: reason.clone(),
                 })])
             }
@@ -151,7 +154,7 @@ impl Situation<'_> {
                     &[CaseState::Resolved, CaseState::Verified, CaseState::Closed],
                 )?;
                 optional_text("note", note)?;
-                Ok(vec![Event::Rated(Rated {
+                Ok(vec![CaseEvent::Rated(Rated {
                     satisfied: *satisfied,
                     note: note.clone(),
                 })])
@@ -164,7 +167,7 @@ impl Situation<'_> {
                         state: case.state,
                     });
                 }
-                Ok(vec![Event::PartiesForgotten(PartiesForgotten {
+                Ok(vec![CaseEvent::PartiesForgotten(PartiesForgotten {
                     reason: reason.clone(),
                 })])
             }

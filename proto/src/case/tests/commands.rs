@@ -29,7 +29,7 @@ fn a_case_of_another_area_is_not_touched() {
 
 #[test]
 fn a_case_merges_only_into_an_older_open_one() {
-    let newer = Given::nothing().and(&worker(), 5, &Command::Report(report()));
+    let newer = Given::nothing().and(&worker(), 5, &CaseCommand::Report(report()));
     let older = Case {
         id: case_id(9),
         ..Given::reported().case().clone()
@@ -48,7 +48,7 @@ fn a_case_merges_only_into_an_older_open_one() {
             other,
             ..given.situation(&claims, &policy, 6)
         };
-        decide(&Command::Step(step), &situation)
+        decide(&CaseCommand::Step(step), &situation)
     };
     assert!(merge(&newer, Some(&older)).is_ok());
     for other in [None, Some(&over)] {
@@ -74,7 +74,7 @@ fn the_same_command_again_gets_the_same_answer_and_another_content_is_refused() 
     given.commands = 0;
     let (policy, claims) = (policy(), worker());
     let again = decide(
-        &Command::Report(report()),
+        &CaseCommand::Report(report()),
         &given.situation(&claims, &policy, 9_999),
     );
     assert_eq!(
@@ -89,7 +89,7 @@ fn the_same_command_again_gets_the_same_answer_and_another_content_is_refused() 
         ..given.situation(&claims, &policy, 9)
     };
     assert_eq!(
-        decide(&Command::Report(report()), &other),
+        decide(&CaseCommand::Report(report()), &other),
         Err(Refusal::IdReused)
     );
 }
@@ -102,7 +102,7 @@ fn a_stale_version_is_refused() {
         if_version: Some(1),
         ..given.situation(&claims, &policy, 3)
     };
-    let step = Command::Step(Step::RecordHandling {
+    let step = CaseCommand::Step(Step::RecordHandling {
         measure: Measure::Visit,
         note: note(),
     });

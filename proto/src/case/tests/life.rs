@@ -14,7 +14,7 @@ fn a_report_is_held_where_its_severity_sends_it_until_its_acceptance_is_due() {
             severity,
             ..report()
         };
-        let given = Given::nothing().and(&worker(), 0, &Command::Report(report));
+        let given = Given::nothing().and(&worker(), 0, &CaseCommand::Report(report));
         assert_eq!(given.case().holder, Holder::of_level(level, area(GRID)));
         assert_eq!(given.due_minute(), 10);
         assert_eq!(given.case().policy, 3);

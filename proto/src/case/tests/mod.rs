@@ -14,9 +14,9 @@ use crate::{
     access::{Claims, Role},
     area::{AreaCode, Level},
     case::SourceRecord,
-    command::{Assignee, Command, Imported, ImportedClosing, Report, Step},
+    command::{Assignee, CaseCommand, Imported, ImportedClosing, Report, Step},
     envelope::{EventHash, Header, Position},
-    event::{Event, Recorded},
+    event::{CaseEvent, Recorded},
     id::{CaseId, CommandId, EventId},
     limit::Limit,
     policy::{Ladder, Limits, Oversight, Policy, SettleLimits, Timetable},
@@ -151,7 +151,7 @@ impl Given {
     }
 
     fn reported() -> Self {
-        Self::nothing().and(&worker(), 0, &Command::Report(report()))
+        Self::nothing().and(&worker(), 0, &CaseCommand::Report(report()))
     }
 
     fn accepted() -> Self {
@@ -216,7 +216,7 @@ impl Given {
     }
 
     #[track_caller]
-    fn and(mut self, claims: &Claims, minute: i64, command: &Command) -> Self {
+    fn and(mut self, claims: &Claims, minute: i64, command: &CaseCommand) -> Self {
         let policy = self.policy.clone();
         let situation = self.situation(claims, &policy, minute);
         let (command_id, now) = (situation.command_id, situation.now);
@@ -239,10 +239,10 @@ impl Given {
             self.position += 1;
             let header = Header {
                 event_id: EventId::of(command_id, index),
-                case_id: case_id(1),
+                aggregate: case_id(1).into(),
                 command_id,
                 command_digest: [0; 8],
-                grid: area(GRID),
+                area: area(GRID),
                 occurred_at: now,
                 recorded_at: decided.recorded_at,
                 actor: claims.actor(),
@@ -262,7 +262,7 @@ impl Given {
 
     /// Records what has happened by itself up to a minute, and gives it.
     #[track_caller]
-    fn wait(&mut self, minute: i64) -> Vec<Event> {
+    fn wait(&mut self, minute: i64) -> Vec<CaseEvent> {
         let now = start().plus_millis(minute * MINUTE);
         let mut all = Vec::new();
         while let Some(happened) = self.case().happened(&self.policy, now).unwrap() {
@@ -277,13 +277,13 @@ impl Given {
 
     #[track_caller]
     fn step(self, claims: &Claims, minute: i64, step: Step) -> Self {
-        self.and(claims, minute, &Command::Step(step))
+        self.and(claims, minute, &CaseCommand::Step(step))
     }
 
-    fn when(&self, claims: &Claims, minute: i64, step: Step) -> Result<Vec<Event>, Refusal> {
+    fn when(&self, claims: &Claims, minute: i64, step: Step) -> Result<Vec<CaseEvent>, Refusal> {
         let policy = self.policy.clone();
         match decide(
-            &Command::Step(step),
+            &CaseCommand::Step(step),
             &self.situation(claims, &policy, minute),
         )? {
             Decision::Events(events) => {

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::policy::{Card, Extensions, Reminder};
 
-fn types(events: &[Event]) -> Vec<&'static str> {
-    events.iter().map(Event::name).collect()
+fn types(events: &[CaseEvent]) -> Vec<&'static str> {
+    events.iter().map(CaseEvent::name).collect()
 }
 
 fn at(minute: i64) -> Timestamp {
@@ -28,7 +28,7 @@ fn accepted_under(policy: Timetable) -> Given {
     let accept = Step::Accept {
         note: String::new(),
     };
-    let given = Given::under(policy).and(&worker(), 0, &Command::Report(report()));
+    let given = Given::under(policy).and(&worker(), 0, &CaseCommand::Report(report()));
     given.step(&worker(), 1, accept)
 }
 
@@ -42,9 +42,9 @@ fn a_missed_due_time_marks_the_case_sends_it_up_one_level_and_has_it_supervised(
     );
     let events = given.wait(101);
     let [
-        Event::DeadlineMissed(missed),
-        Event::Escalated(escalated),
-        Event::Supervised(supervised),
+        CaseEvent::DeadlineMissed(missed),
+        CaseEvent::Escalated(escalated),
+        CaseEvent::Supervised(supervised),
     ] = &events[..]
     else {
         panic!("{events:?}")
@@ -82,7 +82,7 @@ fn whoever_looks_late_finds_the_same_as_who_looked_every_minute() {
     let due: Vec<_> = seen
         .iter()
         .filter_map(|event| match event {
-            Event::DeadlineMissed(missed) => Some(missed.due_at.since(start()) / MINUTE),
+            CaseEvent::DeadlineMissed(missed) => Some(missed.due_at.since(start()) / MINUTE),
             _ => None,
         })
         .collect();
@@ -104,7 +104,7 @@ fn a_holder_is_reminded_after_half_and_three_quarters_of_the_time() {
     ] {
         let events = given.wait(minute);
         let reminded = events.iter().map(|event| match event {
-            Event::Reminded(reminded) => {
+            CaseEvent::Reminded(reminded) => {
                 assert_eq!(reminded.at, at(minute));
                 assert_eq!(reminded.due_at, at(101));
                 assert_eq!(reminded.rule.path, "general.settle.grid");
@@ -124,7 +124,7 @@ fn a_holder_is_reminded_after_half_and_three_quarters_of_the_time() {
 fn a_reminder_that_something_later_has_overtaken_is_left_out() {
     let mut given = Given::accepted();
     let events = given.wait(90);
-    let [Event::Reminded(reminded)] = &events[..] else {
+    let [CaseEvent::Reminded(reminded)] = &events[..] else {
         panic!("{events:?}")
     };
     assert_eq!((reminded.card, reminded.at), (Card::Yellow, at(76)));
@@ -151,7 +151,7 @@ fn at_the_city_an_overdue_case_is_reminded_of_again_and_again_and_goes_nowhere()
     ] {
         let events = given.wait(minute);
         let shares = events.iter().map(|event| match event {
-            Event::Reminded(reminded) => {
+            CaseEvent::Reminded(reminded) => {
                 assert_eq!(reminded.card, Card::Red);
                 reminded.share
             }
@@ -218,7 +218,7 @@ fn an_imported_case_that_was_late_goes_up_from_when_the_district_could_know() {
         imported: Some(imported),
         ..report()
     };
-    let mut given = Given::nothing().and(&admin(), 0, &Command::Report(report));
+    let mut given = Given::nothing().and(&admin(), 0, &CaseCommand::Report(report));
     let case = given.case();
     assert_eq!((case.deadlines_missed, case.escalations), (1, 1));
     assert_eq!(
@@ -303,7 +303,7 @@ proptest! {
             }
             happened.extend(given.wait(end));
             // A reminder that something later has overtaken is left out.
-            happened.retain(|event| !matches!(event, Event::Reminded(_)));
+            happened.retain(|event| !matches!(event, CaseEvent::Reminded(_)));
             Ok((happened, given.case().clone()))
         };
         let ((without, case), (with, same)) = (run(false)?, run(true)?);

@@ -43,7 +43,7 @@ fn reminders_of_an_extended_limit_count_by_the_whole_of_it() {
         "52 per cent were gone: the note is past"
     );
     let events = given.wait(114);
-    assert!(matches!(&events[..], [Event::Reminded(reminded)] if reminded.share == 75));
+    assert!(matches!(&events[..], [CaseEvent::Reminded(reminded)] if reminded.share == 75));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn who_may_grant_an_extension_is_the_policys_to_say() {
                 ..Extensions::default()
             };
         }));
-        given = given.and(&worker(), 0, &Command::Report(report()));
+        given = given.and(&worker(), 0, &CaseCommand::Report(report()));
         given
     };
     let given = street_only();
@@ -104,7 +104,7 @@ fn how_often_a_unit_may_give_a_case_back_is_the_policys_to_say() {
         };
         let give_back = || Step::Return { reason: note() };
         let mut given = Given::under(policy_with(|policy| policy.oversight.returns = times))
-            .and(&worker(), 0, &Command::Report(report()))
+            .and(&worker(), 0, &CaseCommand::Report(report()))
             .step(&worker(), 1, Step::Accept { note: note() })
             .step(&community(), 2, assign());
         for _ in 0..times {
@@ -124,7 +124,7 @@ fn where_assigning_has_a_limit_an_accepted_case_is_due_for_it_first() {
     let policy = || policy_with(|policy| policy.general.assign = Some(Limit::Natural(30)));
     let accepted = || {
         Given::under(policy())
-            .and(&worker(), 0, &Command::Report(report()))
+            .and(&worker(), 0, &CaseCommand::Report(report()))
             .step(&worker(), 1, Step::Accept { note: note() })
     };
     let given = accepted();
@@ -150,14 +150,18 @@ fn where_assigning_has_a_limit_an_accepted_case_is_due_for_it_first() {
         note: note(),
     };
     let events = accepted().when(&worker(), 20, handle).unwrap();
-    let [Event::Assigned(assigned), Event::HandlingRecorded(_)] = &events[..] else {
+    let [
+        CaseEvent::Assigned(assigned),
+        CaseEvent::HandlingRecorded(_),
+    ] = &events[..]
+    else {
         panic!("{events:?}")
     };
     assert_eq!(assigned.holder, Holder::of_level(Level::Grid, area(GRID)));
 
     let mut late = accepted();
     let missed = late.wait(31);
-    let Some(Event::DeadlineMissed(missed)) = missed.first() else {
+    let Some(CaseEvent::DeadlineMissed(missed)) = missed.first() else {
         panic!("{missed:?}")
     };
     assert_eq!(missed.rule.as_ref().unwrap().path, "general.assign");

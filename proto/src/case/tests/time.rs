@@ -66,7 +66,7 @@ fn an_imported_record_keeps_its_own_times() {
         imported: Some(imported),
         ..report()
     };
-    let given = Given::nothing().and(&admin(), 0, &Command::Report(import(imported.clone())));
+    let given = Given::nothing().and(&admin(), 0, &CaseCommand::Report(import(imported.clone())));
     let case = given.case();
     assert_eq!((case.state, case.version), (CaseState::Closed, 2));
     assert_eq!((case.reported_at, case.due_at), (at(-900), at(-500)));
@@ -78,7 +78,7 @@ fn an_imported_record_keeps_its_own_times() {
         ..imported.clone()
     };
     let refused = decide(
-        &Command::Report(import(backwards)),
+        &CaseCommand::Report(import(backwards)),
         &nothing.situation(&admin, &policy, 0),
     );
     assert!(matches!(
@@ -89,7 +89,7 @@ fn an_imported_record_keeps_its_own_times() {
         })
     ));
     let refused = decide(
-        &Command::Report(import(imported)),
+        &CaseCommand::Report(import(imported)),
         &nothing.situation(&worker, &policy, 0),
     );
     assert!(
@@ -123,7 +123,7 @@ fn a_request_goes_up_with_its_reason_and_supervision_leaves_the_holder() {
             },
         )
         .unwrap();
-    let [Event::Escalated(escalated)] = &events[..] else {
+    let [CaseEvent::Escalated(escalated)] = &events[..] else {
         panic!("{events:?}")
     };
     assert_eq!(
@@ -154,8 +154,8 @@ fn a_closing_says_whether_it_was_in_time() {
     let close = Step::Close {
         note: String::new(),
     };
-    let in_time = |events: &[Event]| match events {
-        [Event::Closed(closed)] => closed.in_time,
+    let in_time = |events: &[CaseEvent]| match events {
+        [CaseEvent::Closed(closed)] => closed.in_time,
         _ => panic!("{events:?}"),
     };
     let given = Given::verified();
@@ -192,7 +192,7 @@ fn an_imported_closing_is_judged_only_by_the_records_own_times() {
             due_at: due.map(at),
             closed: Some(ImportedClosing { at: closed.map(at) }),
         };
-        let report = Command::Report(Report {
+        let report = CaseCommand::Report(Report {
             imported: Some(imported),
             ..report()
         });
@@ -201,7 +201,7 @@ fn an_imported_closing_is_judged_only_by_the_records_own_times() {
         let Decision::Events(events) = decision else {
             panic!("{decision:?}")
         };
-        let Event::Closed(closed) = &events[1].event else {
+        let CaseEvent::Closed(closed) = &events[1].event else {
             panic!("{events:?}")
         };
         assert_eq!(closed.in_time, in_time);

@@ -36,7 +36,7 @@ fn filled() -> Filled {
     let zone = Zone::named("Asia/Shanghai").unwrap();
     let mut runner = TestRunner::deterministic();
     let attempts = attempts(1_500).new_tree(&mut runner).unwrap().current();
-    let log = History::of(&attempts).log;
+    let log = History::of(&attempts).log();
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = ViewStore::open(folder.path(), SCHEMA, Options::default()).unwrap();
     Projector::new(store.generation(), Views::new(zone.clone()))

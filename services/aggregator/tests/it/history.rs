@@ -1,24 +1,18 @@
 //! Histories that intake could have written: random commands by random people, decided by the real
 //! rules. What is refused leaves nothing behind, as at intake.
 
-use std::collections::HashMap;
-
 use gridkeeper_liveviews::log::RawEvent;
 use gridkeeper_proto::{
-    access::{Actor, Claims, Role},
+    access::{Claims, Role},
     area::{AreaCode, Level},
-    case::{
-        Case, CaseKind, Channel, Decided, Decision, Measure, Outcome, Place, Point, Severity,
-        Situation, SourceRecord, decide,
-    },
-    command::{Assignee, Command, Imported, ImportedClosing, Report, Step},
-    envelope::{EventHash, Header, Position},
-    event::Recorded,
-    id::{CaseId, CommandId, EventId},
+    case::{Case, CaseKind, Channel, Measure, Outcome, Place, Point, Severity, SourceRecord},
+    command::{Assignee, CaseCommand, Imported, ImportedClosing, Report, Step},
+    envelope::Position,
+    id::CaseId,
     limit::Limit,
-    policy::{Limits, Policy, SettleLimits, Timetable},
     time::Timestamp,
 };
+use gridkeeper_tests::{WrittenLog, short_policy};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -74,50 +68,15 @@ pub(crate) fn case_id(number: u8) -> CaseId {
 }
 
 /// A log in the making.
-pub(crate) struct History {
-    pub(crate) log: Vec<RawEvent>,
-    cases: HashMap<CaseId, Case>,
-    heads: HashMap<AreaCode, EventHash>,
-    now: Timestamp,
-    commands: u128,
-    policy: Timetable,
-}
+pub(crate) struct History(WrittenLog);
 
 impl History {
     pub(crate) fn new() -> Self {
-        let limits = |starts_at| Limits {
-            starts_at,
-            accept: Limit::Natural(60),
-            settle: SettleLimits {
-                grid: Limit::Natural(600),
-                community: Limit::Natural(1_200),
-                street: Limit::Natural(2_400),
-                district: Limit::Natural(4_800),
-                city: Limit::Natural(9_600),
-            },
-            verify: Limit::Natural(300),
-            close: Limit::Natural(300),
-        };
-        Self {
-            log: Vec::new(),
-            cases: HashMap::new(),
-            heads: HashMap::new(),
-            now: "2026-11-23T00:00:00Z".parse().unwrap(),
-            commands: 0,
-            policy: Timetable::new(
-                Policy {
-                    version: 1,
-                    service: None,
-                    general: limits(Level::Grid),
-                    larger: limits(Level::Community),
-                    major: limits(Level::Street),
-                    extreme: limits(Level::District),
-                    categories: Vec::new(),
-                },
-                None,
-            )
-            .unwrap(),
-        }
+        Self(WrittenLog::new(district(), short_policy()))
+    }
+
+    pub(crate) fn log(self) -> Vec<RawEvent> {
+        self.0.events
     }
 
     pub(crate) fn of(attempts: &[Attempt]) -> Self {
@@ -130,18 +89,19 @@ impl History {
 
     /// A case that is reported and nothing else, in the grid of this number.
     pub(crate) fn report(&mut self, case: u8, grid: usize) -> Position {
-        let command = Command::Report(report(case, self.now));
+        let command = CaseCommand::Report(report(case, self.0.now));
         let claims = claims(Role::Admin, area(GRIDS[grid]));
-        self.command(&command, case_id(case), area(GRIDS[grid]), &claims);
+        let grid = area(GRIDS[grid]);
+        self.0.command(&command, case_id(case), grid, &claims);
         self.last()
     }
 
     pub(crate) fn last(&self) -> Position {
-        Position(self.log.len() as u64)
+        self.0.last()
     }
 
     fn attempt(&mut self, attempt: Attempt) {
-        self.now = self.now.plus_millis(i64::from(attempt.minutes) * MINUTE);
+        self.0.now = self.0.now.plus_millis(i64::from(attempt.minutes) * MINUTE);
         let id = case_id(attempt.case);
         let grid = area(GRIDS[usize::from(attempt.case) % GRIDS.len()]);
         let role = [
@@ -153,73 +113,11 @@ impl History {
             Role::Service,
         ][usize::from(attempt.role)];
         let claims = claims(role, grid);
-        let command = match self.cases.get(&id) {
-            None => Command::Report(report(attempt.detail, self.now)),
-            Some(case) => Command::Step(step(attempt, case, self.now)),
+        let command = match self.0.cases.get(&id) {
+            None => CaseCommand::Report(report(attempt.detail, self.0.now)),
+            Some(case) => CaseCommand::Step(step(attempt, case, self.0.now)),
         };
-        self.command(&command, id, grid, &claims);
-    }
-
-    fn command(&mut self, command: &Command, id: CaseId, grid: AreaCode, claims: &Claims) {
-        self.commands += 1;
-        let command_id = CommandId::new(Uuid::from_u128(self.commands));
-        let other = match command {
-            Command::Step(Step::Merge { into, .. }) => self.cases.get(into),
-            _ => None,
-        };
-        let situation = Situation {
-            command_id,
-            digest: [7; 8],
-            case_id: id,
-            case: self.cases.get(&id),
-            grid,
-            other,
-            claims,
-            policy: &self.policy,
-            now: self.now,
-            if_version: None,
-        };
-        let Ok(Decision::Events(events)) = decide(command, &situation) else {
-            return;
-        };
-        for decided in events {
-            self.append(command_id, id, grid, claims.actor(), &decided);
-        }
-    }
-
-    fn append(
-        &mut self,
-        command_id: CommandId,
-        id: CaseId,
-        grid: AreaCode,
-        actor: Actor,
-        decided: &Decided,
-    ) {
-        let position = Position(self.last().0 + 1);
-        let payload = decided.event.encode();
-        let header = Header {
-            event_id: EventId::new(Uuid::from_u128(u128::from(position.0))),
-            case_id: id,
-            command_id,
-            command_digest: [7; 8],
-            grid,
-            occurred_at: decided.recorded_at,
-            recorded_at: decided.recorded_at,
-            actor,
-            event_type: payload.event_type,
-            schema_version: payload.schema_version,
-            previous: self.heads.get(&grid).copied().unwrap_or_default(),
-        };
-        let bytes = header.encode(&payload.bytes);
-        let recorded = Recorded::decode(position, &bytes).unwrap();
-        let case = Case::evolve(self.cases.get(&id), &recorded).unwrap();
-        self.cases.insert(id, case);
-        self.heads.insert(grid, EventHash::of(&bytes));
-        self.log.push(RawEvent {
-            position,
-            grid,
-            bytes,
-        });
+        self.0.command(&command, id, grid, &claims);
     }
 }
 
@@ -327,8 +225,10 @@ fn step(attempt: Attempt, case: &Case, now: Timestamp) -> Step {
             satisfied: detail.is_multiple_of(2),
             note: note(),
         },
-        _ => Step::MissDeadline {
-            due_at: case.due_at,
+        34..=35 => Step::Extend {
+            by: Limit::Natural(20),
+            reason: reason(),
         },
+        _ => Step::PassMoment { at: now },
     }
 }

@@ -9,8 +9,9 @@ use gridkeeper_proto::{
     area::AreaCode,
     case::Holder,
     envelope::EventHash,
-    event::Recorded,
+    event::{ByAggregate, CaseEvent, Recorded},
     id::CaseId,
+    rules::Rules,
     time::{Day, Zone},
     view::{AreaSummary, CaseView, DayRollup},
 };
@@ -23,25 +24,34 @@ pub(crate) struct Plain {
     pub(crate) cases: HashMap<CaseId, CaseView>,
     pub(crate) days: HashMap<(AreaCode, Day), DayRollup>,
     heads: HashMap<AreaCode, EventHash>,
+    rules: Rules,
 }
 
 impl Plain {
     pub(crate) fn of(log: &[RawEvent], zone: &Zone) -> Self {
         let mut plain = Self::default();
         for raw in log {
+            plain.heads.insert(raw.area, EventHash::of(&raw.bytes));
             let recorded = Recorded::decode(raw.position, &raw.bytes).unwrap();
-            let before = plain.cases.get(&recorded.header.case_id);
-            let day = zone.day_of(recorded.header.recorded_at);
-            for area in recorded.header.grid.and_ancestors() {
-                let rollup = plain.days.entry((area, day)).or_default();
-                rollup.count(before.map(|view| &view.case), &recorded);
+            match recorded.by_aggregate() {
+                ByAggregate::Case(recorded) => plain.fold(&recorded, zone),
+                ByAggregate::Rules(recorded) => plain.rules.evolve(&recorded),
             }
-            let after = CaseView::evolve(before, &recorded).unwrap();
-            plain.cases.insert(recorded.header.case_id, after);
-            plain.heads.insert(raw.grid, EventHash::of(&raw.bytes));
         }
         plain.days.retain(|_, rollup| !rollup.is_empty());
         plain
+    }
+
+    fn fold(&mut self, recorded: &Recorded<CaseEvent>, zone: &Zone) {
+        let id = recorded.header.aggregate.into();
+        let before = self.cases.get(&id);
+        let day = zone.day_of(recorded.header.recorded_at);
+        for area in recorded.header.area.and_ancestors() {
+            let rollup = self.days.entry((area, day)).or_default();
+            rollup.count(before.map(|view| &view.case), recorded);
+        }
+        let after = CaseView::evolve(before, recorded).unwrap();
+        self.cases.insert(id, after);
     }
 
     pub(crate) fn summaries(&self) -> HashMap<AreaCode, AreaSummary> {
@@ -64,8 +74,11 @@ impl Plain {
             let number = biased(day.number());
             entries.insert(join(3, &[&padded(*area), &number]), value(rollup));
         }
-        for (grid, head) in &self.heads {
-            entries.insert(join(8, &[&padded(*grid)]), value(head));
+        for (area, head) in &self.heads {
+            entries.insert(join(8, &[&padded(*area)]), value(head));
+        }
+        if self.rules != Rules::default() {
+            entries.insert(vec![9], value(&self.rules));
         }
         for (id, view) in &self.cases {
             entries.insert(join(1, &[id.as_bytes()]), value(view));

@@ -26,7 +26,7 @@ const LONG: Duration = Duration::from_secs(60);
 fn log() -> Vec<RawEvent> {
     let mut runner = TestRunner::deterministic();
     let attempts = attempts(300).new_tree(&mut runner).unwrap().current();
-    History::of(&attempts).log
+    History::of(&attempts).log()
 }
 
 fn last(log: &[RawEvent]) -> Position {
@@ -264,7 +264,7 @@ async fn an_unknown_type_of_event_turns_health_red_and_is_the_answer_to_every_qu
 
     let mut history = History::new();
     history.report(1, 0);
-    let mut unknown = history.log.remove(0);
+    let mut unknown = history.log().remove(1);
     let (mut header, payload) = Header::decode(&unknown.bytes).unwrap();
     header.event_type = 999;
     header.event_id = gridkeeper_proto::id::EventId::from_bytes([9; 16]);

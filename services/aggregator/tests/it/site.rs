@@ -97,22 +97,23 @@ impl Site {
     /// Appends events that follow on what the log holds.
     pub(crate) async fn append(&self, events: &[RawEvent]) {
         let mut heads = HashMap::new();
-        for grid in GRIDS.map(|grid| grid.parse::<AreaCode>().unwrap()) {
-            let head = self.log.head(grid).await.unwrap();
-            heads.insert(grid, head.map_or(Position(0), |head| head.position));
+        let grids = GRIDS.map(|grid| grid.parse::<AreaCode>().unwrap());
+        for area in grids.into_iter().chain([district()]) {
+            let head = self.log.head(area).await.unwrap();
+            heads.insert(area, head.map_or(Position(0), |head| head.position));
         }
         for chunk in events.chunks(500) {
             let appends: Vec<_> = chunk
                 .iter()
                 .map(|event| Append {
-                    grid: event.grid,
+                    area: event.area,
                     event_id: event_id(&event.bytes),
                     bytes: event.bytes.clone().into(),
-                    expected: heads[&event.grid],
+                    expected: heads[&event.area],
                 })
                 .collect();
             self.log.append(&appends).await.unwrap();
-            heads.extend(chunk.iter().map(|event| (event.grid, event.position)));
+            heads.extend(chunk.iter().map(|event| (event.area, event.position)));
         }
     }
 

@@ -3,7 +3,7 @@
 use gridkeeper_proto::time::Timestamp;
 
 use super::*;
-use crate::timers::Timer;
+use gridkeeper_proto::case::Moment;
 
 const RETRY: Duration = Duration::from_millis(100);
 const LIMIT: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ fn step(case: u8) -> Due {
     Due {
         at: Timestamp::EPOCH.plus_millis(i64::from(case)),
         case: CaseId::from_bytes([case; 16]),
-        timer: Timer::MissDeadline,
+        moment: Moment::MissDeadline,
     }
 }
 
@@ -62,7 +62,7 @@ fn a_case_has_one_step_under_way() {
     assert!(attempts.may_send(&step(1), HERE, now));
     attempts.begin(&step(1));
     let same_case = Due {
-        timer: Timer::Resume { version: 3 },
+        moment: Moment::Resume,
         ..step(1)
     };
     assert!(!attempts.may_send(&same_case, HERE, now));

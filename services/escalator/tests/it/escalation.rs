@@ -1,6 +1,10 @@
 //! What goes up, when, and how often.
 
-use gridkeeper_proto::{access::Role, area::Level, event::Event};
+use gridkeeper_proto::{
+    access::Role,
+    area::Level,
+    event::{CaseEvent, Recorded},
+};
 use gridkeeper_tests::until;
 use serde_json::json;
 
@@ -13,19 +17,23 @@ async fn a_case_goes_up_when_its_due_time_passes_and_not_before() {
     let due_at = site.now().plus_millis(TO_ACCEPT * 60_000);
     let filed = site.file().await;
     site.forward(TO_ACCEPT - 1);
+    site.until_shares(&[75]).await;
     assert_eq!(escalator.until_it_looked(&site.door).await, 0);
+    assert_eq!(site.missed().await, []);
     site.forward(1);
     assert_eq!(site.until_missed(1).await, [(filed.case_id, due_at)]);
     let events = site.events().await;
-    let Event::Escalated(escalated) = &events[2].event else {
-        panic!("{:?}", events[2])
+    let of_case = |recorded: &&Recorded| recorded.of_case().is_some();
+    let events: Vec<_> = events.iter().filter(of_case).collect();
+    let Some((_, CaseEvent::Escalated(escalated))) = events[3].of_case() else {
+        panic!("{:?}", events[3])
     };
     assert_eq!(
         (escalated.from, escalated.holder.level),
         (Level::Grid, Level::Community)
     );
-    assert_eq!(events[2].header.actor.role, Role::Service);
-    assert_eq!(events[2].header.recorded_at, due_at, "as soon as it passed");
+    assert_eq!(events[3].header.actor.role, Role::Service);
+    assert_eq!(events[3].header.recorded_at, due_at, "as soon as it passed");
     escalator.stop().await;
 }
 
@@ -47,19 +55,20 @@ async fn after_days_away_every_step_comes_once_and_in_the_order_of_the_due_times
     escalator.stop().await;
     site.forward(3 * 24 * 60);
     let escalator = site.escalator().await;
-    // Each of them is found late again at the next level.
-    let missed = site.until_missed(8).await;
-    assert!(missed[4..].iter().all(|(case, _)| filed.contains(case)));
-    assert!(missed[4..].is_sorted_by_key(|(_, due_at)| *due_at));
-    assert_eq!(
-        escalator.until_it_looked(&site.door).await,
-        0,
-        "nothing more is due"
-    );
-    let mut once = missed.clone();
-    once.sort();
-    once.dedup();
-    assert_eq!(once.len(), missed.len());
+    // In three days each of them used up the time of every level.
+    let missed = site.until_missed(20).await;
+    for case in &filed[..4] {
+        let due: Vec<_> = missed.iter().filter(|(late, _)| late == case).collect();
+        let gaps = due.iter().zip(due.iter().skip(1));
+        let gaps: Vec<_> = gaps.map(|((_, a), (_, b))| b.since(*a)).collect();
+        assert_eq!(
+            gaps,
+            [TO_ACCEPT * 60_000; 4],
+            "as if somebody had looked all the time"
+        );
+    }
+    assert_eq!(escalator.until_it_looked(&site.door).await, 0);
+    assert_eq!(site.missed().await, missed, "nothing more is due");
     escalator.stop().await;
 }
 
@@ -69,16 +78,18 @@ async fn a_case_that_nobody_takes_up_climbs_to_the_city_and_stays_there_overdue(
     let escalator = site.escalator().await;
     site.file().await;
     for rung in 1..=5 {
-        site.forward(30 * 24 * 60);
+        site.forward(TO_ACCEPT);
         assert_eq!(site.until_missed(rung).await.len(), rung);
     }
     site.forward(365 * 24 * 60);
-    assert_eq!(escalator.until_it_looked(&site.door).await, 0);
+    // Of all the reminders of a year only the last.
+    site.until_shares(&[100 + 365 * 24 / 4 * 100]).await;
+    assert_eq!(site.missed().await.len(), 5);
     let events = site.events().await;
     let levels: Vec<_> = events
         .iter()
-        .filter_map(|recorded| match &recorded.event {
-            Event::Escalated(event) => Some(event.holder.level),
+        .filter_map(|recorded| match recorded.of_case()? {
+            (_, CaseEvent::Escalated(event)) => Some(event.holder.level),
             _ => None,
         })
         .collect();
@@ -111,7 +122,7 @@ async fn a_suspended_case_resumes_at_its_end_and_does_not_go_up_before() {
         let events = site.events().await;
         events
             .into_iter()
-            .find(|recorded| matches!(recorded.event, Event::Resumed(_)))
+            .find(|recorded| matches!(recorded.of_case(), Some((_, CaseEvent::Resumed(_)))))
     })
     .await;
     assert_eq!(resumed.header.actor.role, Role::Service);

@@ -19,7 +19,7 @@ use gridkeeper_proto::{
     api::Receipt,
     area::AreaCode,
     envelope::Position,
-    event::{Event, Recorded},
+    event::{CaseEvent, Recorded},
     id::CaseId,
     time::Timestamp,
 };
@@ -208,11 +208,26 @@ impl Site {
 
     /// The steps up, with the due times whose passing caused them, in the order of the log.
     pub(crate) async fn missed(&self) -> Vec<(CaseId, Timestamp)> {
-        let missed = |recorded: &Recorded| match &recorded.event {
-            Event::DeadlineMissed(event) => Some((recorded.header.case_id, event.due_at)),
+        let missed = |recorded: &Recorded| match recorded.of_case()? {
+            (case, CaseEvent::DeadlineMissed(event)) => Some((case, event.due_at)),
             _ => None,
         };
         self.events().await.iter().filter_map(missed).collect()
+    }
+
+    /// Waits until holders were reminded at these shares of their limits, and no others.
+    pub(crate) async fn until_shares(&self, wanted: &[u32]) {
+        until("holders are reminded", async || {
+            let events = self.events().await;
+            let shares = events
+                .iter()
+                .filter_map(|recorded| match recorded.of_case()? {
+                    (_, CaseEvent::Reminded(event)) => Some(event.share),
+                    _ => None,
+                });
+            shares.eq(wanted.iter().copied()).then_some(())
+        })
+        .await;
     }
 
     /// Waits until so many due times were found passed.
@@ -302,7 +317,7 @@ async fn intake(broker: &str, keys: &Path, clock: Clock) -> (String, EventLog) {
         KeyStore::open(broker, code, &options).await.unwrap(),
     );
     let parts = gridkeeper_intake::Parts {
-        policy: district.timetable().unwrap().clone(),
+        rules: district.rules(),
         verifier: Arc::new(Verifier::load(keys, Some(code)).unwrap()),
         district,
         clock,

@@ -2,23 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use gridkeeper_escalator::timers::{Due, SCHEMA, Timer, Timers, due};
+use gridkeeper_escalator::timers::{Due, SCHEMA, Timers, beyond, due};
 use gridkeeper_liveviews::log::RawEvent;
 use gridkeeper_proto::{
-    case::CaseState,
+    access::{Claims, Role},
+    area::{AreaCode, Level},
+    calendar::CalendarYear,
+    case::{Case, Moment},
+    clock::{Hours, ServiceHours},
     code::{Code, Coded as _},
-    command::Step,
+    command::{CaseCommand, Step},
     envelope::{Header, Position},
-    event::{EVENT_TYPES, Recorded},
+    event::{ByAggregate, CaseEvent, Recorded},
     id::CaseId,
+    limit::Limit,
+    policy::Service,
+    rules::{Rules, RulesCommand},
     time::Timestamp,
-    view::CaseView,
 };
+use gridkeeper_tests::{WrittenLog, short_policy};
 use gridkeeper_viewstore::{Options, Projector, ViewStore};
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
 use crate::{
-    history::{Attempt, History, attempts, case_id},
+    history::{Attempt, attempts, case_id, history, report},
     site::MINUTE,
 };
 
@@ -30,41 +37,38 @@ fn open(folder: &tempfile::TempDir) -> ViewStore {
         .0
 }
 
-fn plain(log: &[RawEvent]) -> BTreeMap<CaseId, CaseView> {
-    let mut views: BTreeMap<CaseId, CaseView> = BTreeMap::new();
+/// The moments that a plain fold of the log says are to come, up to a moment.
+fn expected(log: &[RawEvent], now: Timestamp) -> Vec<Due> {
+    let mut cases: BTreeMap<CaseId, Case> = BTreeMap::new();
+    let mut rules = Rules::default();
     for raw in log {
         let recorded = Recorded::decode(raw.position, &raw.bytes).unwrap();
-        let id = recorded.header.case_id;
-        let view = CaseView::evolve(views.get(&id), &recorded).unwrap();
-        views.insert(id, view);
+        match recorded.by_aggregate() {
+            ByAggregate::Case(recorded) => {
+                let id = recorded.header.aggregate.into();
+                let case = Case::evolve(cases.get(&id), &recorded).unwrap();
+                cases.insert(id, case);
+            }
+            ByAggregate::Rules(recorded) => rules.evolve(&recorded),
+        }
     }
-    views
+    let timetables = rules.timetables().unwrap();
+    let due = |case: &Case| {
+        let next = case.next_moment(timetables.of(case.policy).unwrap());
+        let next = next.unwrap().filter(|next| next.at <= now)?;
+        Some(Due {
+            at: next.at,
+            case: case.id,
+            moment: next.moment,
+        })
+    };
+    let mut all: Vec<_> = cases.values().filter_map(due).collect();
+    all.sort();
+    all
 }
 
-/// The steps that a plain fold of the log says are due, as moment, case and whether it is a resumption
-/// and of which version; all that will ever be due for no moment.
-fn expected(log: &[RawEvent], now: Option<Timestamp>) -> Vec<(Timestamp, CaseId, Option<u32>)> {
-    let views = plain(log);
-    let steps = views.values().filter_map(|view| {
-        let case = &view.case;
-        let resume = (case.state == CaseState::Suspended).then_some(case.version);
-        // One that was found overdue has had its step; who is suspended still has to be resumed.
-        let at = view
-            .next_moment()
-            .filter(|_| resume.is_some() || !case.overdue)?;
-        Some((at, case.id, resume))
-    });
-    let mut steps: Vec<_> = steps
-        .filter(|(at, ..)| now.is_none_or(|now| *at <= now))
-        .collect();
-    steps.sort();
-    steps
-}
-
-fn found(store: &ViewStore, now: Timestamp, most: usize) -> Vec<(Timestamp, CaseId, Option<u32>)> {
-    let steps = store.read(|reader| due(reader, now, most)).unwrap();
-    let step = |due: Due| (due.at, due.case, due.if_version());
-    steps.into_iter().map(step).collect()
+fn found(store: &ViewStore, now: Timestamp, most: usize) -> Vec<Due> {
+    store.read(|reader| due(reader, now, most)).unwrap()
 }
 
 fn far_ahead() -> Timestamp {
@@ -80,10 +84,10 @@ proptest! {
         sizes in prop::collection::vec(1_usize..40, 1..6),
         minutes in 0_i64..60_000,
     ) {
-        let log = History::of(&attempts).log;
+        let log = history(&attempts).events;
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder);
-        let mut projector = Projector::new(store.generation(), Timers);
+        let mut projector = Projector::new(store.generation(), Timers::default());
         let mut rest = log.as_slice();
         for size in sizes.iter().cycle() {
             if rest.is_empty() {
@@ -93,17 +97,17 @@ proptest! {
             projector.apply(batch).unwrap();
             rest = later;
             let so_far = &log[..log.len() - rest.len()];
-            prop_assert_eq!(found(&store, far_ahead(), ALL), expected(so_far, None));
+            prop_assert_eq!(found(&store, far_ahead(), ALL), expected(so_far, far_ahead()));
         }
         let start: Timestamp = "2026-11-23T00:00:00Z".parse().unwrap();
         let now = start.plus_millis(minutes * MINUTE);
-        let due_now = expected(&log, Some(now));
+        let due_now = expected(&log, now);
         prop_assert_eq!(&found(&store, now, ALL), &due_now);
         prop_assert_eq!(found(&store, now, 3), &due_now[..due_now.len().min(3)]);
 
         let anew = tempfile::tempdir().unwrap();
         let whole = open(&anew);
-        Projector::new(whole.generation(), Timers).apply(&log).unwrap();
+        Projector::new(whole.generation(), Timers::default()).apply(&log).unwrap();
         prop_assert_eq!(whole.checksum().unwrap(), store.checksum().unwrap());
     }
 }
@@ -115,9 +119,9 @@ fn long_history() -> Vec<Attempt> {
 
 #[test]
 fn the_histories_hold_every_event_that_moves_a_timer() {
-    let log = History::of(&long_history()).log;
+    let log = history(&long_history()).events;
     let of_type = |raw: &RawEvent| Header::decode(&raw.bytes).unwrap().0.event_type;
-    for (number, _, name) in EVENT_TYPES {
+    for (number, _, name) in CaseEvent::TYPES.iter().copied() {
         let occurs = log.iter().any(|raw| of_type(raw) == number);
         // Nobody gives a case back or hands it on here, and there are no parties to forget.
         let left_out = ["returned", "transferred", "parties_forgotten"].contains(&name);
@@ -127,52 +131,106 @@ fn the_histories_hold_every_event_that_moves_a_timer() {
 
 #[test]
 fn a_step_is_due_at_its_moment_and_not_a_millisecond_before() {
-    let log = History::of(&[(1, 0, 0, 0), (2, 0, 7, 0)]).log;
+    let log = history(&[(1, 0, 0, 0), (2, 0, 7, 0)]).events;
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
-    Projector::new(store.generation(), Timers)
+    Projector::new(store.generation(), Timers::default())
         .apply(&log)
         .unwrap();
-    let steps = expected(&log, None);
+    let steps = expected(&log, far_ahead());
     assert_eq!(steps.len(), 2);
-    for (index, (at, ..)) in steps.iter().enumerate() {
-        assert_eq!(found(&store, at.plus_millis(-1), ALL), steps[..index]);
-        assert_eq!(found(&store, *at, ALL), steps[..=index]);
+    for (index, step) in steps.iter().enumerate() {
+        assert_eq!(found(&store, step.at.plus_millis(-1), ALL), steps[..index]);
+        assert_eq!(found(&store, step.at, ALL), steps[..=index]);
     }
 }
 
 #[test]
 fn a_step_has_one_command_id_whoever_sends_it_and_another_than_any_other_step() {
     let at: Timestamp = "2026-11-23T00:00:00Z".parse().unwrap();
-    let due = |case, at, timer| Due {
+    let due = |case, at| Due {
         at,
         case: case_id(case),
-        timer,
+        moment: Moment::MissDeadline,
     };
-    let resume = |version| Timer::Resume { version };
-    let step = due(1, at, Timer::MissDeadline);
-    assert_eq!(step.step(), Step::MissDeadline { due_at: at });
-    let others = [
-        due(2, at, Timer::MissDeadline),
-        due(1, at.plus_millis(1), Timer::MissDeadline),
-        due(1, at, resume(3)),
-    ];
-    for other in others {
+    let step = due(1, at);
+    assert_eq!(step.step(), Step::PassMoment { at });
+    for other in [due(2, at), due(1, at.plus_millis(1))] {
         assert_ne!(other.command_id(), step.command_id());
     }
-    let (one, other) = (due(1, at, resume(3)), due(1, at, resume(4)));
-    assert_eq!(one.command_id(), other.command_id());
-    assert_eq!((one.if_version(), step.if_version()), (Some(3), None));
+}
+
+#[test]
+fn a_moment_beyond_the_calendar_waits_for_the_year_to_be_adopted() {
+    let district: AreaCode = "510402".parse().unwrap();
+    let year = |year| RulesCommand::AdoptCalendar {
+        year: CalendarYear {
+            year,
+            holidays: Vec::new(),
+            workdays: Vec::new(),
+        },
+    };
+    let mut log = WrittenLog::new(district, short_policy());
+    log.change_rules(district, &year(2026));
+    let mut policy = short_policy();
+    policy.version = 2;
+    policy.service = Some(Service {
+        calendar: "calendar".into(),
+        hours: ServiceHours {
+            workday: vec![Hours {
+                from: "08:30".parse().unwrap(),
+                to: "18:30".parse().unwrap(),
+            }],
+            weekend: Vec::new(),
+            holiday: Vec::new(),
+        },
+    });
+    // One service hour to each rung, and at the city reminders of it for ever.
+    policy.general.accept = Limit::Service(60);
+    policy.oversight.overdue_every = 1_000;
+    log.change_rules(
+        district,
+        &RulesCommand::AdoptPolicy {
+            zone: "Asia/Shanghai".into(),
+            policy: Box::new(policy),
+        },
+    );
+    log.now = "2026-12-31T00:00:00Z".parse().unwrap();
+    let report = CaseCommand::Report(report(0));
+    let claims = Claims::lasting("admin".into(), Role::Admin, vec![district], log.now, 60);
+    let grid = "51040200200507".parse().unwrap();
+    log.command(&report, case_id(1), grid, &claims);
+    log.now = "2026-12-31T10:29:00Z".parse().unwrap();
+    log.look(case_id(1));
+    assert_eq!(log.cases[&case_id(1)].holder.level, Level::City);
+
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let mut projector = Projector::new(store.generation(), Timers::default());
+    projector.apply(&log.events).unwrap();
+    let known = |count: usize| {
+        assert_eq!(found(&store, far_ahead(), ALL).len(), count);
+        assert_eq!(store.read(beyond).unwrap(), 1 - count);
+    };
+    known(0);
+    let before = log.events.len();
+    log.change_rules(district, &year(2027));
+    projector.apply(&log.events[before..]).unwrap();
+    known(1);
+    assert_eq!(
+        found(&store, far_ahead(), ALL),
+        expected(&log.events, far_ahead())
+    );
 }
 
 #[test]
 fn what_intake_never_writes_stops_the_timers_with_its_code() {
     let stopped_by = |change: fn(&mut Vec<RawEvent>)| -> Code {
-        let mut log = History::of(&[(1, 0, 0, 0), (2, 0, 0, 0)]).log;
+        let mut log = history(&[(1, 0, 0, 0), (2, 0, 0, 0)]).events;
         change(&mut log);
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder);
-        let mut projector = Projector::new(store.generation(), Timers);
+        let mut projector = Projector::new(store.generation(), Timers::default());
         let stopped = projector.apply(&log).unwrap_err();
         assert_eq!(
             store.position(),
@@ -181,14 +239,14 @@ fn what_intake_never_writes_stops_the_timers_with_its_code() {
         );
         stopped.code()
     };
-    assert_eq!(stopped_by(|log| log[1].bytes.push(0)), Code(312));
-    assert_eq!(stopped_by(|log| log[1].bytes[0] = 9), Code(310));
+    assert_eq!(stopped_by(|log| log[2].bytes.push(0)), Code(312));
+    assert_eq!(stopped_by(|log| log[2].bytes[0] = 9), Code(310));
     assert_eq!(
-        stopped_by(|log| change_header(&mut log[1], |header| header.event_type = 999)),
+        stopped_by(|log| change_header(&mut log[2], |header| header.event_type = 999)),
         Code(313)
     );
     assert_eq!(
-        stopped_by(|log| change_header(&mut log[1], |header| header.case_id = case_id(1))),
+        stopped_by(|log| change_header(&mut log[2], |header| header.aggregate = case_id(1).into())),
         Code(316)
     );
 }

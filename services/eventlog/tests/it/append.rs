@@ -31,7 +31,7 @@ async fn what_is_appended_stands_there_in_order() {
     assert_eq!(log.append(&batch).await.unwrap(), appended(2, 5));
     for (position, number, place) in [(1, 1, 1), (2, 2, 1), (3, 3, 2), (4, 4, 1), (5, 5, 2)] {
         let stored = log.read(Position(position)).await.unwrap();
-        assert_eq!(stored.grid, grid(place));
+        assert_eq!(stored.area, grid(place));
         assert_eq!(stored.bytes, Bytes::from(format!("event {number}")));
     }
     assert_eq!(log.head(grid(1)).await.unwrap().unwrap().event_id, event(4));
@@ -130,18 +130,23 @@ async fn a_batch_holds_up_to_a_thousand_events_of_this_districts_grids() {
             .collect::<Vec<_>>()
     };
     let elsewhere = append("51040300200501".parse().unwrap(), 1, 0);
-    for wrong in [
-        many(0),
-        many(1_001),
-        vec![append(district(), 1, 0)],
-        vec![elsewhere],
-    ] {
+    for wrong in [many(0), many(1_001), vec![elsewhere]] {
         assert!(matches!(
             log.append(&wrong).await,
             Err(AppendError::Shape { .. })
         ));
     }
     assert_eq!(log.append(&many(1_000)).await.unwrap(), appended(1, 1_000));
+    let own = append(district(), 1_001, 0);
+    log.append(&[own]).await.unwrap();
+    let head = log.head(district()).await.unwrap().unwrap();
+    assert_eq!(head.position, Position(1_001));
+    let range = log.read_after(Position(1_000), 1, 1 << 20).await.unwrap();
+    assert_eq!(
+        range[0].area,
+        district(),
+        "a district has events of its own"
+    );
 }
 
 #[tokio::test]

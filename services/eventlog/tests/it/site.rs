@@ -63,7 +63,7 @@ pub(crate) fn event(number: u32) -> EventId {
 pub(crate) fn append(grid: AreaCode, number: u32, expected: u64) -> Append {
     let bytes = Bytes::from(format!("event {number}"));
     Append {
-        grid,
+        area: grid,
         event_id: event(number),
         bytes,
         expected: Position(expected),

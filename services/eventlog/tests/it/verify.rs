@@ -10,7 +10,7 @@ use gridkeeper_proto::{
     area::AreaCode,
     code::{Code, Coded as _},
     envelope::{EventHash, Header, Position},
-    event::{Event, Rated},
+    event::{CaseEvent, Rated},
     id::{CaseId, CommandId},
     time::Timestamp,
 };
@@ -34,7 +34,7 @@ fn ten() -> Vec<Written> {
     let mut heads = [EventHash::default(); 2];
     let mut written = Vec::new();
     for number in 0..10 {
-        let rated = Event::Rated(Rated {
+        let rated = CaseEvent::Rated(Rated {
             satisfied: true,
             note: format!("note {number}"),
         });
@@ -43,10 +43,10 @@ fn ten() -> Vec<Written> {
         let under = grid(u8::try_from(place).unwrap());
         let header = Header {
             event_id: event(u32::try_from(number).unwrap()),
-            case_id: CaseId::from_bytes([1; 16]),
+            aggregate: CaseId::from_bytes([1; 16]).into(),
             command_id: CommandId::from_bytes([2; 16]),
             command_digest: [0; 8],
-            grid: under,
+            area: under,
             occurred_at: Timestamp::from_millis(0).unwrap(),
             recorded_at: Timestamp::from_millis(0).unwrap(),
             actor: Actor {
@@ -83,7 +83,7 @@ async fn fill(log: &EventLog, events: &[Written]) {
     for (number, written) in (100..).zip(events) {
         let head = log.head(written.under).await.unwrap();
         let append = Append {
-            grid: written.under,
+            area: written.under,
             // Not the event's own, so that the broker's window does not catch a repetition.
             event_id: event(number),
             bytes: Bytes::from(written.bytes()),
@@ -96,7 +96,7 @@ async fn fill(log: &EventLog, events: &[Written]) {
 #[tokio::test]
 async fn a_whole_log_is_verified_and_the_same_log_gives_the_same_digest() {
     let first = verified(&site().await, &ten()).await.unwrap();
-    assert_eq!((first.last, first.grids), (Position(10), 2));
+    assert_eq!((first.last, first.areas), (Position(10), 2));
     assert_eq!(verified(&site().await, &ten()).await.unwrap(), first);
     let mut other = ten();
     other[9].payload[0] = 0;

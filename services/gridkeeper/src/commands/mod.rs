@@ -52,7 +52,7 @@ enum Command {
     /// Check a district's folder, generate its grids, or derive one from a history.
     #[command(subcommand)]
     District(district::Command),
-    /// Try another policy on what happened.
+    /// Adopt a policy, or try another one on what happened.
     #[command(subcommand)]
     Policy(policy::Command),
     /// Issue a bearer token.

@@ -38,7 +38,7 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     })
     .await?;
     terminal::answer(format!(
-        "{} events of {} grids are whole; digest {}",
-        verified.last, verified.grids, verified.digest
+        "{} events of {} areas are whole; digest {}",
+        verified.last, verified.areas, verified.digest
     ))
 }

@@ -342,7 +342,8 @@ mod real_intake {
         let second = import(&door, &mapping, file).await;
         assert_eq!((second.recorded, second.repeated), (0, first.recorded));
         assert_eq!(door.log.events(), events, "a second import adds nothing");
-        (first, events)
+        // The first event adopted the policy.
+        (first, events - 1)
     }
 
     #[tokio::test]
@@ -359,7 +360,8 @@ mod real_intake {
             "{:?}",
             outcome.refused_rows
         );
-        assert_eq!(events, 3, "one of them is not closed");
+        // One of them is not closed: it was late when it came, went up and is supervised.
+        assert_eq!(events, 6);
     }
 
     #[tokio::test]

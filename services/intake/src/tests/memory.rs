@@ -48,7 +48,15 @@ impl MemoryLog {
         self.away.store(away, Ordering::SeqCst);
     }
 
+    /// The events of cases.
     pub(super) fn recorded(&self) -> Vec<Recorded> {
+        let mut events = self.all();
+        events.retain(|recorded| recorded.of_case().is_some());
+        events
+    }
+
+    /// All events, the adoption of the district's rules among them.
+    pub(super) fn all(&self) -> Vec<Recorded> {
         let events = self.events.lock().unwrap();
         let numbered = (1..).zip(events.iter());
         numbered
@@ -58,16 +66,19 @@ impl MemoryLog {
 
     pub(super) fn check_chains(&self) {
         let mut heads: HashMap<AreaCode, EventHash> = HashMap::new();
-        let recorded = self.recorded();
+        let recorded = self.all();
         for (event, recorded) in self.events.lock().unwrap().iter().zip(recorded) {
-            let head = heads.entry(event.grid).or_default();
+            let head = heads.entry(event.area).or_default();
             assert_eq!(recorded.header.previous, *head);
             *head = EventHash::of(&event.bytes);
         }
     }
 
+    /// Removes the first event of a case.
     pub(super) fn remove_first(&self) {
-        self.events.lock().unwrap().remove(0);
+        let first = self.recorded()[0].position.0 - 1;
+        let mut events = self.events.lock().unwrap();
+        events.remove(usize::try_from(first).unwrap());
     }
 
     fn answers(&self) -> Result<(), String> {
@@ -90,7 +101,7 @@ impl Log for Arc<MemoryLog> {
         }
         let mut events = self.events.lock().unwrap();
         for event in &new {
-            let last = events.iter().rposition(|stored| stored.grid == event.grid);
+            let last = events.iter().rposition(|stored| stored.area == event.area);
             let last = Position(last.map_or(0, |index| index as u64 + 1));
             if event.expected.is_some_and(|expected| expected != last) {
                 return Err(AppendError::Conflict);

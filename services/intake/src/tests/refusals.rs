@@ -221,9 +221,27 @@ async fn bad_steps_are_refused_and_leave_the_log_as_it_was() {
         (Role::Centre, merge(&id()), 422, "GK0210"),
         (
             Role::Centre,
-            json!({ "step": "miss_deadline", "due_at": at(0) }),
+            json!({ "step": "pass_moment", "at": at(0) }),
             403,
             "GK0205",
+        ),
+        (
+            Role::Centre,
+            json!({ "step": "extend", "by": "a while", "reason": "x" }),
+            422,
+            "GK0022",
+        ),
+        (
+            Role::Centre,
+            json!({ "step": "extend", "by": "2 workdays", "reason": "x" }),
+            422,
+            "GK0217",
+        ),
+        (
+            Role::Centre,
+            json!({ "step": "extend", "by": "6 minutes", "reason": "x" }),
+            422,
+            "GK0216",
         ),
         (
             Role::Centre,

@@ -1,6 +1,12 @@
 //! A district, its keys and intakes on one log.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use gridkeeper_district::{About, AreaKind, AreaRow, CategoryRow, District, Origin, Source};
 use gridkeeper_http::{Clock, listen};
@@ -10,7 +16,8 @@ use gridkeeper_proto::{
     api::{Receipt, ReportsAnswer},
     area::Level,
     limit::Limit,
-    policy::{Limits, Policy, SettleLimits, Timetable},
+    policy::{Ladder, Limits, Oversight, Policy, SettleLimits},
+    rules::RulesCommand,
     time::Timestamp,
 };
 use serde_json::{Value, json};
@@ -90,10 +97,18 @@ fn district() -> District {
     .unwrap()
 }
 
-fn policy() -> Timetable {
+pub(super) fn adopt(policy: Policy) -> RulesCommand {
+    RulesCommand::AdoptPolicy {
+        zone: "Asia/Shanghai".into(),
+        policy: Box::new(policy),
+    }
+}
+
+pub(super) fn policy() -> Policy {
     let limits = |starts_at| Limits {
         starts_at,
         accept: Limit::Natural(10),
+        assign: None,
         settle: SettleLimits {
             grid: Limit::Natural(100),
             community: Limit::Natural(200),
@@ -103,17 +118,19 @@ fn policy() -> Timetable {
         },
         verify: Limit::Natural(20),
         close: Limit::Natural(30),
+        oversight: None,
     };
-    let policy = Policy {
+    Policy {
         version: 1,
         service: None,
+        ladder: Ladder::default(),
+        oversight: Oversight::default(),
         general: limits(Level::Grid),
         larger: limits(Level::Community),
         major: limits(Level::Street),
         extreme: limits(Level::District),
         categories: Vec::new(),
-    };
-    Timetable::new(policy, None).unwrap()
+    }
 }
 
 pub(super) struct Site {
@@ -121,9 +138,17 @@ pub(super) struct Site {
     key: SigningKey,
     pub(super) log: Arc<MemoryLog>,
     pub(super) keys: Arc<MemoryKeys>,
+    /// The rules of the district's folder.
+    pub(super) rules: Vec<RulesCommand>,
+    now: Arc<AtomicI64>,
 }
 
 impl Site {
+    /// Lets the time go on, in minutes.
+    pub(super) fn forward(&self, minutes: i64) {
+        self.now.fetch_add(minutes * 60_000, Ordering::SeqCst);
+    }
+
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = SigningKey::create(folder.path()).unwrap();
@@ -132,6 +157,8 @@ impl Site {
             key,
             log: Arc::default(),
             keys: Arc::default(),
+            rules: vec![adopt(policy())],
+            now: Arc::new(AtomicI64::new(NOW)),
         }
     }
 
@@ -160,11 +187,12 @@ impl Site {
         let listener = listen("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shutdown = CancellationToken::new();
+        let now = Arc::clone(&self.now);
         let parts = Parts {
             district: Arc::new(district()),
-            policy: policy(),
+            rules: self.rules.clone(),
             verifier: Arc::new(Verifier::load(self.folder.path(), None).unwrap()),
-            clock: Clock::new(|| Timestamp::from_millis(NOW).unwrap()),
+            clock: Clock::new(move || Timestamp::from_millis(now.load(Ordering::SeqCst)).unwrap()),
         };
         let stores = (Arc::clone(&self.log), Arc::clone(&self.keys));
         let task = tokio::spawn(run_on(listener, options, parts, stores, shutdown.clone()));
@@ -173,6 +201,7 @@ impl Site {
             (Role::Admin, "510402"),
             (Role::Analyst, "510402"),
             (Role::GridWorker, GRID),
+            (Role::Service, "510402"),
         ];
         let tokens = roles
             .map(|(role, area)| (role, self.token(role, area)))

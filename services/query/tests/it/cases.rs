@@ -117,9 +117,17 @@ async fn the_status_says_who_holds_it_by_when_and_where_it_goes_next() {
 
     // 4 hours to accept a general one.
     site.forward(120);
-    assert_eq!(site.ask(&filed, &path).await["used_permille"], 500);
+    let half = site.ask(&filed, &path).await;
+    assert_eq!(half["used_permille"], 500);
+    assert_eq!(half["reminder_at"], json!(site.now()));
+    assert_eq!(half["limit"]["path"], "general.accept");
+    let step = json!({ "step": "pass_moment", "at": site.now() });
+    let reminded = site.step(Role::Service, &filed, step).await;
+    let reminded = site.ask(&reminded, &path).await;
+    let at = site.now().plus_millis(60 * 60_000);
+    assert_eq!(reminded["reminder_at"], json!(at), "three quarters");
     site.forward(120);
-    let step = json!({ "step": "miss_deadline", "due_at": new["due_at"] });
+    let step = json!({ "step": "pass_moment", "at": new["due_at"] });
     let missed = site.step(Role::Service, &filed, step).await;
     let late = site.ask(&missed, &path).await;
     assert_eq!(
@@ -134,7 +142,13 @@ async fn the_status_says_who_holds_it_by_when_and_where_it_goes_next() {
         .iter()
         .map(|event| &event["event"]["type"])
         .collect();
-    assert_eq!(history, ["deadline_missed", "escalated"]);
+    assert_eq!(
+        history,
+        ["reminded", "deadline_missed", "escalated", "supervised"]
+    );
+    let rule = &late["history"][1]["event"]["rule"];
+    assert_eq!(rule["limit"], "4 hours", "{rule}");
+    assert_eq!(late["post"], "社区党组织书记");
 
     let accepted = site
         .step(Role::Community, &filed, json!({ "step": "accept" }))
@@ -173,7 +187,7 @@ async fn the_status_says_who_holds_it_by_when_and_where_it_goes_next() {
         (&ended["next"], &ended["due_at"], &ended["used_permille"]),
         (&Value::Null, &Value::Null, &Value::Null)
     );
-    assert_eq!(ended["history"].as_array().unwrap().len(), 2);
+    assert_eq!(ended["history"].as_array().unwrap().len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -278,9 +292,9 @@ async fn the_status_of_any_past_moment_is_the_one_that_was_told_then() {
         None,
         Some((
             Role::Service,
-            json!({ "step": "miss_deadline", "due_at": due_at }),
+            json!({ "step": "pass_moment", "at": due_at }),
         )),
-        Some((Role::Community, json!({ "step": "accept" }))),
+        Some((Role::Street, json!({ "step": "accept" }))),
         Some((
             Role::Centre,
             json!({ "step": "supervise", "note": "watched" }),

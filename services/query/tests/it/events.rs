@@ -90,10 +90,10 @@ async fn live_events_come_as_they_happen_and_only_those_of_the_area() {
     site.file(OTHER_GRID, json!({})).await;
     let filed = site.file(NEXT_GRID, json!({})).await;
     let came = community.next().await;
-    assert_eq!((came.id, came.name.as_str()), (Some(3), "reported"));
-    assert_eq!(came.data["case_id"], json!(filed.case_id));
+    assert_eq!((came.id, came.name.as_str()), (Some(4), "reported"));
+    assert_eq!(came.data["aggregate"], json!(filed.case_id));
     assert_eq!(came.data["event"]["parties"], Value::Null);
-    assert_eq!(district.positions(2).await, [2, 3]);
+    assert_eq!(district.positions(2).await, [3, 4]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,14 +109,14 @@ async fn whoever_comes_back_gets_every_event_once_also_after_the_broker_was_kill
         site.file(GRID, json!({})).await;
     }
     let mut listener = Listener::new(&site, DISTRICT, Some(7)).await;
-    assert_eq!(listener.positions(8).await, (8..=15).collect::<Vec<_>>());
+    assert_eq!(listener.positions(9).await, (8..=16).collect::<Vec<_>>());
 
     site.broker.kill().await.unwrap();
     site.broker.restart().await.unwrap();
     for _ in 0..5 {
         site.file(GRID, json!({})).await;
     }
-    assert_eq!(listener.positions(5).await, (16..=20).collect::<Vec<_>>());
+    assert_eq!(listener.positions(5).await, (17..=21).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,7 +139,8 @@ async fn a_listener_that_falls_behind_reads_on_from_the_log() {
         futures::future::join_all(filing).await;
     };
     let (positions, ()) = tokio::join!(listener.positions(80), filing);
-    assert_eq!(positions, (1..=80).collect::<Vec<_>>());
+    // The first event adopted the policy.
+    assert_eq!(positions, (2..=81).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,8 +193,8 @@ async fn a_pull_in_pages_gives_every_event_once_and_goes_on_past_other_areas() {
         (positions, position, more == "true")
     };
     for (area, wanted) in [
-        (DISTRICT, (1..=30).collect::<Vec<_>>()),
-        (COMMUNITY, (1..=30).step_by(3).collect()),
+        (DISTRICT, (1..=31).collect::<Vec<_>>()),
+        (COMMUNITY, (2..=31).step_by(3).collect()),
     ] {
         let (mut seen, mut after, mut more) = (Vec::new(), "0".to_owned(), true);
         while more {
@@ -204,15 +205,15 @@ async fn a_pull_in_pages_gives_every_event_once_and_goes_on_past_other_areas() {
             (after, more) = (position, goes_on);
         }
         assert_eq!(seen, wanted, "{area}");
-        assert_eq!(after, "30");
+        assert_eq!(after, "31");
     }
-    let path = "/v1/events?after=30&wait_ms=9000".to_owned();
+    let path = "/v1/events?after=31&wait_ms=9000".to_owned();
     let ((waited, ..), _) = tokio::join!(pull(path), site.file(GRID, json!({})));
-    assert_eq!(waited, [31]);
+    assert_eq!(waited, [32]);
     let limit = Duration::from_secs(5);
-    let path = "/v1/events?after=31&wait_ms=20".to_owned();
+    let path = "/v1/events?after=32&wait_ms=20".to_owned();
     let (none, position, more) = timeout(limit, pull(path)).await.unwrap();
-    assert_eq!((none.len(), position.as_str(), more), (0, "31", false));
+    assert_eq!((none.len(), position.as_str(), more), (0, "32", false));
 }
 
 #[tokio::test(flavor = "multi_thread")]

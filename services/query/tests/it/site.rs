@@ -260,7 +260,7 @@ async fn intake(shared: &Shared) -> Running {
     let address = listener.local_addr().unwrap();
     let parts = gridkeeper_intake::Parts {
         district: Arc::clone(&shared.district),
-        policy: shared.district.timetable().unwrap().clone(),
+        rules: shared.district.rules(),
         verifier: shared.verifier(),
         clock: shared.clock(),
     };

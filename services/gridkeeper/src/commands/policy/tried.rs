@@ -1,4 +1,4 @@
-//! `gridkeeper policy`: what another policy would have made of what happened.
+//! `gridkeeper policy try`: what another policy would have made of what happened.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -7,9 +7,10 @@ use gridkeeper_eventlog::EventLog;
 use gridkeeper_proto::{
     area::{AreaCode, Level},
     envelope::Position,
-    event::Recorded,
-    time::Day,
-    whatif::{Compared, Missed, Replay},
+    event::{ByAggregate, Recorded},
+    id::CaseId,
+    time::{Day, Timestamp},
+    whatif::{Compared, Course, Replay},
 };
 use serde::Serialize;
 
@@ -23,16 +24,9 @@ use crate::{
 /// How many events, and how many bytes of them, are read at once.
 const RANGE: (usize, usize) = (4_096, 4 << 20);
 
-/// What to do with a policy.
-#[derive(Debug, clap::Subcommand)]
-pub(super) enum Command {
-    /// Replay the log against another policy, and say what would have been late. Nothing is changed.
-    Try(Try),
-}
-
 /// Replays the log against another policy.
 #[derive(Debug, clap::Args)]
-pub(super) struct Try {
+pub(in crate::commands) struct Try {
     /// The other policy, in the form of `policy.toml`.
     policy: PathBuf,
     #[command(flatten)]
@@ -46,9 +40,51 @@ pub(super) struct Try {
     /// Count due times up to this day.
     #[arg(long)]
     to: Option<Day>,
+    /// Count by areas of this level.
+    #[arg(long, value_enum, default_value_t = By::Street)]
+    by: By,
     /// Print the counts as JSON.
     #[arg(long)]
     json: bool,
+    /// Print the cases that would have gone otherwise as JSON, with each due time that passed and that would
+    /// have passed.
+    #[arg(long, conflicts_with = "json")]
+    cases: bool,
+}
+
+/// A level that counts are made of.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum By {
+    District,
+    Street,
+    Community,
+    Grid,
+}
+
+impl By {
+    fn level(self) -> Level {
+        match self {
+            Self::District => Level::District,
+            Self::Street => Level::Street,
+            Self::Community => Level::Community,
+            Self::Grid => Level::Grid,
+        }
+    }
+}
+
+/// A case that would have gone otherwise.
+#[derive(Debug, Serialize)]
+struct Otherwise {
+    case: CaseId,
+    grid: AreaCode,
+    category: String,
+    /// The due times that passed, and those that would have passed.
+    missed: Vec<Timestamp>,
+    would_be_missed: Vec<Timestamp>,
+    /// How often it went up, and how often it would have gone up.
+    went_up: u32,
+    would_go_up: u32,
+    impossible: u32,
 }
 
 /// What is counted of an area and category.
@@ -61,6 +97,9 @@ struct Counts {
     /// Cases with at least one.
     late: u64,
     would_be_late: u64,
+    /// How often they went up, by themselves or by request, and how often they would have gone up.
+    went_up: u64,
+    would_go_up: u64,
     /// Steps that were taken and would not have been possible.
     impossible: u64,
 }
@@ -76,7 +115,7 @@ struct Row {
 }
 
 /// Runs the command.
-pub(super) async fn run(Command::Try(command): Command) -> Result<(), Error> {
+pub(super) async fn run(command: Try) -> Result<(), Error> {
     let installation = Installation::open(&command.place)?;
     let text = files::read(&command.policy)?;
     let other = District::load_with_policy(command.place.district(), &text)?;
@@ -88,11 +127,15 @@ pub(super) async fn run(Command::Try(command): Command) -> Result<(), Error> {
     let log = EventLog::open(url, other.code(), &config.log).await?;
     let replay = replay(&log, Replay::new(timetable)).await?;
     let compared = replay.until(installation.clock.now())?;
-    let counted = |missed: &Missed| {
-        let day = other.zone().day_of(missed.due_at);
+    let counted = |due_at: &Timestamp| {
+        let day = other.zone().day_of(*due_at);
         command.from.is_none_or(|from| from <= day) && command.to.is_none_or(|to| day <= to)
     };
-    let rows = rows(&other, compared.values(), counted);
+    if command.cases {
+        let cases: Vec<_> = compared.into_iter().filter_map(otherwise).collect();
+        return terminal::json(&cases);
+    }
+    let rows = rows(&other, command.by.level(), compared.values(), counted);
     match command.json {
         true => terminal::json(&rows),
         false => show(&rows),
@@ -110,33 +153,54 @@ async fn replay<'a>(log: &EventLog, mut replay: Replay<'a>) -> Result<Replay<'a>
         position = last.position;
         for stored in &range {
             let recorded = Recorded::decode(stored.position, &stored.bytes)?;
-            replay.event(&recorded)?;
+            if let ByAggregate::Case(recorded) = recorded.by_aggregate() {
+                replay.event(&recorded)?;
+            }
         }
     }
 }
 
-/// By street or town, and by the first word of the category below its kind.
+fn otherwise((case, compared): (CaseId, Compared)) -> Option<Otherwise> {
+    let Compared {
+        grid,
+        category,
+        happened,
+        would,
+        impossible,
+    } = compared;
+    (happened != would || impossible > 0).then_some(Otherwise {
+        case,
+        grid,
+        category,
+        missed: happened.missed,
+        would_be_missed: would.missed,
+        went_up: happened.went_up,
+        would_go_up: would.went_up,
+        impossible,
+    })
+}
+
+/// By area, and by the first word of the category below its kind.
 fn rows<'a>(
     district: &District,
+    level: Level,
     cases: impl Iterator<Item = &'a Compared>,
-    counted: impl Fn(&Missed) -> bool,
+    counted: impl Fn(&Timestamp) -> bool,
 ) -> Vec<Row> {
     let mut all: BTreeMap<(AreaCode, String), Counts> = BTreeMap::new();
     for case in cases {
-        let area = case.grid.at(Level::Street).unwrap_or(case.grid);
+        let area = case.grid.at(level).unwrap_or(case.grid);
         let category: Vec<_> = case.category.split('.').take(2).collect();
         let counts = all.entry((area, category.join("."))).or_default();
-        let missed = case
-            .happened
-            .iter()
-            .filter(|missed| counted(missed))
-            .count() as u64;
-        let would = case.would.iter().filter(|missed| counted(missed)).count() as u64;
+        let missed = |course: &Course| course.missed.iter().filter(|at| counted(at)).count() as u64;
+        let (missed, would) = (missed(&case.happened), missed(&case.would));
         counts.cases += 1;
         counts.missed += missed;
         counts.would_be_missed += would;
         counts.late += u64::from(missed > 0);
         counts.would_be_late += u64::from(would > 0);
+        counts.went_up += u64::from(case.happened.went_up);
+        counts.would_go_up += u64::from(case.would.went_up);
         counts.impossible += u64::from(case.impossible);
     }
     let row = |((area, category), counts): ((AreaCode, String), Counts)| Row {
@@ -152,8 +216,8 @@ fn rows<'a>(
 
 fn show(rows: &[Row]) -> Result<(), Error> {
     terminal::answer(format!(
-        "{:<10} {:<24} {:>8} {:>8} {:>8} {:>8} {:>8}",
-        "area", "category", "cases", "late", "would be", "missed", "would be"
+        "{:<15} {:<24} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "area", "category", "cases", "late", "would be", "missed", "would be", "went up", "would"
     ))?;
     let mut all = Counts::default();
     for Row {
@@ -169,6 +233,8 @@ fn show(rows: &[Row]) -> Result<(), Error> {
         all.would_be_missed += counts.would_be_missed;
         all.late += counts.late;
         all.would_be_late += counts.would_be_late;
+        all.went_up += counts.went_up;
+        all.would_go_up += counts.would_go_up;
         all.impossible += counts.impossible;
     }
     line("all", "", all)?;
@@ -182,7 +248,13 @@ fn show(rows: &[Row]) -> Result<(), Error> {
 
 fn line(area: &str, category: &str, counts: Counts) -> Result<(), Error> {
     terminal::answer(format!(
-        "{area:<10} {category:<24} {:>8} {:>8} {:>8} {:>8} {:>8}",
-        counts.cases, counts.late, counts.would_be_late, counts.missed, counts.would_be_missed
+        "{area:<15} {category:<24} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        counts.cases,
+        counts.late,
+        counts.would_be_late,
+        counts.missed,
+        counts.would_be_missed,
+        counts.went_up,
+        counts.would_go_up
     ))
 }

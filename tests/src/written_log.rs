@@ -1,0 +1,257 @@
+//! A log in the making, written as intake writes it, without a broker.
+
+use std::collections::HashMap;
+
+use gridkeeper_liveviews::log::RawEvent;
+use gridkeeper_proto::{
+    access::{Actor, Claims, Role},
+    area::{AreaCode, Level},
+    case::{Case, Decided, Decision, Situation, decide},
+    command::{CaseCommand, Step},
+    envelope::{EventHash, Header, Position},
+    event::{CaseEvent, Event, Recorded},
+    id::{AggregateId, CaseId, CommandId, EventId},
+    limit::Limit,
+    policy::{Ladder, Limits, Oversight, Policy, SettleLimits},
+    rules::{Rules, RulesCommand, Timetables},
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+/// A policy of a few hours to each step, day and night.
+#[must_use]
+pub fn short_policy() -> Policy {
+    let limits = |starts_at| Limits {
+        starts_at,
+        accept: Limit::Natural(60),
+        assign: None,
+        settle: SettleLimits {
+            grid: Limit::Natural(600),
+            community: Limit::Natural(1_200),
+            street: Limit::Natural(2_400),
+            district: Limit::Natural(4_800),
+            city: Limit::Natural(9_600),
+        },
+        verify: Limit::Natural(300),
+        close: Limit::Natural(300),
+        oversight: None,
+    };
+    Policy {
+        version: 1,
+        service: None,
+        ladder: Ladder::default(),
+        oversight: Oversight::default(),
+        general: limits(Level::Grid),
+        larger: limits(Level::Community),
+        major: limits(Level::Street),
+        extreme: limits(Level::District),
+        categories: Vec::new(),
+    }
+}
+
+/// A log of one district. Commands are decided by the real rules; what is refused leaves nothing behind.
+pub struct WrittenLog {
+    /// The events so far.
+    pub events: Vec<RawEvent>,
+    /// The cases after them.
+    pub cases: HashMap<CaseId, Case>,
+    /// The moment at which commands are decided.
+    pub now: Timestamp,
+    rules: Rules,
+    timetables: Timetables,
+    heads: HashMap<AreaCode, EventHash>,
+    commands: u128,
+}
+
+/// Whose command events answer, and what it is to.
+struct By<'a> {
+    aggregate: AggregateId,
+    area: AreaCode,
+    command_id: CommandId,
+    actor: &'a Actor,
+}
+
+impl WrittenLog {
+    /// A log whose first event adopts this policy.
+    ///
+    /// # Panics
+    /// The policy contradicts itself.
+    #[must_use]
+    pub fn new(district: AreaCode, policy: Policy) -> Self {
+        let mut log = Self {
+            events: Vec::new(),
+            cases: HashMap::new(),
+            now: "2026-11-23T00:00:00Z".parse().unwrap(),
+            rules: Rules::default(),
+            timetables: Timetables::default(),
+            heads: HashMap::new(),
+            commands: 0,
+        };
+        let adopt = RulesCommand::AdoptPolicy {
+            zone: "Asia/Shanghai".to_owned(),
+            policy: Box::new(policy),
+        };
+        log.change_rules(district, &adopt);
+        log
+    }
+
+    /// The place of the last event.
+    #[must_use]
+    pub fn last(&self) -> Position {
+        Position(self.events.len() as u64)
+    }
+
+    /// Changes the district's rules.
+    ///
+    /// # Panics
+    /// They may not be changed so.
+    pub fn change_rules(&mut self, district: AreaCode, command: &RulesCommand) {
+        let claims = Claims {
+            sub: "admin".to_owned(),
+            role: Role::Admin,
+            areas: vec![district],
+            iat: 0,
+            exp: 1,
+        };
+        let command_id = self.next_command();
+        let actor = claims.actor();
+        for event in self.rules.decide(command, &claims).unwrap() {
+            let by = By {
+                aggregate: Rules::id(district),
+                area: district,
+                command_id,
+                actor: &actor,
+            };
+            let recorded = self.append(&by, self.now, &Event::Rules(event));
+            let Recorded {
+                position,
+                header,
+                event: Event::Rules(event),
+            } = recorded
+            else {
+                unreachable!("an event of the rules was appended")
+            };
+            self.rules.evolve(&Recorded {
+                position,
+                header,
+                event,
+            });
+        }
+        self.timetables = self.rules.timetables().unwrap();
+    }
+
+    /// Decides a command to a case, after what has happened to it by itself.
+    ///
+    /// # Panics
+    /// A calendar ends.
+    pub fn command(&mut self, command: &CaseCommand, id: CaseId, grid: AreaCode, claims: &Claims) {
+        if matches!(command, CaseCommand::Step(_)) {
+            self.look(id);
+        }
+        let command_id = self.next_command();
+        let other = match command {
+            CaseCommand::Step(Step::Merge { into, .. }) => self.cases.get(into),
+            _ => None,
+        };
+        let case = self.cases.get(&id);
+        let policy = match case {
+            Some(case) => self.timetables.of(case.policy),
+            None => self.timetables.current(),
+        };
+        let situation = Situation {
+            command_id,
+            digest: [7; 8],
+            case_id: id,
+            case,
+            grid,
+            other,
+            claims,
+            policy: policy.unwrap(),
+            now: self.now,
+            if_version: None,
+        };
+        let Ok(Decision::Events(events)) = decide(command, &situation) else {
+            return;
+        };
+        let actor = claims.actor();
+        for Decided { recorded_at, event } in events {
+            let by = By {
+                aggregate: id.into(),
+                area: grid,
+                command_id,
+                actor: &actor,
+            };
+            self.append_to_case(&by, recorded_at, event);
+        }
+    }
+
+    /// Records what has happened to a case by itself.
+    ///
+    /// # Panics
+    /// A calendar ends.
+    pub fn look(&mut self, id: CaseId) {
+        while let Some(case) = self.cases.get(&id) {
+            let timetable = self.timetables.of(case.policy).unwrap();
+            let Some(happened) = case.happened(timetable, self.now).unwrap() else {
+                return;
+            };
+            let (area, recorded_at) = (case.grid, self.now.max(case.last_recorded_at));
+            for event in happened.events {
+                let by = By {
+                    aggregate: id.into(),
+                    area,
+                    command_id: happened.command_id,
+                    actor: &Actor::gridkeeper(),
+                };
+                self.append_to_case(&by, recorded_at, event);
+            }
+        }
+    }
+
+    fn next_command(&mut self) -> CommandId {
+        self.commands += 1;
+        CommandId::new(Uuid::from_u128(self.commands))
+    }
+
+    fn append_to_case(&mut self, by: &By<'_>, recorded_at: Timestamp, event: CaseEvent) {
+        let Recorded {
+            position, header, ..
+        } = self.append(by, recorded_at, &Event::Case(event.clone()));
+        let recorded = Recorded {
+            position,
+            header,
+            event,
+        };
+        let id = by.aggregate.into();
+        let case = Case::evolve(self.cases.get(&id), &recorded).unwrap();
+        self.cases.insert(id, case);
+    }
+
+    fn append(&mut self, by: &By<'_>, recorded_at: Timestamp, event: &Event) -> Recorded {
+        let position = Position(self.last().0 + 1);
+        let payload = event.encode();
+        let header = Header {
+            event_id: EventId::new(Uuid::from_u128(u128::from(position.0))),
+            aggregate: by.aggregate,
+            command_id: by.command_id,
+            command_digest: [7; 8],
+            area: by.area,
+            occurred_at: recorded_at,
+            recorded_at,
+            actor: by.actor.clone(),
+            event_type: payload.event_type,
+            schema_version: payload.schema_version,
+            previous: self.heads.get(&by.area).copied().unwrap_or_default(),
+        };
+        let bytes = header.encode(&payload.bytes);
+        let recorded = Recorded::decode(position, &bytes).unwrap();
+        self.heads.insert(by.area, EventHash::of(&bytes));
+        let area = by.area;
+        self.events.push(RawEvent {
+            position,
+            area,
+            bytes,
+        });
+        recorded
+    }
+}
