@@ -3,8 +3,10 @@
 use crate::{
     answers::Answers,
     case::{Case, EvolveError},
+    duty::Roster,
     event::{ByAggregate, Event, Recorded},
     id::CaseId,
+    inquiry::Inquiry,
     rules::Rules,
 };
 
@@ -19,6 +21,10 @@ pub enum Aggregate {
     Case(Case),
     /// A district's rules.
     Rules(Rules),
+    /// An area's roster.
+    Roster(Roster),
+    /// A first inquiry.
+    Inquiry(Inquiry),
 }
 
 impl Aggregate {
@@ -43,6 +49,16 @@ impl Aggregate {
                 rules.evolve(&recorded);
                 Self::Rules(rules)
             }
+            (ByAggregate::Roster(recorded), before @ (None | Some(Self::Roster(_)))) => {
+                let before = before.and_then(Self::roster).cloned();
+                let mut roster = before.unwrap_or_default();
+                roster.evolve(&recorded);
+                Self::Roster(roster)
+            }
+            (ByAggregate::Inquiry(recorded), before @ (None | Some(Self::Inquiry(_)))) => {
+                let before = before.and_then(Self::inquiry);
+                Self::Inquiry(Inquiry::evolve(before, &recorded).ok_or(foreign)?)
+            }
             _ => return Err(foreign),
         })
     }
@@ -53,6 +69,8 @@ impl Aggregate {
         match self {
             Self::Case(case) => &case.answered,
             Self::Rules(rules) => &rules.answered,
+            Self::Roster(roster) => &roster.answered,
+            Self::Inquiry(inquiry) => &inquiry.answered,
         }
     }
 
@@ -62,6 +80,8 @@ impl Aggregate {
         match self {
             Self::Case(case) => case.version,
             Self::Rules(rules) => rules.version,
+            Self::Roster(roster) => roster.version,
+            Self::Inquiry(inquiry) => inquiry.version,
         }
     }
 
@@ -70,7 +90,7 @@ impl Aggregate {
     pub fn case(&self) -> Option<&Case> {
         match self {
             Self::Case(case) => Some(case),
-            Self::Rules(_) => None,
+            _ => None,
         }
     }
 
@@ -79,7 +99,25 @@ impl Aggregate {
     pub fn rules(&self) -> Option<&Rules> {
         match self {
             Self::Rules(rules) => Some(rules),
-            Self::Case(_) => None,
+            _ => None,
+        }
+    }
+
+    /// As a roster, if it is one.
+    #[must_use]
+    pub fn roster(&self) -> Option<&Roster> {
+        match self {
+            Self::Roster(roster) => Some(roster),
+            _ => None,
+        }
+    }
+
+    /// As an inquiry, if it is one.
+    #[must_use]
+    pub fn inquiry(&self) -> Option<&Inquiry> {
+        match self {
+            Self::Inquiry(inquiry) => Some(inquiry),
+            _ => None,
         }
     }
 }
@@ -90,7 +128,7 @@ impl Recorded {
     pub fn of_case(&self) -> Option<(CaseId, &crate::event::CaseEvent)> {
         match &self.event {
             Event::Case(event) => Some((self.header.aggregate.into(), event)),
-            Event::Rules(_) => None,
+            _ => None,
         }
     }
 }

@@ -17,6 +17,11 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimeOfDay(u16);
 
+impl TimeOfDay {
+    /// 00:00
+    pub const MIDNIGHT: Self = Self(0);
+}
+
 /// Hours of a day: from, and up to but not with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -280,7 +285,7 @@ impl ServiceHours {
     }
 }
 
-fn moment(zone: &Zone, day: Day, time: TimeOfDay) -> Result<Timestamp, ClockError> {
+pub(crate) fn moment(zone: &Zone, day: Day, time: TimeOfDay) -> Result<Timestamp, ClockError> {
     let skipped = |_| ClockError::Zone { day, from: time };
     let local = day.at(i64::from(time.0));
     zone.moment_of(local).map_err(skipped)

@@ -6,8 +6,10 @@ use utoipa::ToSchema;
 use crate::{
     area::{AreaCode, Level},
     case::{CaseKind, Channel, Holder, Measure, Outcome, Place, Severity, SourceRecord},
+    duty::RosterCommand,
     envelope::EventHash,
     id::CaseId,
+    inquiry::InquiryCommand,
     limit::Limit,
     rules::RulesCommand,
     sealed::SealedParties,
@@ -25,6 +27,10 @@ pub enum Command {
     Case(CaseCommand),
     /// To the district's rules.
     Rules(RulesCommand),
+    /// To an area's roster.
+    Roster(RosterCommand),
+    /// To a first inquiry.
+    Inquiry(InquiryCommand),
 }
 
 /// A command to a case.

@@ -132,6 +132,10 @@ typed_id! {
     CaseId
 }
 typed_id! {
+    /// A first inquiry; made by whoever takes the question, as a UUIDv7.
+    InquiryId
+}
+typed_id! {
     /// What an event happened to: a case, an inquiry, an area's roster, a district's rules. The type of the event
     /// tells which of them.
     AggregateId
@@ -143,6 +147,14 @@ typed_id! {
 typed_id! {
     /// An event; follows from its command and its place among the command's events.
     EventId
+}
+
+impl InquiryId {
+    /// Whether this is a UUIDv7, as the ids that phones make have to be.
+    #[must_use]
+    pub fn is_time_ordered(&self) -> bool {
+        self.0.get_version_num() == 7
+    }
 }
 
 impl CaseId {
@@ -157,6 +169,19 @@ impl CaseId {
 impl From<CaseId> for AggregateId {
     fn from(case: CaseId) -> Self {
         Self(case.0)
+    }
+}
+
+impl From<InquiryId> for AggregateId {
+    fn from(inquiry: InquiryId) -> Self {
+        Self(inquiry.0)
+    }
+}
+
+impl From<AggregateId> for InquiryId {
+    /// The inquiry of an event of an inquiry.
+    fn from(aggregate: AggregateId) -> Self {
+        Self(aggregate.0)
     }
 }
 

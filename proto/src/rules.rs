@@ -14,6 +14,7 @@ use crate::{
     case::Refusal,
     clock::{ClockError, ServiceClock},
     code::{Code, Coded},
+    duty::Days,
     envelope::Position,
     event::{CalendarAdopted, PolicyAdopted, Recorded, RulesEvent},
     id::AggregateId,
@@ -193,8 +194,17 @@ impl Rules {
             Ok((*version, timetable(policy, &adopted.zone, &years)?))
         };
         let by_version: Result<_, RulesError> = self.policies.iter().map(timetable).collect();
+        let newest = self.policies.values().next_back();
+        let zone = newest
+            .map(|adopted| Zone::named(&adopted.zone))
+            .transpose()?;
+        let calendar = match years.is_empty() {
+            true => None,
+            false => Some(Calendar::of(&years).map_err(ClockError::from)?),
+        };
         Ok(Timetables {
             by_version: by_version?,
+            days: zone.map(|zone| Days { zone, calendar }),
         })
     }
 
@@ -285,9 +295,18 @@ fn timetable(policy: Policy, zone: &str, years: &[CalendarYear]) -> Result<Timet
 #[derive(Clone, Debug, Default)]
 pub struct Timetables {
     by_version: BTreeMap<u32, Timetable>,
+    days: Option<Days>,
 }
 
 impl Timetables {
+    /// What the district's days are.
+    ///
+    /// # Errors
+    /// [`RulesError::NoPolicy`].
+    pub fn days(&self) -> Result<&Days, RulesError> {
+        self.days.as_ref().ok_or(RulesError::NoPolicy)
+    }
+
     /// The one in force.
     ///
     /// # Errors
@@ -304,15 +323,5 @@ impl Timetables {
     pub fn of(&self, version: u32) -> Result<&Timetable, RulesError> {
         let timetable = self.by_version.get(&version);
         timetable.ok_or(RulesError::UnknownPolicy { version })
-    }
-}
-
-impl From<Timetable> for Timetables {
-    /// A district with one policy.
-    fn from(timetable: Timetable) -> Self {
-        let version = timetable.policy().version;
-        Self {
-            by_version: BTreeMap::from([(version, timetable)]),
-        }
     }
 }

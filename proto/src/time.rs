@@ -189,6 +189,14 @@ impl Day {
         )
     }
 
+    /// The day of the week.
+    #[must_use]
+    pub fn weekday(self) -> Weekday {
+        let monday = self.0.weekday().to_monday_zero_offset();
+        let index = usize::try_from(monday).unwrap_or(0);
+        Weekday::ALL[index % Weekday::ALL.len()]
+    }
+
     /// The first and the last day of a year; none outside 1970 to 2199.
     #[must_use]
     pub fn of_year(year: i16) -> Option<(Self, Self)> {
@@ -204,6 +212,52 @@ impl Day {
     pub fn at(self, minutes: i64) -> civil::DateTime {
         let midnight = self.0.to_datetime(civil::Time::midnight());
         midnight.saturating_add(jiff::SignedDuration::from_mins(minutes))
+    }
+}
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weekday {
+    /// 星期一
+    Monday,
+    /// 星期二
+    Tuesday,
+    /// 星期三
+    Wednesday,
+    /// 星期四
+    Thursday,
+    /// 星期五
+    Friday,
+    /// 星期六
+    Saturday,
+    /// 星期日
+    Sunday,
+}
+
+impl Weekday {
+    /// All of them, Monday first.
+    pub const ALL: [Self; 7] = [
+        Self::Monday,
+        Self::Tuesday,
+        Self::Wednesday,
+        Self::Thursday,
+        Self::Friday,
+        Self::Saturday,
+        Self::Sunday,
+    ];
+
+    /// Its name, such as `monday`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Monday => "monday",
+            Self::Tuesday => "tuesday",
+            Self::Wednesday => "wednesday",
+            Self::Thursday => "thursday",
+            Self::Friday => "friday",
+            Self::Saturday => "saturday",
+            Self::Sunday => "sunday",
+        }
     }
 }
 

@@ -18,8 +18,9 @@ use gridkeeper_proto::{
         CaseKind, Channel, EscalationReason, Holder, Measure, Outcome, Place, Point, Rule,
         Severity, SourceRecord,
     },
+    duty::{Member, Shift},
     envelope::{EnvelopeError, EventHash, Header, Position},
-    event::{self, CaseEvent, Event, Recorded, RulesEvent, v1, v2},
+    event::{self, CaseEvent, Event, InquiryEvent, Recorded, RosterEvent, RulesEvent, v1, v2},
     id::{CaseId, CommandId, EventId},
     limit::Limit,
     policy::Card,
@@ -49,7 +50,61 @@ fn holder() -> Holder {
 fn samples() -> Vec<Event> {
     let cases = case_samples().into_iter().map(Event::Case);
     let rules = rules_samples().into_iter().map(Event::Rules);
-    cases.chain(rules).collect()
+    let others = roster_samples().into_iter().map(Event::Roster);
+    let inquiries = inquiry_samples().into_iter().map(Event::Inquiry);
+    cases.chain(rules).chain(others).chain(inquiries).collect()
+}
+
+fn roster_samples() -> Vec<RosterEvent> {
+    vec![
+        RosterEvent::RosterPlanned(v1::RosterPlannedV1 {
+            from: moment(0),
+            to: moment(1_440),
+            members: vec![Member {
+                person: "li.na".into(),
+                post: "民政".into(),
+                stands_in_for: Some(vec!["调解".into()]),
+            }],
+            shifts: vec![Shift {
+                from: moment(0),
+                to: moment(540),
+                person: "li.na".into(),
+            }],
+        }),
+        RosterEvent::AbsenceRecorded(v1::AbsenceRecordedV1 {
+            person: "li.na".into(),
+            from: moment(60),
+            to: moment(120),
+            reason: "leave".into(),
+        }),
+        RosterEvent::AbsenceWithdrawn(v1::AbsenceWithdrawnV1 {
+            absence: case_id().into(),
+        }),
+    ]
+}
+
+fn inquiry_samples() -> Vec<InquiryEvent> {
+    let (li, wang) = (String::from("li.na"), String::from("wang.wei"));
+    vec![
+        InquiryEvent::InquiryTaken(v1::InquiryTakenV1 {
+            question: "低保怎么办理".into(),
+            channel: Channel::Window,
+            owner: li.clone(),
+        }),
+        InquiryEvent::InquiryOffered(v1::InquiryOfferedV1 {
+            to: wang.clone(),
+            note: "yours".into(),
+        }),
+        InquiryEvent::InquiryDeclined(v1::InquiryDeclinedV1 {
+            by: wang.clone(),
+            reason: "away".into(),
+        }),
+        InquiryEvent::InquiryHandedOver(v1::InquiryHandedOverV1 { from: li, to: wang }),
+        InquiryEvent::InquiryAnswered(v1::InquiryAnsweredV1 {
+            answer: "带身份证".into(),
+            case: Some(case_id()),
+        }),
+    ]
 }
 
 fn rules_samples() -> Vec<RulesEvent> {

@@ -48,6 +48,7 @@ fn timetable(times: u32) -> Timetable {
         service: None,
         ladder: Ladder::default(),
         oversight: Oversight::default(),
+        staffing: Vec::new(),
         general: limits(Level::Grid),
         larger: limits(Level::Community),
         major: limits(Level::Street),

@@ -41,6 +41,7 @@ pub fn short_policy() -> Policy {
         service: None,
         ladder: Ladder::default(),
         oversight: Oversight::default(),
+        staffing: Vec::new(),
         general: limits(Level::Grid),
         larger: limits(Level::Community),
         major: limits(Level::Street),

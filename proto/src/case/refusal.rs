@@ -6,7 +6,8 @@ use crate::{
     area::Level,
     clock::ClockError,
     code::{Code, Coded},
-    id::CaseId,
+    duty::PlanError,
+    id::{CaseId, InquiryId},
     limit::Limit,
     rules::RulesError,
     time::Timestamp,
@@ -143,6 +144,33 @@ pub enum Refusal {
     /// The area or the right is not the actor's.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// No such inquiry.
+    #[error("there is no inquiry {inquiry}")]
+    NoSuchInquiry {
+        /// The id asked for.
+        inquiry: InquiryId,
+    },
+    /// The resident was answered.
+    #[error("inquiry {inquiry} is answered")]
+    InquiryAnswered {
+        /// The inquiry.
+        inquiry: InquiryId,
+    },
+    /// Nobody asked the actor to take the inquiry over.
+    #[error("you were not asked to take inquiry {inquiry} over")]
+    NotAsked {
+        /// The inquiry.
+        inquiry: InquiryId,
+    },
+    /// The inquiry is somebody else's.
+    #[error("the inquiry is '{owner}'s: whoever took the question answers it or hands it over")]
+    NotOwner {
+        /// Whose.
+        owner: String,
+    },
+    /// The plan is none, or the roster is not changed.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// The rules do not allow it, or are not there.
     #[error(transparent)]
     Rules(#[from] RulesError),
@@ -156,6 +184,11 @@ impl Coded for Refusal {
         match self {
             Self::Clock(error) => error.code(),
             Self::Rules(error) => error.code(),
+            Self::Plan(error) => error.code(),
+            Self::NoSuchInquiry { .. } => Code(230),
+            Self::InquiryAnswered { .. } => Code(231),
+            Self::NotAsked { .. } => Code(232),
+            Self::NotOwner { .. } => Code(233),
             Self::NoSuchCase { .. } => Code(200),
             Self::IdReused => Code(201),
             Self::WrongState { .. } => Code(202),

@@ -5,6 +5,8 @@
 //! storage format: a number or a version is never used for something else, and a retired one stays there.
 
 mod case;
+mod inquiry;
+mod roster;
 mod rules;
 pub mod v1;
 pub mod v2;
@@ -13,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use case::*;
+pub use inquiry::*;
+pub use roster::*;
 pub use rules::*;
 
 use crate::envelope::{EnvelopeError, Header, Position};
@@ -29,6 +33,10 @@ pub enum Event {
     Case(CaseEvent),
     /// Of the district's rules.
     Rules(RulesEvent),
+    /// Of an area's roster.
+    Roster(RosterEvent),
+    /// Of a first inquiry.
+    Inquiry(InquiryEvent),
 }
 
 /// An event as it stands in the log: where, its header, and what happened.
@@ -53,6 +61,10 @@ pub enum ByAggregate {
     Case(Recorded<CaseEvent>),
     /// Of the district's rules.
     Rules(Recorded<RulesEvent>),
+    /// Of an area's roster.
+    Roster(Recorded<RosterEvent>),
+    /// Of a first inquiry.
+    Inquiry(Recorded<InquiryEvent>),
 }
 
 impl Recorded {
@@ -65,16 +77,20 @@ impl Recorded {
             event,
         } = self;
         match event {
-            Event::Case(event) => ByAggregate::Case(Recorded {
-                position,
-                header,
-                event,
-            }),
-            Event::Rules(event) => ByAggregate::Rules(Recorded {
-                position,
-                header,
-                event,
-            }),
+            Event::Case(event) => ByAggregate::Case(Recorded::new(position, header, event)),
+            Event::Rules(event) => ByAggregate::Rules(Recorded::new(position, header, event)),
+            Event::Roster(event) => ByAggregate::Roster(Recorded::new(position, header, event)),
+            Event::Inquiry(event) => ByAggregate::Inquiry(Recorded::new(position, header, event)),
+        }
+    }
+}
+
+impl<E> Recorded<E> {
+    fn new(position: Position, header: Header, event: E) -> Self {
+        Self {
+            position,
+            header,
+            event,
         }
     }
 }
@@ -168,6 +184,8 @@ impl Event {
         match self {
             Self::Case(event) => event.encode(),
             Self::Rules(event) => event.encode(),
+            Self::Roster(event) => event.encode(),
+            Self::Inquiry(event) => event.encode(),
         }
     }
 
@@ -177,6 +195,8 @@ impl Event {
         match self {
             Self::Case(event) => event.name(),
             Self::Rules(event) => event.name(),
+            Self::Roster(event) => event.name(),
+            Self::Inquiry(event) => event.name(),
         }
     }
 }
@@ -193,9 +213,26 @@ impl From<RulesEvent> for Event {
     }
 }
 
+impl From<RosterEvent> for Event {
+    fn from(event: RosterEvent) -> Self {
+        Self::Roster(event)
+    }
+}
+
+impl From<InquiryEvent> for Event {
+    fn from(event: InquiryEvent) -> Self {
+        Self::Inquiry(event)
+    }
+}
+
 /// Number, newest version and name of every event type.
 pub fn types() -> impl Iterator<Item = (u16, u16, &'static str)> {
-    let families = [CaseEvent::TYPES, RulesEvent::TYPES];
+    let families = [
+        CaseEvent::TYPES,
+        RulesEvent::TYPES,
+        RosterEvent::TYPES,
+        InquiryEvent::TYPES,
+    ];
     families.into_iter().flatten().copied()
 }
 
@@ -205,11 +242,16 @@ pub fn types() -> impl Iterator<Item = (u16, u16, &'static str)> {
 /// [`EnvelopeError::UnknownType`] for a type or version that this build does not know, and
 /// [`EnvelopeError::Payload`] for bytes that do not decode exactly.
 pub fn decode(event_type: u16, schema_version: u16, bytes: &[u8]) -> Result<Event, EnvelopeError> {
-    let case = CaseEvent::decode(event_type, schema_version, bytes);
-    let decoded = case.map(|event| event.map(Event::Case)).or_else(|| {
-        let rules = RulesEvent::decode(event_type, schema_version, bytes);
-        rules.map(|event| event.map(Event::Rules))
-    });
+    /// The event, if the type is one of this family.
+    type Decoded<T> = Option<Result<T, postcard::Error>>;
+    fn of<T: Into<Event>>(decoded: Decoded<T>) -> Decoded<Event> {
+        decoded.map(|event| event.map(Into::into))
+    }
+    let (number, version) = (event_type, schema_version);
+    let decoded = of(CaseEvent::decode(number, version, bytes))
+        .or_else(|| of(RulesEvent::decode(number, version, bytes)))
+        .or_else(|| of(RosterEvent::decode(number, version, bytes)))
+        .or_else(|| of(InquiryEvent::decode(number, version, bytes)));
     match decoded {
         Some(Ok(event)) => Ok(event),
         Some(Err(_)) => Err(EnvelopeError::Payload {

@@ -14,7 +14,8 @@ use crate::{
         CaseKind, Channel, EscalationReason, Holder, Measure, Outcome, Place, Rule, Severity,
         SourceRecord,
     },
-    id::CaseId,
+    duty::{Member, Shift},
+    id::{CaseId, CommandId},
     limit::Limit,
     policy::Card,
     sealed::SealedParties,
@@ -299,4 +300,84 @@ pub struct CalendarAdoptedV1 {
     pub holidays: Vec<Day>,
     /// Saturdays and Sundays that are worked in exchange.
     pub workdays: Vec<Day>,
+}
+
+/// The duty in an area was planned for a span of days, in place of what was planned for them before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RosterPlannedV1 {
+    /// The span's first moment.
+    pub from: Timestamp,
+    /// The first moment after it.
+    pub to: Timestamp,
+    /// The team.
+    pub members: Vec<Member>,
+    /// The shifts, in order.
+    pub shifts: Vec<Shift>,
+}
+
+/// A member is away.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AbsenceRecordedV1 {
+    /// Who.
+    pub person: String,
+    /// From this moment.
+    pub from: Timestamp,
+    /// Up to this moment, without it.
+    pub to: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+/// A member is not away after all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AbsenceWithdrawnV1 {
+    /// The command that recorded the absence.
+    pub absence: CommandId,
+}
+
+/// Somebody took a resident's question: 首问.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InquiryTakenV1 {
+    /// The question.
+    pub question: String,
+    /// How it came in.
+    pub channel: Channel,
+    /// Who owns it: whoever was asked.
+    pub owner: String,
+}
+
+/// Its owner asked somebody else to take it over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InquiryOfferedV1 {
+    /// Whom.
+    pub to: String,
+    /// Why: empty for no remark.
+    pub note: String,
+}
+
+/// Whoever was asked did not take it over; it stays with its owner.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InquiryDeclinedV1 {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Whoever was asked took it over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InquiryHandedOverV1 {
+    /// Who owned it.
+    pub from: String,
+    /// Who owns it now.
+    pub to: String,
+}
+
+/// The resident was answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InquiryAnsweredV1 {
+    /// The answer.
+    pub answer: String,
+    /// The case that the question became.
+    pub case: Option<CaseId>,
 }

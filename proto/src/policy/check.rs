@@ -7,6 +7,7 @@ use crate::{
     area::Level,
     case::Severity,
     code::{Code, Coded},
+    duty::StaffingError,
 };
 
 /// Why a policy cannot be used.
@@ -48,6 +49,15 @@ pub enum PolicyError {
         /// The rung.
         level: Level,
     },
+    /// A staffing rule is none.
+    #[error(transparent)]
+    Staffing(#[from] StaffingError),
+    /// A staffing rule goes by the calendar, and there is none.
+    #[error("policy: staffing rule '{name}' goes by the calendar: add [service]")]
+    NoCalendar {
+        /// The rule.
+        name: String,
+    },
     /// A category is there twice.
     #[error("policy: category '{code}' is there twice")]
     RepeatedCategory {
@@ -58,7 +68,10 @@ pub enum PolicyError {
 
 impl Coded for PolicyError {
     fn code(&self) -> Code {
-        Code(190)
+        match self {
+            Self::Staffing(error) => error.code(),
+            _ => Code(190),
+        }
     }
 }
 
@@ -78,6 +91,13 @@ impl Policy {
             }
         }
         self.oversight.check("")?;
+        for rule in &self.staffing {
+            rule.check()?;
+            if rule.needs_calendar() && self.service.is_none() {
+                let name = rule.name.clone();
+                return Err(PolicyError::NoCalendar { name });
+            }
+        }
         for severity in Severity::ALL {
             self.check_limits(severity, self.general_limits(severity), String::new())?;
             for category in &self.categories {

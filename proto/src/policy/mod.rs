@@ -14,6 +14,7 @@ use crate::{
     area::Level,
     case::{Severity, Stage},
     clock::ServiceHours,
+    duty::StaffingRule,
     limit::Limit,
 };
 
@@ -23,7 +24,7 @@ use crate::{
 pub struct Policy {
     /// Counted up with each change; a case tells the version it was reported under.
     pub version: u32,
-    /// The hours of service, where a limit runs by them.
+    /// The hours of service, where a limit or a staffing rule goes by them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<Service>,
     /// The post that holds each rung.
@@ -32,6 +33,9 @@ pub struct Policy {
     /// Who watches over cases, where their limits have nothing of their own.
     #[serde(default)]
     pub oversight: Oversight,
+    /// How many have to be on duty when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub staffing: Vec<StaffingRule>,
     /// 一般
     pub general: Limits,
     /// 较大
@@ -224,6 +228,21 @@ impl Policy {
             Some((_, limits)) => limits,
             None => self.general_limits(severity),
         }
+    }
+
+    /// Whether a limit runs by the calendar, so that no due time can be told beyond its end.
+    #[must_use]
+    pub fn limits_need_calendar(&self) -> bool {
+        let general = Severity::ALL.map(|severity| self.general_limits(severity));
+        let own = self.categories.iter();
+        let own = own.flat_map(|own| Severity::ALL.into_iter().filter_map(|it| own.of(it)));
+        let mut all = general.into_iter().chain(own);
+        all.any(|limits| {
+            limits
+                .named()
+                .iter()
+                .any(|(_, limit)| limit.needs_service())
+        })
     }
 
     /// Who watches over cases of a category and severity.

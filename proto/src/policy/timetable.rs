@@ -56,8 +56,9 @@ impl Timetable {
     /// # Errors
     /// [`ClockError`] when the calendar does not know today: the policy cannot be used.
     pub fn days_left(&self, today: Day) -> Result<Option<i32>, ClockError> {
-        self.clock
-            .as_ref()
+        let clock = self.clock.as_ref();
+        clock
+            .filter(|_| self.policy.limits_need_calendar())
             .map(|clock| clock.days_left(today))
             .transpose()
     }

@@ -6,6 +6,7 @@ mod report;
 mod step;
 
 use super::{Case, Refusal};
+use crate::text::{optional_text, text};
 use crate::{
     access::Claims,
     area::AreaCode,
@@ -94,22 +95,4 @@ pub fn decide(command: &CaseCommand, situation: &Situation<'_>) -> Result<Decisi
         }
     };
     Ok(Decision::Events(events))
-}
-
-fn text(field: &'static str, text: &str) -> Result<(), Refusal> {
-    let allowed = "1 to 4,000";
-    match text.trim().is_empty() || text.chars().count() > 4_000 {
-        true => Err(Refusal::TextLength { field, allowed }),
-        false => Ok(()),
-    }
-}
-
-fn optional_text(field: &'static str, text: &str) -> Result<(), Refusal> {
-    match text.chars().count() > 4_000 {
-        true => Err(Refusal::TextLength {
-            field,
-            allowed: "at most 4,000",
-        }),
-        false => Ok(()),
-    }
 }

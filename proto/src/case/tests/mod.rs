@@ -99,6 +99,7 @@ fn policy_with(change: impl FnOnce(&mut Policy)) -> Timetable {
         service: None,
         ladder: Ladder::default(),
         oversight: Oversight::default(),
+        staffing: Vec::new(),
         general: limits(Level::Grid),
         larger: limits(Level::Community),
         major: limits(Level::Street),

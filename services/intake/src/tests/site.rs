@@ -125,6 +125,7 @@ pub(super) fn policy() -> Policy {
         service: None,
         ladder: Ladder::default(),
         oversight: Oversight::default(),
+        staffing: Vec::new(),
         general: limits(Level::Grid),
         larger: limits(Level::Community),
         major: limits(Level::Street),
