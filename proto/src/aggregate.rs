@@ -11,10 +11,6 @@ use crate::{
 };
 
 /// What the log says of one aggregate.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every aggregate is a case: boxing it saves nothing"
-)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Aggregate {
     /// A dispute or an incident.

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::Claims,
+    access::AccessError,
     case::Refusal,
     envelope::{Header, Position},
     id::CommandId,
@@ -48,20 +48,20 @@ impl Answers {
         self.0.iter().rev().find(|answer| answer.command == command)
     }
 
-    /// The answer given before to a command of this content.
+    /// The answer given before to a command of this content. `reach` says whether whoever asks could have sent
+    /// the command: only they learn that it was answered.
     ///
     /// # Errors
     /// The id stands for another content, or whoever asks could not have sent the command.
     pub fn again(
         &self,
         (command, digest): (CommandId, [u8; 8]),
-        (claims, area): (&Claims, crate::area::AreaCode),
+        reach: Result<(), AccessError>,
     ) -> Result<Option<&Answered>, Refusal> {
         let Some(answer) = self.to(command) else {
             return Ok(None);
         };
-        // Only who could have sent the command learns that it was answered.
-        claims.within(area)?;
+        reach?;
         match answer.digest == digest {
             true => Ok(Some(answer)),
             false => Err(Refusal::IdReused),

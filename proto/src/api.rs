@@ -16,9 +16,11 @@ use crate::{
         Stage, Suspension,
     },
     command::{Imported, Step},
+    duty::{Absence, Gap, Held, Member, RosterCommand, Shift},
     envelope::Position,
     event::Event,
-    id::{AggregateId, CaseId, CommandId, EventId},
+    id::{AggregateId, CaseId, CommandId, EventId, InquiryId},
+    inquiry::{Inquiry, InquiryCommand},
     policy::Policy,
     rules::RulesCommand,
     sealed::Party,
@@ -159,6 +161,29 @@ pub struct RulesRequest {
     pub id: CommandId,
     /// The command and its fields.
     pub command: RulesCommand,
+}
+
+/// A command to an area's roster, for `POST /v1/rosters/{area}/commands`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RosterRequest {
+    /// The command's id, a UUID made by the sender. Sent again, the same command gets the same answer.
+    pub id: CommandId,
+    /// The command and its fields.
+    pub command: RosterCommand,
+}
+
+/// A command to a first inquiry, for `POST /v1/inquiries/{id}/commands`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InquiryRequest {
+    /// The command's id, a UUID made by the sender. Sent again, the same command gets the same answer.
+    pub id: CommandId,
+    /// Where the question was asked; the bearer's own area when left out.
+    #[serde(default)]
+    pub area: Option<AreaCode>,
+    /// The command and its fields.
+    pub command: InquiryCommand,
 }
 
 /// A report of a batch that was refused.
@@ -323,6 +348,8 @@ pub struct EscalationStatus {
     /// The post that holds it by the policy's ladder; none where the policy names none, or a unit or a person
     /// holds the case.
     pub post: Option<String>,
+    /// Who answers for it now by the roster of the holding area, and who stands in; none where no roster tells.
+    pub held_by: Option<Held>,
     /// The limit that runs, and where it stands in the policy; none for a case at its end.
     pub limit: Option<Rule>,
     /// Whether somebody above watches over it.
@@ -502,6 +529,14 @@ pub struct Assessment {
     pub code: AreaCode,
     /// Its name.
     pub name: String,
+    /// Its figures.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// What was counted over a span of days.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Figures {
     /// Cases reported.
     pub reported: u64,
     /// Cases accepted.
@@ -591,4 +626,158 @@ pub struct CalendarYears {
     /// In order.
     #[schema(value_type = Vec<Object>)]
     pub years: Vec<CalendarYear>,
+}
+
+/// The duty in an area at a moment.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DutyAnswer {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// The area.
+    pub area: AreaCode,
+    /// The moment.
+    pub at: Timestamp,
+    /// The team, in the order in which its members stand in.
+    pub members: Vec<Member>,
+    /// Who is on duty.
+    pub on_duty: Vec<String>,
+    /// Who answers for each post.
+    pub posts: Vec<Held>,
+}
+
+/// The roster of an area over a span of days.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RosterAnswer {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// The area.
+    pub area: AreaCode,
+    /// The first day, in the district's zone.
+    pub from: Day,
+    /// The last day.
+    pub to: Day,
+    /// The team.
+    pub members: Vec<Member>,
+    /// The shifts, in order.
+    pub shifts: Vec<Shift>,
+    /// The absences.
+    pub absences: Vec<Absence>,
+    /// The hours in which fewer are on duty than the policy's staffing rules say.
+    pub gaps: Vec<Gap>,
+}
+
+/// The hours in which too few are on duty, in an area and all that lie in it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct GapsAnswer {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// The first day, in the district's zone.
+    pub from: Day,
+    /// The last day.
+    pub to: Day,
+    /// By area, rule and time. Areas without any plan are left out and named in `unplanned`.
+    pub gaps: Vec<Gap>,
+    /// Areas that a staffing rule is for and that have no plan at all.
+    pub unplanned: Vec<AreaCode>,
+}
+
+/// A first inquiry.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct InquiryDetail {
+    /// Its id.
+    pub id: InquiryId,
+    /// Where it was asked.
+    pub area: AreaCode,
+    /// The question.
+    pub question: String,
+    /// How it came in.
+    pub channel: Channel,
+    /// Who owns it.
+    pub owner: String,
+    /// Since when.
+    pub owned_since: Timestamp,
+    /// Who was asked to take it over, and has not said yet.
+    pub offered_to: Option<String>,
+    /// When it was asked.
+    pub taken_at: Timestamp,
+    /// Who was asked first.
+    pub taken_by: String,
+    /// How often it was handed over.
+    pub handovers: u32,
+    /// When it was answered; none while the resident waits.
+    pub answered_at: Option<Timestamp>,
+    /// The answer.
+    pub answer: Option<String>,
+    /// The case that it became.
+    pub case: Option<CaseId>,
+    /// Number of its events.
+    pub version: u32,
+    /// Its events, in order.
+    pub events: Vec<Position>,
+}
+
+/// First inquiries.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct InquiryList {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// Open ones by owner, else by id.
+    pub inquiries: Vec<InquiryDetail>,
+    /// For `after=`, when there are more.
+    pub next: Option<String>,
+}
+
+/// A first inquiry, as of a position.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct InquiryAnswer {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// The inquiry.
+    #[serde(flatten)]
+    pub inquiry: InquiryDetail,
+}
+
+/// How the units did over a span of days, side by side.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct UnitsAssessment {
+    /// The views held all events up to this position.
+    pub position: Position,
+    /// The first day, in the district's zone.
+    pub from: Day,
+    /// The last day.
+    pub to: Day,
+    /// By name.
+    pub units: Vec<UnitAssessment>,
+}
+
+/// How a unit did, by what was recorded of the cases that it held.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct UnitAssessment {
+    /// Its name.
+    pub unit: String,
+    /// Its figures.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+impl From<Inquiry> for InquiryDetail {
+    fn from(inquiry: Inquiry) -> Self {
+        Self {
+            id: inquiry.id,
+            area: inquiry.area,
+            question: inquiry.question,
+            channel: inquiry.channel,
+            owner: inquiry.owner,
+            owned_since: inquiry.owned_since,
+            offered_to: inquiry.offered_to,
+            taken_at: inquiry.taken_at,
+            taken_by: inquiry.taken_by,
+            handovers: inquiry.handovers,
+            answered_at: inquiry.answered_at,
+            answer: inquiry.answer,
+            case: inquiry.case,
+            version: inquiry.version,
+            events: inquiry.events,
+        }
+    }
 }

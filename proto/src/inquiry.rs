@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    access::{Claims, Role},
+    access::{AccessError, Claims, Role},
     answers::Answers,
     area::AreaCode,
     case::{Channel, Refusal},
@@ -165,6 +165,24 @@ impl Inquiry {
         self.answered_at.is_none()
     }
 
+    /// Whether an inquiry is within somebody's reach: it was asked in their area, or is theirs, or they were asked
+    /// to take it over.
+    ///
+    /// # Errors
+    /// [`AccessError::OutsideArea`].
+    pub fn reach(
+        inquiry: Option<&Self>,
+        (area, claims): (AreaCode, &Claims),
+    ) -> Result<(), AccessError> {
+        let theirs = |inquiry: &Self| {
+            inquiry.owner == claims.sub || inquiry.offered_to.as_ref() == Some(&claims.sub)
+        };
+        match inquiry.is_some_and(theirs) {
+            true => Ok(()),
+            false => claims.within(area),
+        }
+    }
+
     /// What follows from a command; `before` is none for a question that nobody has taken.
     ///
     /// # Errors
@@ -175,7 +193,7 @@ impl Inquiry {
         command: &InquiryCommand,
         (area, claims): (AreaCode, &Claims),
     ) -> Result<InquiryEvent, Refusal> {
-        claims.within(area)?;
+        Self::reach(before, (area, claims))?;
         let (name, role) = (command.name(), claims.role);
         if matches!(role, Role::Analyst | Role::Service) {
             return Err(Refusal::RoleMayNot { step: name, role });

@@ -156,6 +156,31 @@ fn it_stays_with_its_owner_until_whoever_was_asked_takes_it_over() {
 }
 
 #[test]
+fn somebody_of_another_area_takes_over_what_they_were_asked_to() {
+    let offered = given(&[("li.na", take()), ("li.na", offer("wang.wei"))]).unwrap();
+    let elsewhere = |who| Claims {
+        areas: vec!["510402003001".parse().unwrap()],
+        ..staff(who)
+    };
+    assert!(
+        when(
+            Some(&offered),
+            &elsewhere("wang.wei"),
+            &InquiryCommand::Accept
+        )
+        .is_ok()
+    );
+    assert!(
+        when(
+            Some(&offered),
+            &elsewhere("zhao.min"),
+            &InquiryCommand::Accept
+        )
+        .is_err()
+    );
+}
+
+#[test]
 fn who_declines_leaves_it_where_it_is() {
     let declined = given(&[
         ("li.na", take()),

@@ -8,9 +8,11 @@ use gridkeeper_proto::{
     area::{AreaCode, Level},
     case::{Case, Decided, Decision, Situation, decide},
     command::{CaseCommand, Step},
+    duty::{Roster, RosterCommand},
     envelope::{EventHash, Header, Position},
-    event::{CaseEvent, Event, Recorded},
-    id::{AggregateId, CaseId, CommandId, EventId},
+    event::{ByAggregate, CaseEvent, Event, Recorded},
+    id::{AggregateId, CaseId, CommandId, EventId, InquiryId},
+    inquiry::{Inquiry, InquiryCommand},
     limit::Limit,
     policy::{Ladder, Limits, Oversight, Policy, SettleLimits},
     rules::{Rules, RulesCommand, Timetables},
@@ -58,6 +60,8 @@ pub struct WrittenLog {
     pub cases: HashMap<CaseId, Case>,
     /// The moment at which commands are decided.
     pub now: Timestamp,
+    rosters: HashMap<AreaCode, Roster>,
+    inquiries: HashMap<InquiryId, Inquiry>,
     rules: Rules,
     timetables: Timetables,
     heads: HashMap<AreaCode, EventHash>,
@@ -83,6 +87,8 @@ impl WrittenLog {
             events: Vec::new(),
             cases: HashMap::new(),
             now: "2026-11-23T00:00:00Z".parse().unwrap(),
+            rosters: HashMap::new(),
+            inquiries: HashMap::new(),
             rules: Rules::default(),
             timetables: Timetables::default(),
             heads: HashMap::new(),
@@ -100,6 +106,12 @@ impl WrittenLog {
     #[must_use]
     pub fn last(&self) -> Position {
         Position(self.events.len() as u64)
+    }
+
+    /// An area's roster; none before its first plan.
+    #[must_use]
+    pub fn roster(&self, area: AreaCode) -> Option<&Roster> {
+        self.rosters.get(&area)
     }
 
     /// Changes the district's rules.
@@ -124,19 +136,9 @@ impl WrittenLog {
                 actor: &actor,
             };
             let recorded = self.append(&by, self.now, &Event::Rules(event));
-            let Recorded {
-                position,
-                header,
-                event: Event::Rules(event),
-            } = recorded
-            else {
-                unreachable!("an event of the rules was appended")
-            };
-            self.rules.evolve(&Recorded {
-                position,
-                header,
-                event,
-            });
+            if let ByAggregate::Rules(recorded) = recorded.by_aggregate() {
+                self.rules.evolve(&recorded);
+            }
         }
         self.timetables = self.rules.timetables().unwrap();
     }
@@ -183,6 +185,62 @@ impl WrittenLog {
                 actor: &actor,
             };
             self.append_to_case(&by, recorded_at, event);
+        }
+    }
+
+    /// Changes an area's roster; what is refused leaves nothing behind.
+    ///
+    /// # Panics
+    /// There are no rules.
+    pub fn change_roster(&mut self, area: AreaCode, command: &RosterCommand, claims: &Claims) {
+        let nothing = Roster::default();
+        let roster = self.rosters.get(&area).unwrap_or(&nothing);
+        let days = self.timetables.days().unwrap();
+        let Ok(events) = roster.decide(command, (area, claims), days) else {
+            return;
+        };
+        let (command_id, actor) = (self.next_command(), claims.actor());
+        for event in events {
+            let by = By {
+                aggregate: Roster::id(area),
+                area,
+                command_id,
+                actor: &actor,
+            };
+            let recorded = self.append(&by, self.now, &Event::Roster(event));
+            if let ByAggregate::Roster(recorded) = recorded.by_aggregate() {
+                self.rosters.entry(area).or_default().evolve(&recorded);
+            }
+        }
+    }
+
+    /// Does something with a first inquiry; what is refused leaves nothing behind.
+    ///
+    /// # Panics
+    /// The rules of inquiries contradict themselves.
+    pub fn change_inquiry(
+        &mut self,
+        id: InquiryId,
+        area: AreaCode,
+        command: &InquiryCommand,
+        claims: &Claims,
+    ) {
+        let before = self.inquiries.get(&id);
+        let area = before.map_or(area, |inquiry| inquiry.area);
+        let Ok(event) = Inquiry::decide(before, id, command, (area, claims)) else {
+            return;
+        };
+        let (command_id, actor) = (self.next_command(), claims.actor());
+        let by = By {
+            aggregate: id.into(),
+            area,
+            command_id,
+            actor: &actor,
+        };
+        let recorded = self.append(&by, self.now, &Event::Inquiry(event));
+        if let ByAggregate::Inquiry(recorded) = recorded.by_aggregate() {
+            let after = Inquiry::evolve(self.inquiries.get(&id), &recorded).unwrap();
+            self.inquiries.insert(id, after);
         }
     }
 

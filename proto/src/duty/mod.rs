@@ -113,6 +113,19 @@ impl Roster {
         AggregateId::of_area(area, "roster")
     }
 
+    /// The roster of a plan alone.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn planned(plan: &Plan, days: &Days) -> Result<Self, PlanError> {
+        plan.check()?;
+        Ok(Self {
+            members: plan.members.clone(),
+            shifts: plan.laid_out(days)?,
+            ..Self::default()
+        })
+    }
+
     /// The roster after an event.
     pub fn evolve(&mut self, recorded: &Recorded<RosterEvent>) {
         match &recorded.event {

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 pub use area::{AreaSummary, DayRollup};
 pub use histogram::Histogram;
 pub use request::{
-    AreaDays, CaseFilter, CasePage, DueCase, EscalationFilter, ViewAnswer, ViewError, ViewQuestion,
-    ViewReply, ViewRequest,
+    AreaDays, CaseFilter, CasePage, DueCase, EscalationFilter, InquiryFilter, InquiryPage,
+    ViewAnswer, ViewError, ViewQuestion, ViewReply, ViewRequest,
 };
 
 use crate::{

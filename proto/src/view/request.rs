@@ -10,14 +10,16 @@ use crate::{
     area::{AreaCode, Level},
     case::CaseState,
     code::{Code, Coded},
+    duty::Roster,
     envelope::{Position, decode_exact},
-    id::CaseId,
+    id::{CaseId, InquiryId},
+    inquiry::Inquiry,
     rules::Rules,
     time::{Day, Timestamp},
 };
 
 /// First byte of requests and replies.
-const RELEASE: u8 = 4;
+const RELEASE: u8 = 5;
 
 /// A question, and how fresh the answer has to be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +49,14 @@ pub enum ViewQuestion {
     Spans(Vec<AreaCode>, Day, Day),
     /// The district's rules.
     Rules,
+    /// An area's roster; one without any is empty.
+    Roster(AreaCode),
+    /// One inquiry.
+    Inquiry(InquiryId),
+    /// Inquiries of an area, by owner where only open ones are asked for, else by id.
+    Inquiries(InquiryFilter),
+    /// The figures of all units over a span of days.
+    Units(Day, Day),
     /// Only the position.
     Position,
 }
@@ -66,8 +76,8 @@ pub struct CaseFilter {
     pub category: Option<String>,
     /// Held by this unit.
     pub unit: Option<String>,
-    /// Held by this person.
-    pub person: Option<String>,
+    /// Held by one of these persons; by anybody when empty.
+    pub persons: Vec<String>,
     /// After this case, in the order of grid and id.
     pub after: Option<(AreaCode, CaseId)>,
     /// At most so many.
@@ -87,6 +97,30 @@ pub struct EscalationFilter {
     pub after: Option<DueCase>,
     /// At most so many.
     pub limit: u32,
+}
+
+/// Which inquiries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InquiryFilter {
+    /// Asked in this area.
+    pub area: AreaCode,
+    /// Only open ones.
+    pub open: bool,
+    /// Of this owner.
+    pub owner: Option<String>,
+    /// After this one.
+    pub after: Option<(String, InquiryId)>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Inquiries, and whether there are more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InquiryPage {
+    /// In the order asked for.
+    pub inquiries: Vec<Inquiry>,
+    /// Whether more follow.
+    pub more: bool,
 }
 
 /// A case by its due time.
@@ -140,6 +174,14 @@ pub enum ViewAnswer {
     Spans(Vec<(AreaCode, DayRollup)>),
     /// To [`ViewQuestion::Rules`].
     Rules(Box<Rules>),
+    /// To [`ViewQuestion::Roster`].
+    Roster(Box<Roster>),
+    /// To [`ViewQuestion::Inquiry`].
+    Inquiry(Option<Box<Inquiry>>),
+    /// To [`ViewQuestion::Inquiries`].
+    Inquiries(InquiryPage),
+    /// To [`ViewQuestion::Units`], by name.
+    Units(Vec<(String, DayRollup)>),
     /// To [`ViewQuestion::Position`].
     Position,
 }

@@ -1,16 +1,17 @@
 //! Answers to questions, each read at one position.
 
-use std::ops::Bound;
+use std::{collections::BTreeMap, ops::Bound};
 
 use gridkeeper_proto::{
     area::AreaCode,
     code::Coded as _,
     envelope::Position,
     id::CaseId,
+    inquiry::Inquiry,
     time::Day,
     view::{
-        AreaDays, AreaSummary, CaseFilter, CasePage, DayRollup, EscalationFilter, ViewAnswer,
-        ViewError, ViewQuestion, ViewReply,
+        AreaDays, AreaSummary, CaseFilter, CasePage, DayRollup, EscalationFilter, InquiryFilter,
+        InquiryPage, ViewAnswer, ViewError, ViewQuestion, ViewReply,
     },
 };
 use gridkeeper_viewstore::{Reader, ViewStore};
@@ -97,6 +98,15 @@ impl Answers<'_> {
                 let rules = self.reader.value(&keys::rules())?;
                 ViewAnswer::Rules(Box::new(rules.unwrap_or_default()))
             }
+            ViewQuestion::Roster(area) => {
+                let roster = self.reader.value(&keys::roster(*area))?;
+                ViewAnswer::Roster(Box::new(roster.unwrap_or_default()))
+            }
+            ViewQuestion::Inquiry(id) => {
+                ViewAnswer::Inquiry(self.reader.value(&keys::inquiry(*id))?.map(Box::new))
+            }
+            ViewQuestion::Inquiries(filter) => ViewAnswer::Inquiries(self.inquiries(filter)?),
+            ViewQuestion::Units(from, to) => ViewAnswer::Units(self.units(*from, *to)?),
             ViewQuestion::Position => ViewAnswer::Position,
         })
     }
@@ -198,6 +208,63 @@ impl Answers<'_> {
             .collect()
     }
 
+    /// Each unit's figures over a span, by name.
+    fn units(&self, from: Day, to: Day) -> Result<Vec<(String, DayRollup)>, Error> {
+        let mut units: BTreeMap<String, DayRollup> = BTreeMap::new();
+        let all = self.reader.prefix(&keys::all_unit_days(), None);
+        for entry in all.values::<DayRollup>() {
+            let (key, rollup) = entry?;
+            let broken = || Error::Index { key: key.clone() };
+            let day = keys::day_of(&key).ok_or_else(broken)?;
+            let unit = keys::unit_of(&key).ok_or_else(broken)?;
+            if (from..=to).contains(&day) {
+                units.entry(unit.to_owned()).or_default().merge(&rollup);
+            }
+        }
+        Ok(units.into_iter().collect())
+    }
+
+    fn inquiries(&self, filter: &InquiryFilter) -> Result<InquiryPage, Error> {
+        let owner = filter.owner.as_deref();
+        let (prefix, after) = match (filter.open, &filter.after) {
+            (true, after) => {
+                let after = after.as_ref().map(|(owner, id)| keys::owned(owner, *id));
+                (keys::owned_by(owner), after)
+            }
+            (false, after) => {
+                let after = after.as_ref().map(|(_, id)| keys::inquiry(*id));
+                (keys::all_inquiries(), after)
+            }
+        };
+        let limit = filter.limit.clamp(1, PAGE) as usize;
+        let mut room = self.max_bytes.saturating_sub(FRAME);
+        let mut inquiries = Vec::new();
+        for (scanned, entry) in self.reader.prefix(&prefix, after.as_deref()).enumerate() {
+            let index = entry?.key;
+            let broken = || Error::Index { key: index.clone() };
+            let key = keys::inquiry(keys::inquiry_of(&index).ok_or_else(broken)?);
+            let inquiry: Inquiry = self.reader.value(&key)?.ok_or_else(broken)?;
+            let wanted = filter.area.contains(&inquiry.area)
+                && owner.is_none_or(|owner| owner == inquiry.owner);
+            let length = self.reader.get(&key)?.map_or(0, |bytes| bytes.len());
+            let full = inquiries.len() >= limit || length > room || scanned >= SCAN;
+            if !inquiries.is_empty() && full {
+                return Ok(InquiryPage {
+                    inquiries,
+                    more: true,
+                });
+            }
+            if wanted {
+                room = room.saturating_sub(length);
+                inquiries.push(inquiry);
+            }
+        }
+        Ok(InquiryPage {
+            inquiries,
+            more: false,
+        })
+    }
+
     /// Takes the length of a stored value from the room that the reply has left.
     fn take(&self, room: &mut usize, key: &[u8]) -> Result<(), Error> {
         let length = self.reader.get(key)?.map_or(0, |value| value.len());
@@ -280,5 +347,9 @@ fn matches(filter: &CaseFilter, facets: &Facets) -> bool {
             .is_none_or(|overdue| overdue == facets.overdue)
         && filter.category.as_ref().is_none_or(category)
         && (filter.unit.is_none() || filter.unit == facets.unit)
-        && (filter.person.is_none() || filter.person == facets.person)
+        && (filter.persons.is_empty()
+            || facets
+                .person
+                .as_ref()
+                .is_some_and(|person| filter.persons.contains(person)))
 }

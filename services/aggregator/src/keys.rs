@@ -12,6 +12,10 @@
 //! | 7 | latitude cell (4), longitude cell (4), case (16) | grid, of open cases with a point |
 //! | 8 | area (15) | hash of the area's last own event |
 //! | 9 | | `Rules` |
+//! | 10 | area (15) | `Roster` |
+//! | 11 | inquiry (16) | `Inquiry` |
+//! | 12 | owner, inquiry (16) | area, of open inquiries |
+//! | 13 | unit, day (4) | `DayRollup` of what the unit held |
 //!
 //! An area is its digits, filled up with zero bytes to the longest code. A zero byte is below every
 //! digit, so areas order as their codes do, a grid of two digits is no prefix of one of three, and the
@@ -22,7 +26,7 @@
 use gridkeeper_proto::{
     area::{AreaCode, Level},
     case::{CaseState, Holder, Point},
-    id::CaseId,
+    id::{CaseId, InquiryId},
     time::{Day, Timestamp},
     view::CaseView,
 };
@@ -37,6 +41,10 @@ const HOLDER: u8 = 6;
 const PLACE: u8 = 7;
 const HEAD: u8 = 8;
 const RULES: u8 = 9;
+const ROSTER: u8 = 10;
+const INQUIRY: u8 = 11;
+const OWNER: u8 = 12;
+const UNIT: u8 = 13;
 
 /// The digits of the longest area code.
 const AREA_WIDTH: usize = 15;
@@ -181,15 +189,20 @@ pub fn due_from(moment: Timestamp) -> Vec<u8> {
 pub fn held(holder: &Holder, case: CaseId) -> Vec<u8> {
     let mut held = key(HOLDER, &[&area_digits(holder.area), &[holder.level as u8]]);
     for name in [&holder.unit, &holder.person] {
-        let text = name.as_deref().unwrap_or_default();
-        let mark = name.as_ref().map_or(0, |text| text.len() + 1);
-        // An event is at most a few kilobytes long, so a text in it fits by far.
-        let mark = u32::try_from(mark).unwrap_or(u32::MAX);
-        held.extend_from_slice(&mark.to_be_bytes());
-        held.extend_from_slice(text.as_bytes());
+        held.extend(named(name.as_deref()));
     }
     held.extend_from_slice(case.as_bytes());
     held
+}
+
+/// The length of a name plus one, then the name; zero for none.
+fn named(name: Option<&str>) -> Vec<u8> {
+    let mark = name.map_or(0, |text| text.len() + 1);
+    // An event is at most a few kilobytes long, so a text in it fits by far.
+    let mark = u32::try_from(mark).unwrap_or(u32::MAX);
+    let mut named = mark.to_be_bytes().to_vec();
+    named.extend_from_slice(name.unwrap_or_default().as_bytes());
+    named
 }
 
 /// An open case by its place.
@@ -204,6 +217,65 @@ pub fn placed(point: Point, case: CaseId) -> Vec<u8> {
 #[must_use]
 pub fn head(area: AreaCode) -> Vec<u8> {
     key(HEAD, &[&area_digits(area)])
+}
+
+/// An area's roster.
+#[must_use]
+pub fn roster(area: AreaCode) -> Vec<u8> {
+    key(ROSTER, &[&area_digits(area)])
+}
+
+/// An inquiry.
+#[must_use]
+pub fn inquiry(id: InquiryId) -> Vec<u8> {
+    key(INQUIRY, &[id.as_bytes()])
+}
+
+/// The prefix of all inquiries.
+#[must_use]
+pub fn all_inquiries() -> Vec<u8> {
+    vec![INQUIRY]
+}
+
+/// An open inquiry by its owner.
+#[must_use]
+pub fn owned(owner: &str, id: InquiryId) -> Vec<u8> {
+    key(OWNER, &[&named(Some(owner)), id.as_bytes()])
+}
+
+/// The prefix of open inquiries, those of one owner or all.
+#[must_use]
+pub fn owned_by(owner: Option<&str>) -> Vec<u8> {
+    match owner {
+        Some(owner) => key(OWNER, &[&named(Some(owner))]),
+        None => vec![OWNER],
+    }
+}
+
+/// The inquiry at the end of a key.
+#[must_use]
+pub fn inquiry_of(key: &[u8]) -> Option<InquiryId> {
+    let id: &[u8; CASE_WIDTH] = key.last_chunk()?;
+    Some(InquiryId::from_bytes(*id))
+}
+
+/// The figures of a unit's day.
+#[must_use]
+pub fn unit_day(unit: &str, day: Day) -> Vec<u8> {
+    key(UNIT, &[&named(Some(unit)), &ordered_i32(day.number())])
+}
+
+/// The prefix of all days of all units.
+#[must_use]
+pub fn all_unit_days() -> Vec<u8> {
+    vec![UNIT]
+}
+
+/// The unit in a key of [`unit_day`].
+#[must_use]
+pub fn unit_of(key: &[u8]) -> Option<&str> {
+    let name = key.get(5..key.len().checked_sub(4)?)?;
+    std::str::from_utf8(name).ok()
 }
 
 /// The district's rules.

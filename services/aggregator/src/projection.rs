@@ -10,9 +10,12 @@ use std::collections::{HashMap, hash_map::Entry};
 use gridkeeper_liveviews::log::RawEvent;
 use gridkeeper_proto::{
     area::AreaCode,
+    case::EvolveError,
+    duty::Roster,
     envelope::{EventHash, Position},
-    event::{ByAggregate, CaseEvent, Recorded},
-    id::CaseId,
+    event::{ByAggregate, CaseEvent, InquiryEvent, Recorded},
+    id::{CaseId, InquiryId},
+    inquiry::Inquiry,
     rules::Rules,
     time::{Day, Zone},
     view::{AreaSummary, CaseView, DayRollup},
@@ -28,7 +31,7 @@ use crate::{
 /// The layout of the views. Raised with every change of [`keys`], of the values, or of the folding.
 pub const SCHEMA: Schema = Schema {
     name: "aggregator",
-    version: 5,
+    version: 6,
 };
 
 /// The views of a district. Keeps nothing between batches.
@@ -75,7 +78,12 @@ struct Batch<'a> {
     heads: HashMap<AreaCode, EventHash>,
     cases: HashMap<CaseId, Touched>,
     days: HashMap<(AreaCode, Day), DayRollup>,
+    /// What the units held that had a case before the event, by unit and day.
+    units: HashMap<(String, Day), DayRollup>,
     rules: Option<Rules>,
+    rosters: HashMap<AreaCode, Roster>,
+    /// Inquiries before the batch and now.
+    inquiries: HashMap<InquiryId, (Option<Inquiry>, Inquiry)>,
 }
 
 impl<'a> Batch<'a> {
@@ -86,7 +94,10 @@ impl<'a> Batch<'a> {
             heads: HashMap::new(),
             cases: HashMap::new(),
             days: HashMap::new(),
+            units: HashMap::new(),
             rules: None,
+            rosters: HashMap::new(),
+            inquiries: HashMap::new(),
         }
     }
 
@@ -110,7 +121,41 @@ impl<'a> Batch<'a> {
                 rules.evolve(&recorded);
                 Ok(())
             }
+            ByAggregate::Roster(recorded) => {
+                let roster = match self.rosters.entry(recorded.header.area) {
+                    Entry::Occupied(roster) => roster.into_mut(),
+                    Entry::Vacant(free) => {
+                        let stored: Option<Roster> = changes.value(&keys::roster(*free.key()))?;
+                        free.insert(stored.unwrap_or_default())
+                    }
+                };
+                roster.evolve(&recorded);
+                Ok(())
+            }
+            ByAggregate::Inquiry(recorded) => self.fold_inquiry(&recorded, changes),
         }
+    }
+
+    fn fold_inquiry(
+        &mut self,
+        recorded: &Recorded<InquiryEvent>,
+        changes: &Changes,
+    ) -> Result<(), Error> {
+        let id = recorded.header.aggregate.into();
+        let (before, now) = match self.inquiries.remove(&id) {
+            Some((before, now)) => (before, Some(now)),
+            None => {
+                let stored: Option<Inquiry> = changes.value(&keys::inquiry(id))?;
+                (stored.clone(), stored)
+            }
+        };
+        let foreign = EvolveError::Foreign {
+            position: recorded.position,
+            aggregate: recorded.header.aggregate,
+        };
+        let now = Inquiry::evolve(now.as_ref(), recorded).ok_or(foreign)?;
+        self.inquiries.insert(id, (before, now));
+        Ok(())
     }
 
     fn fold_case(
@@ -133,6 +178,17 @@ impl<'a> Batch<'a> {
                 Entry::Occupied(rollup) => rollup.into_mut(),
                 Entry::Vacant(free) => {
                     free.insert(changes.value(&keys::day(area, day))?.unwrap_or_default())
+                }
+            };
+            rollup.count(found.map(|view| &view.case), recorded);
+        }
+        if let Some(unit) = found.and_then(|view| view.case.holder.unit.as_ref()) {
+            let rollup = match self.units.entry((unit.clone(), day)) {
+                Entry::Occupied(rollup) => rollup.into_mut(),
+                Entry::Vacant(free) => {
+                    let (unit, day) = free.key();
+                    let stored = changes.value(&keys::unit_day(unit, *day))?;
+                    free.insert(stored.unwrap_or_default())
                 }
             };
             rollup.count(found.map(|view| &view.case), recorded);
@@ -199,6 +255,22 @@ impl<'a> Batch<'a> {
         }
         for (area, head) in &self.heads {
             changes.put_value(keys::head(*area), head)?;
+        }
+        for ((unit, day), rollup) in &self.units {
+            if !rollup.is_empty() {
+                changes.put_value(keys::unit_day(unit, *day), rollup)?;
+            }
+        }
+        for (area, roster) in &self.rosters {
+            changes.put_value(keys::roster(*area), roster)?;
+        }
+        for (before, now) in self.inquiries.values() {
+            let owned = |inquiry: &Inquiry| {
+                let open = inquiry.is_open();
+                open.then(|| (keys::owned(&inquiry.owner, inquiry.id), inquiry.area))
+            };
+            replace(before.as_ref().and_then(owned), owned(now), changes)?;
+            changes.put_value(keys::inquiry(now.id), now)?;
         }
         if let Some(rules) = &self.rules {
             changes.put_value(keys::rules(), rules)?;

@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use gridkeeper_proto::{
     area::{AreaCode, Level},
-    calendar::CalendarYear,
+    calendar::{Calendar, CalendarYear},
     case::{CaseKind, Point},
+    clock::ClockError,
+    duty::Days,
     policy::Timetable,
     rules::RulesCommand,
     time::{Day, Zone},
@@ -344,6 +346,19 @@ impl District {
     #[must_use]
     pub fn timetable(&self) -> Option<&Timetable> {
         self.timetable.as_ref()
+    }
+
+    /// What its days are.
+    ///
+    /// # Errors
+    /// A calendar that contradicts itself, which no folder that was loaded has.
+    pub fn days(&self) -> Result<Days, ClockError> {
+        let calendar = match self.calendar.is_empty() {
+            true => None,
+            false => Some(Calendar::of(&self.calendar)?),
+        };
+        let zone = self.zone.clone();
+        Ok(Days { zone, calendar })
     }
 
     /// Its rules as commands: the years of its calendar, in order, and its policy, where it has one.

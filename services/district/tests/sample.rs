@@ -297,3 +297,14 @@ fn codes_and_names_are_those_of_2018() {
     }
     assert_eq!(seen, 70);
 }
+
+#[test]
+fn the_policy_by_service_hours_has_the_calendar_beside_it() {
+    let text = fs::read_to_string(folder().join("policy-by-service-hours.toml")).unwrap();
+    let district = District::load_with_policy(folder(), &text).unwrap();
+    let timetable = district.timetable().unwrap();
+    assert!(timetable.clock().is_some() && timetable.policy().limits_need_calendar());
+    assert!(timetable.policy().version > SAMPLE.timetable().unwrap().policy().version);
+    let last = district.rules().len() - 1;
+    assert_eq!(last, 9, "the years 2018 to 2026, and then the policy");
+}

@@ -116,6 +116,8 @@ impl Batch {
                 self.new_rules = true;
                 Ok(())
             }
+            // Nothing happens to them by itself.
+            ByAggregate::Roster(_) | ByAggregate::Inquiry(_) => Ok(()),
         }
     }
 

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use gridkeeper_proto::{
-    api::{ChangeReceipt, CommandRequest, Receipt, ReportsAnswer, ReportsRequest, RulesRequest},
+    api::{
+        ChangeReceipt, CommandRequest, Receipt, ReportsAnswer, ReportsRequest, RosterRequest,
+        RulesRequest,
+    },
+    area::AreaCode,
     code::{Code, Coded},
     id::CaseId,
 };
@@ -153,6 +157,20 @@ impl Door {
     ) -> Result<Answer<ChangeReceipt>, DoorError> {
         self.post(&format!("{}/v1/rules/commands", self.base), token, request)
             .await
+    }
+
+    /// Changes an area's roster.
+    ///
+    /// # Errors
+    /// [`DoorError`].
+    pub(crate) async fn change_roster(
+        &self,
+        token: &str,
+        area: AreaCode,
+        request: &RosterRequest,
+    ) -> Result<Answer<ChangeReceipt>, DoorError> {
+        let url = format!("{}/v1/rosters/{area}/commands", self.base);
+        self.post(&url, token, request).await
     }
 
     /// The refusal of a whole request, as an error.

@@ -11,6 +11,7 @@ use gridkeeper_proto::{
     area::AreaCode,
     clock::ClockError,
     code::{Code, Coded},
+    duty::PlanError,
     envelope::EnvelopeError,
     whatif::ReplayError,
 };
@@ -62,6 +63,17 @@ pub(crate) enum Error {
     /// An event of the log does not decode.
     #[error(transparent)]
     Event(#[from] EnvelopeError),
+    /// A file is not of the form that it has to have.
+    #[error("{}: {detail}", path.display())]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The plan of duty contradicts itself.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// The log cannot be replayed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
@@ -113,6 +125,8 @@ impl Coded for Error {
             Self::Break(error) => error.code(),
             Self::Event(error) => error.code(),
             Self::Replay(error) => error.code(),
+            Self::Plan(error) => error.code(),
+            Self::Form { .. } => Code(825),
             Self::Intake(error) => error.code(),
             Self::Aggregator(error) => error.code(),
             Self::Query(error) => error.code(),

@@ -5,7 +5,7 @@
     reason = "utoipa::path repeats the types of the responses with their paths"
 )]
 
-mod rules;
+mod changes;
 
 use std::sync::{
     Arc,
@@ -82,7 +82,7 @@ pub(crate) fn routes<K: Keys>() -> OpenApiRouter<Handle<K>> {
     OpenApiRouter::new()
         .routes(routes!(file_reports))
         .routes(routes!(take_step))
-        .merge(rules::routes())
+        .merge(changes::routes())
 }
 
 /// File reports of disputes and incidents.

@@ -4,13 +4,16 @@ use std::collections::VecDeque;
 
 use gridkeeper_proto::{
     access::{Actor, Claims},
+    aggregate::Aggregate,
     area::AreaCode,
     case::{Decided, Decision, Refusal, Situation, decide},
     command::{CaseCommand, Command, Step},
+    duty::Roster,
     envelope::{Header, Position},
     event::{Event, Recorded},
     id::{AggregateId, CaseId, CommandId, EventId},
-    rules::{Rules, RulesCommand},
+    inquiry::Inquiry,
+    rules::Rules,
     time::Timestamp,
 };
 use tokio::{sync::oneshot, time::Instant};
@@ -198,9 +201,60 @@ impl Plan {
         state: &State,
         now: Timestamp,
     ) -> Result<(Answer, Vec<(Timestamp, Event)>), Refusal> {
+        if let Command::Case(command) = &job.command {
+            return self.decide_case(job, command, state, now);
+        }
+        let found = self.changes.aggregate(state, job.aggregate);
+        let area = match found.and_then(Aggregate::inquiry) {
+            Some(inquiry) => inquiry.area,
+            None => job.area,
+        };
+        if let Some(found) = found {
+            let command = (job.command_id, job.digest);
+            let reach = Inquiry::reach(found.inquiry(), (area, &job.claims));
+            if let Some(answer) = found.answered().again(command, reach)? {
+                let (position, version) = (answer.position, answer.version);
+                let answer = Answer::again(area, (position, version), job);
+                return Ok((answer, Vec::new()));
+            }
+        }
+        let events = self.decide_other(job, found, area)?;
+        let events = events.into_iter().map(|event| (now, event));
+        let answer = self.first_answer(area, found.map_or(0, Aggregate::version));
+        Ok((answer, events.collect()))
+    }
+
+    /// What follows for anything but a case.
+    fn decide_other(
+        &self,
+        job: &Job,
+        found: Option<&Aggregate>,
+        area: AreaCode,
+    ) -> Result<Vec<Event>, Refusal> {
+        let claims = &job.claims;
         match &job.command {
-            Command::Case(command) => self.decide_case(job, command, state, now),
-            Command::Rules(command) => self.decide_rules(job, command, state, now),
+            // It was decided before.
+            Command::Case(_) => Ok(Vec::new()),
+            Command::Rules(command) => {
+                claims.within(area)?;
+                let nothing = Rules::default();
+                let rules = found.and_then(Aggregate::rules).unwrap_or(&nothing);
+                let events = rules.decide(command, claims)?;
+                Ok(events.into_iter().map(Event::from).collect())
+            }
+            Command::Roster(command) => {
+                let nothing = Roster::default();
+                let roster = found.and_then(Aggregate::roster).unwrap_or(&nothing);
+                let timetables = self.changes.timetables();
+                let events = roster.decide(command, (area, claims), timetables.days()?)?;
+                Ok(events.into_iter().map(Event::from).collect())
+            }
+            Command::Inquiry(command) => {
+                let inquiry = found.and_then(Aggregate::inquiry);
+                let id = job.aggregate.into();
+                let event = Inquiry::decide(inquiry, id, command, (area, claims))?;
+                Ok(vec![event.into()])
+            }
         }
     }
 
@@ -248,29 +302,6 @@ impl Plan {
                 (self.first_answer(area, version), events)
             }
         })
-    }
-
-    fn decide_rules(
-        &self,
-        job: &Job,
-        command: &RulesCommand,
-        state: &State,
-        now: Timestamp,
-    ) -> Result<(Answer, Vec<(Timestamp, Event)>), Refusal> {
-        let nothing = Rules::default();
-        let found = self.changes.aggregate(state, job.aggregate);
-        let rules = found.and_then(|found| found.rules()).unwrap_or(&nothing);
-        let asked = (&job.claims, job.area);
-        if let Some(answer) = rules.answered.again((job.command_id, job.digest), asked)? {
-            let (position, version) = (answer.position, answer.version);
-            let answer = Answer::again(job.area, (position, version), job);
-            return Ok((answer, Vec::new()));
-        }
-        job.claims.within(job.area)?;
-        let events = rules.decide(command, &job.claims)?;
-        let events = events.into_iter().map(|event| (now, event.into()));
-        let answer = self.first_answer(job.area, rules.version);
-        Ok((answer, events.collect()))
     }
 
     /// The answer as long as no event of the command is added.

@@ -39,6 +39,11 @@ fn of_refusal(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::NotPassed { .. } => (StatusCode::CONFLICT, "moment not passed"),
         Refusal::AbsurdTime { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "absurd time"),
         Refusal::TextLength { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong length of a text"),
+        Refusal::NoSuchInquiry { .. } => (StatusCode::NOT_FOUND, "no such inquiry"),
+        Refusal::InquiryAnswered { .. } => (StatusCode::CONFLICT, "answered"),
+        Refusal::NotAsked { .. } => (StatusCode::FORBIDDEN, "not asked to take it over"),
+        Refusal::NotOwner { .. } => (StatusCode::FORBIDDEN, "somebody else owns it"),
+        Refusal::Plan(_) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong plan"),
         Refusal::ExtendedBefore { .. } => (StatusCode::CONFLICT, "extended before"),
         Refusal::GrantedAbove { .. } => (StatusCode::FORBIDDEN, "granted above your level"),
         Refusal::ExtensionTooLong { .. } | Refusal::WrongExtension { .. } => {

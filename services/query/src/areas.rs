@@ -8,9 +8,13 @@
 use axum::extract::State;
 use gridkeeper_district::Area;
 use gridkeeper_http::{Bearer, Json, Path, Problem, Query, Refusals};
+use gridkeeper_proto::view::{ViewAnswer, ViewQuestion};
 use gridkeeper_proto::{
     access::Claims,
-    api::{AreaAnswer, AssessmentAnswer, ChildrenAnswer, RollupsAnswer},
+    api::{
+        AreaAnswer, AssessmentAnswer, ChildrenAnswer, RollupsAnswer, UnitAssessment,
+        UnitsAssessment,
+    },
     area::AreaCode,
     envelope::Position,
     time::Day,
@@ -31,6 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<Handle> {
         .routes(routes!(children))
         .routes(routes!(rollups))
         .routes(routes!(assessment))
+        .routes(routes!(units))
 }
 
 /// The figures of an area as of now.
@@ -212,9 +217,49 @@ async fn assessment(
     }))
 }
 
+/// How the units did over a span of days: what was recorded of the cases that they held.
+#[utoipa::path(
+    get,
+    path = "/v1/assessment/units",
+    tag = "areas",
+    security(("bearer" = [])),
+    params(AssessmentQuery),
+    responses(
+        (status = 200, description = "All units that held a case, side by side", body = UnitsAssessment),
+        Refusals,
+    ),
+)]
+async fn units(
+    State(Handle(query)): State<Handle>,
+    Bearer(claims): Bearer,
+    Query(asked): Query<AssessmentQuery>,
+) -> Result<Json<UnitsAssessment>, Problem> {
+    // Units work for all of the district.
+    query.known_area(&claims, query.district.code())?;
+    let (from, to) = query.span(asked.from, asked.to)?;
+    let fresh = Freshness {
+        at_least: asked.at_least,
+        wait_ms: asked.wait_ms,
+    };
+    let question = ViewQuestion::Units(from, to);
+    let (position, ViewAnswer::Units(units)) = query.views.ask(fresh, question).await? else {
+        return Err(Error::OtherAnswer.into());
+    };
+    let units = units.into_iter().map(|(unit, span)| UnitAssessment {
+        unit,
+        figures: figures::of_span(&span),
+    });
+    Ok(Json(UnitsAssessment {
+        position,
+        from,
+        to,
+        units: units.collect(),
+    }))
+}
+
 impl Questions {
     /// A span of days that is not too long.
-    fn span(&self, from: Day, to: Day) -> Result<(Day, Day), Error> {
+    pub(crate) fn span(&self, from: Day, to: Day) -> Result<(Day, Day), Error> {
         let days = i64::from(to.number()) - i64::from(from.number()) + 1;
         let most = self.options.span_days;
         match (1..=i64::from(most)).contains(&days) {
@@ -224,7 +269,7 @@ impl Questions {
     }
 
     /// An area of the district that is the bearer's.
-    fn known_area(&self, claims: &Claims, code: AreaCode) -> Result<&Area, Error> {
+    pub(crate) fn known_area(&self, claims: &Claims, code: AreaCode) -> Result<&Area, Error> {
         let area = self.district.area(code).ok_or(Error::UnknownArea {
             area: code,
             district: self.district.code(),

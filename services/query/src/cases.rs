@@ -12,7 +12,8 @@ use gridkeeper_proto::{
     access::Claims,
     api::{CaseDetail, CaseList, EscalationList, EscalationStatus, EventRecord, Timeline},
     area::{AreaCode, Level},
-    case::{Case, CaseState, PartiesState},
+    case::{Case, CaseState, Holder, PartiesState},
+    duty::Held,
     envelope::Position,
     event::{ByAggregate, CaseEvent, Recorded},
     id::CaseId,
@@ -174,6 +175,9 @@ struct CasesQuery {
     unit: Option<String>,
     /// Held by this person.
     person: Option<String>,
+    /// Held by those whom this person answers for now by the roster of the area: the own cases while on duty, and
+    /// those of whom the person stands in for.
+    served_by: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
     /// At most so many: 1 to 1,000.
@@ -208,14 +212,25 @@ async fn cases(
         at_least: asked.at_least,
         wait_ms: asked.wait_ms,
     };
+    let area = query.area(&claims, asked.area)?;
+    let mut persons = Vec::from_iter(asked.person);
+    if let Some(person) = &asked.served_by {
+        let roster = query.roster(area, asked.at_least).await?;
+        let served = roster.served_by(person, query.clock.now());
+        persons.extend(served.into_iter().map(str::to_owned));
+        // Nobody is called so: whoever answers for nobody has no cases.
+        if persons.is_empty() {
+            persons.push(String::new());
+        }
+    }
     let filter = CaseFilter {
-        area: query.area(&claims, asked.area)?,
+        area,
         state: asked.state,
         level: asked.level,
         overdue: asked.overdue,
         category: asked.category,
         unit: asked.unit,
-        person: asked.person,
+        persons,
         after: asked.after.as_deref().map(cursor).transpose()?,
         limit: page_limit(asked.limit, MOST)?,
     };
@@ -306,7 +321,7 @@ fn due_cursor(text: &str) -> Result<DueCase, Error> {
     parsed.ok_or_else(|| not_a_cursor(text))
 }
 
-fn not_a_cursor(text: &str) -> Error {
+pub(crate) fn not_a_cursor(text: &str) -> Error {
     Error::Cursor {
         after: text.chars().take(80).collect(),
     }
@@ -335,9 +350,38 @@ impl Questions {
         now: Timestamp,
         history: Vec<EventRecord>,
     ) -> Result<EscalationStatus, Error> {
-        let timetables = self.timetables(position).await?;
-        let by = (timetables.of(case.policy)?, now);
-        Ok(status::escalation(position, case, by, history)?)
+        let rules = self.rules(position).await?;
+        let timetable = rules.value.timetables.of(case.policy)?;
+        let post = status::post(case, timetable);
+        let held = match case.state.is_open() {
+            true => self.held(case, post, (position, now)).await?,
+            false => None,
+        };
+        Ok(status::escalation(
+            position,
+            case,
+            (timetable, now),
+            (held, history),
+        )?)
+    }
+
+    /// Who answers for a case by the roster of the area that holds it: for the person who has it, for the unit's
+    /// post, or for the post of the ladder.
+    async fn held(
+        &self,
+        case: &Case,
+        post: Option<&str>,
+        (position, now): (Position, Timestamp),
+    ) -> Result<Option<Held>, Error> {
+        let Holder {
+            area, unit, person, ..
+        } = &case.holder;
+        let roster = self.roster(*area, position).await?;
+        Ok(match (person, unit.as_deref().or(post)) {
+            (Some(person), _) => roster.holds_of(person, now),
+            (None, Some(post)) => roster.holds(post, now),
+            (None, None) => None,
+        })
     }
 
     /// An event of a case.
@@ -345,7 +389,7 @@ impl Questions {
         let recorded = record::recorded(&self.log.read(position).await?)?;
         match recorded.by_aggregate() {
             ByAggregate::Case(recorded) => Ok(recorded),
-            ByAggregate::Rules(_) => Err(Error::OtherEvent { position }),
+            _ => Err(Error::OtherEvent { position }),
         }
     }
 

@@ -6,14 +6,14 @@ use gridkeeper_http::Problem;
 use gridkeeper_proto::{
     access::AccessError,
     area::AreaCode,
-    case::EvolveError,
+    case::{EvolveError, Refusal},
     clock::ClockError,
     code::{Code, Coded},
     envelope::{EnvelopeError, Position},
     id::CaseId,
     rules::RulesError,
     sealed::SealError,
-    time::Timestamp,
+    time::{TimeError, Timestamp},
     view::ViewError,
 };
 
@@ -112,6 +112,12 @@ pub enum Error {
         /// Its place.
         position: Position,
     },
+    /// It is not there, or not within the bearer's reach.
+    #[error(transparent)]
+    Missing(Refusal),
+    /// A day that the zone does not have.
+    #[error(transparent)]
+    Time(#[from] TimeError),
     /// The rules of the log cannot be used.
     #[error(transparent)]
     Rules(#[from] RulesError),
@@ -192,6 +198,8 @@ impl Coded for Error {
             Self::NoAggregator { .. } => Code(628),
             Self::OtherAnswer | Self::OtherEvent { .. } => Code(629),
             Self::Rules(error) => error.code(),
+            Self::Missing(refusal) => refusal.code(),
+            Self::Time(error) => error.code(),
             Self::Broker { .. } => Code(630),
             Self::Option { .. } => Code(631),
             Self::Limit { .. } => Code(632),
@@ -235,6 +243,7 @@ fn answer_to(error: &Error) -> (StatusCode, &'static str) {
         Error::NoSuchCase { .. } => (StatusCode::NOT_FOUND, "no such case"),
         Error::UnknownArea { .. } => (StatusCode::NOT_FOUND, "no such area"),
         Error::Rules(RulesError::UnknownPolicy { .. }) => (StatusCode::NOT_FOUND, "no such policy"),
+        Error::Missing(_) => (StatusCode::NOT_FOUND, "not there"),
         Error::NotReported { .. } => (StatusCode::NOT_FOUND, "not reported yet"),
         Error::WhichArea
         | Error::Cursor { .. }

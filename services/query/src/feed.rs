@@ -18,7 +18,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{Error, Options, record};
+use crate::{Error, Options, known::Seen, record};
 
 /// How many events, and how many bytes of them, are read at once.
 pub(crate) const RANGE: (usize, usize) = (500, 1 << 20);
@@ -29,22 +29,34 @@ pub(crate) struct LiveEvent {
     pub(crate) position: Position,
     pub(crate) area: AreaCode,
     pub(crate) name: &'static str,
-    pub(crate) of_rules: bool,
+    pub(crate) changes: Changes,
     pub(crate) json: String,
+}
+
+/// What is kept in memory of what an event changes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Changes {
+    Rules,
+    Roster,
+    Neither,
 }
 
 impl LiveEvent {
     pub(crate) fn of(stored: &Stored) -> Result<Self, Error> {
         let recorded = record::recorded(stored)?;
         let name = recorded.event.name();
-        let of_rules = matches!(recorded.event, Event::Rules(_));
+        let changes = match &recorded.event {
+            Event::Rules(_) => Changes::Rules,
+            Event::Roster(_) => Changes::Roster,
+            Event::Case(_) | Event::Inquiry(_) => Changes::Neither,
+        };
         let record = record::of(recorded);
         let json = serde_json::to_string(&record).expect("a record holds nothing but JSON");
         Ok(Self {
             position: record.position,
             area: record.area,
             name,
-            of_rules,
+            changes,
             json,
         })
     }
@@ -72,6 +84,7 @@ pub(crate) struct Feed {
     events: broadcast::Sender<Arc<LiveEvent>>,
     position: watch::Sender<Position>,
     rules: Arc<AtomicU64>,
+    rosters: Arc<AtomicU64>,
     stopped: Arc<OnceLock<Stopped>>,
 }
 
@@ -81,6 +94,7 @@ impl Feed {
             events: broadcast::Sender::new(options.live_buffer),
             position: watch::Sender::new(Position(0)),
             rules: Arc::default(),
+            rosters: Arc::default(),
             stopped: Arc::default(),
         }
     }
@@ -98,9 +112,20 @@ impl Feed {
         *self.position.borrow()
     }
 
-    /// The last event of the district's rules that was handed out, or the log's end at the start.
-    pub(crate) fn rules(&self) -> Position {
-        Position(self.rules.load(Ordering::Acquire))
+    /// Up to where events were seen, and the last one of the district's rules.
+    pub(crate) fn seen_of_rules(&self) -> Seen {
+        self.seen(&self.rules)
+    }
+
+    /// Up to where events were seen, and the last one of a roster.
+    pub(crate) fn seen_of_rosters(&self) -> Seen {
+        self.seen(&self.rosters)
+    }
+
+    fn seen(&self, changed: &AtomicU64) -> Seen {
+        let position = self.position();
+        let changed = Position(changed.load(Ordering::Acquire));
+        Seen { position, changed }
     }
 
     /// Sees the position go on.
@@ -143,6 +168,7 @@ impl Feed {
         };
         // What came before it was not seen.
         self.rules.store(end.0, Ordering::Release);
+        self.rosters.store(end.0, Ordering::Release);
         self.position.send_replace(end);
         let mut follower = log.follow(end);
         let (max_events, max_bytes) = RANGE;
@@ -161,8 +187,13 @@ impl Feed {
                     Ok(event) => event,
                     Err(error) => return error,
                 };
-                if event.of_rules {
-                    self.rules.store(event.position.0, Ordering::Release);
+                let changed = match event.changes {
+                    Changes::Rules => Some(&self.rules),
+                    Changes::Roster => Some(&self.rosters),
+                    Changes::Neither => None,
+                };
+                if let Some(changed) = changed {
+                    changed.store(event.position.0, Ordering::Release);
                 }
                 // Nobody listens: nothing to do.
                 let _ = self.events.send(Arc::new(event));

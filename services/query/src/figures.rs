@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gridkeeper_district::Area;
 use gridkeeper_proto::{
-    api::{AreaFigures, Assessment, DayFigures, Took},
+    api::{AreaFigures, Assessment, DayFigures, Figures, Took},
     area::Level,
     case::{CaseState, Severity},
     time::Day,
@@ -66,6 +66,13 @@ pub(crate) fn assessment(area: &Area, span: &DayRollup) -> Assessment {
     Assessment {
         code: area.code(),
         name: area.name().to_owned(),
+        figures: of_span(span),
+    }
+}
+
+/// What was counted over a span of days.
+pub(crate) fn of_span(span: &DayRollup) -> Figures {
+    Figures {
         reported: span.reported,
         accepted: span.accepted,
         accepted_in_time: span.accepted_in_time,

@@ -6,10 +6,13 @@
 
 mod areas;
 mod cases;
+mod duty;
 mod error;
 mod events;
 mod feed;
 mod figures;
+mod inquiries;
+mod known;
 mod live;
 mod options;
 mod policies;

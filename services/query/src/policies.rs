@@ -33,7 +33,8 @@ async fn policies(
     Bearer(_claims): Bearer,
     Query(fresh): Query<Freshness>,
 ) -> Result<Json<PolicyList>, Problem> {
-    let (position, rules) = query.rules(fresh.at_least).await?;
+    let known = query.rules(fresh.at_least).await?;
+    let (position, rules) = (known.position.max(fresh.at_least), &known.value.rules);
     let newest = rules.newest();
     let policies = rules.policies().map(|(version, adopted)| PolicySummary {
         version,
@@ -67,7 +68,8 @@ async fn policy(
     Path(version): Path<u32>,
     Query(fresh): Query<Freshness>,
 ) -> Result<Json<PolicyDetail>, Problem> {
-    let (position, rules) = query.rules(fresh.at_least).await?;
+    let known = query.rules(fresh.at_least).await?;
+    let (position, rules) = (known.position.max(fresh.at_least), &known.value.rules);
     let policy = rules.policy(version).map_err(Error::from)?;
     Ok(Json(PolicyDetail { position, policy }))
 }
@@ -86,7 +88,8 @@ async fn calendar(
     Bearer(_claims): Bearer,
     Query(fresh): Query<Freshness>,
 ) -> Result<Json<CalendarYears>, Problem> {
-    let (position, rules) = query.rules(fresh.at_least).await?;
+    let known = query.rules(fresh.at_least).await?;
+    let (position, rules) = (known.position.max(fresh.at_least), &known.value.rules);
     let years = rules.calendar().cloned().collect();
     Ok(Json(CalendarYears { position, years }))
 }

@@ -10,7 +10,12 @@ use gridkeeper_identity::Verifier;
 use gridkeeper_proto::{access::Claims, area::AreaCode, envelope::Position};
 use tokio::sync::Semaphore;
 
-use crate::{Error, Options, feed::Feed, rules::KnownRules, views::Views};
+use crate::{
+    Error, Options,
+    feed::Feed,
+    rules::{KnownRosters, KnownRules},
+    views::Views,
+};
 
 /// What questions are answered from.
 pub(crate) struct Questions {
@@ -23,6 +28,7 @@ pub(crate) struct Questions {
     pub(crate) keys: KeyStore,
     pub(crate) feed: Feed,
     pub(crate) known_rules: KnownRules,
+    pub(crate) known_rosters: KnownRosters,
     /// Places for those who listen to live events.
     pub(crate) live_places: Arc<Semaphore>,
 }

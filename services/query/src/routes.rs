@@ -4,7 +4,7 @@ use gridkeeper_http::About;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{areas, cases, events, policies, questions::Handle};
+use crate::{areas, cases, duty, events, inquiries, policies, questions::Handle};
 
 pub(crate) const ABOUT: About = About {
     title: "Gridkeeper query",
@@ -17,6 +17,8 @@ pub(crate) fn routes() -> OpenApiRouter<Handle> {
         .merge(areas::routes())
         .merge(events::routes())
         .merge(policies::routes())
+        .merge(duty::routes())
+        .merge(inquiries::routes())
 }
 
 /// The document of the endpoint, without starting it.

@@ -1,83 +1,78 @@
-//! The district's rules at work, as the log has them.
+//! The district's rules and rosters, as the log has them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use gridkeeper_proto::{
+    area::AreaCode,
+    duty::Roster,
     envelope::Position,
     rules::{Rules, Timetables},
     view::{ViewAnswer, ViewQuestion},
 };
 
-use crate::{Error, questions::Questions, views::Freshness};
+use crate::{
+    Error,
+    known::{Kept, Known},
+    questions::Questions,
+    views::Freshness,
+};
 
-/// The rules that were asked for last, and the position that they are of.
-#[derive(Default)]
-pub(crate) struct KnownRules(Mutex<Option<Known>>);
-
-#[derive(Clone)]
-struct Known {
-    position: Position,
-    rules: Arc<Rules>,
-    timetables: Arc<Timetables>,
+/// The rules, and the policies at work.
+pub(crate) struct AtWork {
+    pub(crate) rules: Rules,
+    pub(crate) timetables: Timetables,
 }
+
+/// The rules as they were asked for last.
+pub(crate) type KnownRules = Known<(), AtWork>;
+/// Rosters as they were asked for last.
+pub(crate) type KnownRosters = Known<AreaCode, Roster>;
 
 impl Questions {
-    /// The policies at work, at least as of a position of the views.
-    pub(crate) async fn timetables(&self, position: Position) -> Result<Arc<Timetables>, Error> {
-        Ok(self.known_rules(position).await?.timetables)
-    }
-
-    /// The rules, at least as of a position of the views.
-    pub(crate) async fn rules(&self, position: Position) -> Result<(Position, Arc<Rules>), Error> {
-        let known = self.known_rules(position).await?;
-        Ok((known.position.max(position), known.rules))
-    }
-
-    /// They are asked for once, and again after each change that was seen.
-    async fn known_rules(&self, position: Position) -> Result<Known, Error> {
-        // In this order every change up to `seen` is told.
-        let seen = self.feed.position();
-        let changed = self.feed.rules();
-        if let Some(known) = self.known_rules.last()
-            && known.position >= changed
-            && (known.position >= position || seen >= position)
-        {
+    /// The district's rules as of a position of the views, or later.
+    pub(crate) async fn rules(&self, position: Position) -> Result<Kept<AtWork>, Error> {
+        let seen = self.feed.seen_of_rules();
+        if let Some(known) = self.known_rules.as_of(&(), position, seen) {
             return Ok(known);
         }
-        let fresh = Freshness {
-            at_least: changed.max(position),
-            wait_ms: None,
-        };
-        let (position, answer) = self.views.ask(fresh, ViewQuestion::Rules).await?;
-        let ViewAnswer::Rules(rules) = answer else {
-            return Err(Error::OtherAnswer);
-        };
-        let timetables = Arc::new(rules.timetables()?);
-        let known = Known {
-            position,
-            rules: Arc::new(*rules),
-            timetables,
-        };
-        self.known_rules.remember(known.clone());
-        Ok(known)
+        match self
+            .views
+            .ask(at_least(position), ViewQuestion::Rules)
+            .await?
+        {
+            (position, ViewAnswer::Rules(rules)) => {
+                let timetables = rules.timetables()?;
+                let rules = *rules;
+                let at_work = AtWork { rules, timetables };
+                Ok(self.known_rules.keep((), position, at_work))
+            }
+            _ => Err(Error::OtherAnswer),
+        }
+    }
+
+    /// An area's roster as of a position of the views, or later.
+    pub(crate) async fn roster(
+        &self,
+        area: AreaCode,
+        position: Position,
+    ) -> Result<Arc<Roster>, Error> {
+        let seen = self.feed.seen_of_rosters();
+        if let Some(known) = self.known_rosters.as_of(&area, position, seen) {
+            return Ok(known.value);
+        }
+        let question = ViewQuestion::Roster(area);
+        match self.views.ask(at_least(position), question).await? {
+            (position, ViewAnswer::Roster(roster)) => {
+                Ok(self.known_rosters.keep(area, position, *roster).value)
+            }
+            _ => Err(Error::OtherAnswer),
+        }
     }
 }
 
-impl KnownRules {
-    fn last(&self) -> Option<Known> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn remember(&self, known: Known) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last
-            .as_ref()
-            .is_none_or(|last| last.position <= known.position)
-        {
-            *last = Some(known);
-        }
+fn at_least(position: Position) -> Freshness {
+    Freshness {
+        at_least: position,
+        wait_ms: None,
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     feed::Feed,
     questions::{Handle, Questions},
     routes::{ABOUT, routes},
-    rules::KnownRules,
+    rules::{KnownRosters, KnownRules},
     views::{Freshness, Views},
 };
 
@@ -87,6 +87,7 @@ pub async fn run_on(
         keys,
         feed: feed.clone(),
         known_rules: KnownRules::default(),
+        known_rosters: KnownRosters::default(),
         options,
     });
     let state = Handle(Arc::clone(&questions));

@@ -6,6 +6,7 @@ use gridkeeper_proto::{
     },
     case::{Case, Moment, NextMoment},
     clock::ClockError,
+    duty::Held,
     envelope::Position,
     event::CaseEvent,
     policy::{Concerned, Timetable},
@@ -66,11 +67,9 @@ pub(crate) fn escalation(
     position: Position,
     case: &Case,
     (timetable, now): (&Timetable, Timestamp),
-    history: Vec<EventRecord>,
+    (held, history): (Option<Held>, Vec<EventRecord>),
 ) -> Result<EscalationStatus, ClockError> {
     let limited = case.concerned().map(|concerned| (timetable, concerned));
-    let named = case.holder.unit.is_some() || case.holder.person.is_some();
-    let post = timetable.policy().ladder.post(case.holder.level);
     let next = case.next_moment(timetable)?;
     let reminds = |next: &NextMoment| matches!(next.moment, Moment::Remind(_));
     Ok(EscalationStatus {
@@ -88,9 +87,8 @@ pub(crate) fn escalation(
             .transpose()?,
         overdue: case.overdue,
         stage: case.stage,
-        post: post
-            .filter(|_| !named && case.state.is_open())
-            .map(str::to_owned),
+        post: post(case, timetable).map(str::to_owned),
+        held_by: held,
         limit: limited.map(|(timetable, concerned)| timetable.rule(concerned)),
         supervised: case.supervised,
         extensions: case.extensions,
@@ -99,6 +97,13 @@ pub(crate) fn escalation(
         next: next.map(|next| next_step(case, next)),
         history,
     })
+}
+
+/// The post of the ladder that holds an open case; none where a unit or a person holds it.
+pub(crate) fn post<'a>(case: &Case, timetable: &'a Timetable) -> Option<&'a str> {
+    let named = case.holder.unit.is_some() || case.holder.person.is_some();
+    let post = timetable.policy().ladder.post(case.holder.level);
+    post.filter(|_| !named && case.state.is_open())
 }
 
 /// Whether an event belongs to the history of a case's escalation.

@@ -77,8 +77,8 @@ pub struct Decided {
 pub fn decide(command: &CaseCommand, situation: &Situation<'_>) -> Result<Decision, Refusal> {
     if let Some(case) = situation.case {
         let command = (situation.command_id, situation.digest);
-        let asked = (situation.claims, situation.grid);
-        if let Some(answer) = case.answered.again(command, asked)? {
+        let reach = situation.claims.within(situation.grid);
+        if let Some(answer) = case.answered.again(command, reach)? {
             let (position, version) = (answer.position, answer.version);
             return Ok(Decision::Repeated { position, version });
         }

@@ -57,7 +57,7 @@ fn any_case(area: AreaCode) -> CaseFilter {
         overdue: None,
         category: None,
         unit: None,
-        person: None,
+        persons: Vec::new(),
         after: None,
         limit: 1_000,
     }
@@ -136,7 +136,7 @@ fn each_filter_gives_the_cases_it_names_in_pages_of_any_length() {
         filters.push((filter, Box::new(move |view| view.case.overdue == overdue)));
     }
     let mut filter = any_case(district());
-    filter.person = Some("person".into());
+    filter.persons = vec!["person".into(), "nobody".into()];
     filters.push((
         filter,
         Box::new(|view| view.case.holder.person.as_deref() == Some("person")),

@@ -7,10 +7,12 @@ use gridkeeper_proto::{
     area::{AreaCode, Level},
     case::{Case, CaseKind, Channel, Measure, Outcome, Place, Point, Severity, SourceRecord},
     command::{Assignee, CaseCommand, Imported, ImportedClosing, Report, Step},
+    duty::{Member, On, Plan, PlannedShift, RosterCommand},
     envelope::Position,
-    id::CaseId,
+    id::{CaseId, CommandId, InquiryId},
+    inquiry::InquiryCommand,
     limit::Limit,
-    time::Timestamp,
+    time::{Day, Timestamp},
 };
 use gridkeeper_tests::{WrittenLog, short_policy};
 use proptest::prelude::*;
@@ -42,7 +44,7 @@ pub(crate) struct Attempt {
 pub(crate) fn attempts(
     count: impl Into<prop::collection::SizeRange>,
 ) -> impl Strategy<Value = Vec<Attempt>> {
-    let attempt = (0..CASES, 0_u8..6, 0_u8..40, any::<u8>(), 0_u16..600);
+    let attempt = (0..CASES, 0_u8..6, 0_u8..44, any::<u8>(), 0_u16..600);
     let attempt = attempt.prop_map(|(case, role, what, detail, minutes)| Attempt {
         case,
         role,
@@ -113,11 +115,81 @@ impl History {
             Role::Service,
         ][usize::from(attempt.role)];
         let claims = claims(role, grid);
+        match attempt.what {
+            40..=41 => return self.plan_duty(attempt, &claims),
+            42..=43 => return self.inquire(attempt, grid, &claims),
+            _ => {}
+        }
         let command = match self.0.cases.get(&id) {
             None => CaseCommand::Report(report(attempt.detail, self.0.now)),
             Some(case) => CaseCommand::Step(step(attempt, case, self.0.now)),
         };
         self.0.command(&command, id, grid, &claims);
+    }
+}
+
+impl History {
+    fn plan_duty(&mut self, attempt: Attempt, claims: &Claims) {
+        let now = self.0.now;
+        let member = |person: &str, post: &str| Member {
+            person: person.into(),
+            post: post.into(),
+            stands_in_for: None,
+        };
+        let day: Day = "2026-11-23".parse().unwrap();
+        let area = area(GRIDS[0]).parent().unwrap();
+        let (first, last) = (now.plus_millis(-MINUTE * 100_000), now.plus_millis(MINUTE));
+        let roster = self.0.roster(area);
+        let away = roster.and_then(|roster| roster.absences(first, last).next());
+        let absence = away.map_or(CommandId::new(Uuid::nil()), |away| away.id);
+        let command = match attempt.detail % 4 {
+            0..=1 => RosterCommand::Plan {
+                plan: Plan {
+                    area,
+                    from: day,
+                    to: day,
+                    members: vec![member("li.na", "民政"), member("wang.wei", "调解")],
+                    shifts: vec![PlannedShift {
+                        person: "li.na".into(),
+                        on: vec![On::Day(day)],
+                        from: "08:30".parse().unwrap(),
+                        to: "17:30".parse().unwrap(),
+                    }],
+                },
+            },
+            2 => RosterCommand::RecordAbsence {
+                person: "li.na".into(),
+                from: now,
+                to: now.plus_millis(MINUTE),
+                reason: "leave".into(),
+            },
+            _ => RosterCommand::WithdrawAbsence { absence },
+        };
+        self.0.change_roster(area, &command, claims);
+    }
+
+    fn inquire(&mut self, attempt: Attempt, grid: AreaCode, claims: &Claims) {
+        let id = InquiryId::from_bytes([attempt.case % 6; 16]);
+        let others = ["Community", "Street", "Centre", "Admin"];
+        let command = match attempt.detail % 8 {
+            0..=1 => InquiryCommand::Take {
+                question: "how".into(),
+                channel: Channel::Window,
+            },
+            2..=3 => InquiryCommand::Offer {
+                to: others[usize::from(attempt.detail / 8) % 4].into(),
+                note: String::new(),
+            },
+            4..=5 => InquiryCommand::Accept,
+            6 => InquiryCommand::Decline {
+                reason: "away".into(),
+            },
+            _ => InquiryCommand::Answer {
+                answer: "so".into(),
+                case: None,
+            },
+        };
+        self.0.change_inquiry(id, grid, &command, claims);
     }
 }
 

@@ -8,9 +8,11 @@ use gridkeeper_liveviews::log::RawEvent;
 use gridkeeper_proto::{
     area::AreaCode,
     case::Holder,
+    duty::Roster,
     envelope::EventHash,
     event::{ByAggregate, CaseEvent, Recorded},
-    id::CaseId,
+    id::{CaseId, InquiryId},
+    inquiry::Inquiry,
     rules::Rules,
     time::{Day, Zone},
     view::{AreaSummary, CaseView, DayRollup},
@@ -25,6 +27,9 @@ pub(crate) struct Plain {
     pub(crate) days: HashMap<(AreaCode, Day), DayRollup>,
     heads: HashMap<AreaCode, EventHash>,
     rules: Rules,
+    rosters: HashMap<AreaCode, Roster>,
+    inquiries: HashMap<InquiryId, Inquiry>,
+    units: HashMap<(String, Day), DayRollup>,
 }
 
 impl Plain {
@@ -36,6 +41,16 @@ impl Plain {
             match recorded.by_aggregate() {
                 ByAggregate::Case(recorded) => plain.fold(&recorded, zone),
                 ByAggregate::Rules(recorded) => plain.rules.evolve(&recorded),
+                ByAggregate::Roster(recorded) => {
+                    let area = recorded.header.area;
+                    plain.rosters.entry(area).or_default().evolve(&recorded);
+                }
+                ByAggregate::Inquiry(recorded) => {
+                    let id = recorded.header.aggregate.into();
+                    let before = plain.inquiries.get(&id);
+                    let inquiry = Inquiry::evolve(before, &recorded).unwrap();
+                    plain.inquiries.insert(id, inquiry);
+                }
             }
         }
         plain.days.retain(|_, rollup| !rollup.is_empty());
@@ -48,6 +63,10 @@ impl Plain {
         let day = zone.day_of(recorded.header.recorded_at);
         for area in recorded.header.area.and_ancestors() {
             let rollup = self.days.entry((area, day)).or_default();
+            rollup.count(before.map(|view| &view.case), recorded);
+        }
+        if let Some(unit) = before.and_then(|view| view.case.holder.unit.clone()) {
+            let rollup = self.units.entry((unit, day)).or_default();
             rollup.count(before.map(|view| &view.case), recorded);
         }
         let after = CaseView::evolve(before, recorded).unwrap();
@@ -76,6 +95,22 @@ impl Plain {
         }
         for (area, head) in &self.heads {
             entries.insert(join(8, &[&padded(*area)]), value(head));
+        }
+        for ((unit, day), rollup) in &self.units {
+            if !rollup.is_empty() {
+                let key = join(13, &[&named(Some(unit)), &biased(day.number())]);
+                entries.insert(key, value(rollup));
+            }
+        }
+        for (area, roster) in &self.rosters {
+            entries.insert(join(10, &[&padded(*area)]), value(roster));
+        }
+        for (id, inquiry) in &self.inquiries {
+            entries.insert(join(11, &[id.as_bytes()]), value(inquiry));
+            if inquiry.answered_at.is_none() {
+                let key = join(12, &[&named(Some(&inquiry.owner)), id.as_bytes()]);
+                entries.insert(key, value(&inquiry.area));
+            }
         }
         if self.rules != Rules::default() {
             entries.insert(vec![9], value(&self.rules));
@@ -122,16 +157,17 @@ fn index(id: &CaseId, view: &CaseView, entries: &mut Entries) {
 }
 
 fn held(holder: &Holder, id: &[u8; 16]) -> Vec<u8> {
-    let name = |name: &Option<String>| match name {
-        None => vec![0, 0, 0, 0],
-        Some(text) => {
-            let length = u32::try_from(text.len()).unwrap() + 1;
-            [&length.to_be_bytes(), text.as_bytes()].concat()
-        }
-    };
     let level = [u8::try_from(holder.level.index()).unwrap()];
-    let parts = [name(&holder.unit), name(&holder.person)].concat();
+    let parts = [named(holder.unit.as_ref()), named(holder.person.as_ref())].concat();
     join(6, &[&padded(holder.area), &level, &parts, id])
+}
+
+fn named(name: Option<&String>) -> Vec<u8> {
+    let Some(text) = name else {
+        return vec![0, 0, 0, 0];
+    };
+    let length = u32::try_from(text.len()).unwrap() + 1;
+    [&length.to_be_bytes(), text.as_bytes()].concat()
 }
 
 fn join(kind: u8, parts: &[&[u8]]) -> Vec<u8> {

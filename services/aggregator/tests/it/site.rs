@@ -98,7 +98,8 @@ impl Site {
     pub(crate) async fn append(&self, events: &[RawEvent]) {
         let mut heads = HashMap::new();
         let grids = GRIDS.map(|grid| grid.parse::<AreaCode>().unwrap());
-        for area in grids.into_iter().chain([district()]) {
+        let above = grids.iter().flat_map(|grid| grid.and_ancestors());
+        for area in above.chain(grids) {
             let head = self.log.head(area).await.unwrap();
             heads.insert(area, head.map_or(Position(0), |head| head.position));
         }

@@ -50,6 +50,7 @@ fn expected(log: &[RawEvent], now: Timestamp) -> Vec<Due> {
                 cases.insert(id, case);
             }
             ByAggregate::Rules(recorded) => rules.evolve(&recorded),
+            other => panic!("{other:?}"),
         }
     }
     let timetables = rules.timetables().unwrap();

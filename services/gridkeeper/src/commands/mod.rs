@@ -6,6 +6,7 @@ mod import;
 mod openapi;
 mod policy;
 mod rebuild;
+mod roster;
 mod serve;
 mod simulate;
 mod token;
@@ -55,6 +56,9 @@ enum Command {
     /// Adopt a policy, or try another one on what happened.
     #[command(subcommand)]
     Policy(policy::Command),
+    /// Check or load plans of duty.
+    #[command(subcommand)]
+    Roster(roster::Command),
     /// Issue a bearer token.
     Token(token::Command),
     /// File reports as simulated grid workers do, through the HTTP door.
@@ -101,6 +105,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Config(command) => config::run(&command),
         Command::District(command) => district::run(command),
         Command::Policy(command) => blocking(policy::run(command)),
+        Command::Roster(command) => blocking(roster::run(command)),
         Command::Token(command) => token::run(&command),
         Command::Simulate(command) => blocking(simulate::run(command)),
         Command::Import(command) => blocking(import::run(command)),

@@ -5,6 +5,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use gridkeeper_district::{About, AreaKind, AreaRow, CategoryRow, Origin, Source};
+use gridkeeper_proto::policy::Policy;
 
 use super::{
     ImportError, Mapping, RowError,
@@ -137,7 +138,15 @@ fn source(
             .collect(),
         outline: None,
         polygons: None,
-        policy: Some(POLICY.to_owned()),
+        policy: Some(policy()),
         calendar: Vec::new(),
     }
+}
+
+/// The sample district's limits, which run day and night: a derived district has neither a calendar nor a duty.
+fn policy() -> String {
+    let mut policy: Policy = toml::from_str(POLICY).expect("the sample's policy reads");
+    policy.service = None;
+    policy.staffing.clear();
+    toml::to_string(&policy).expect("a policy is TOML")
 }

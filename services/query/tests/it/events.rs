@@ -90,10 +90,14 @@ async fn live_events_come_as_they_happen_and_only_those_of_the_area() {
     site.file(OTHER_GRID, json!({})).await;
     let filed = site.file(NEXT_GRID, json!({})).await;
     let came = community.next().await;
-    assert_eq!((came.id, came.name.as_str()), (Some(4), "reported"));
+    assert_eq!(
+        (came.id, came.name.as_str()),
+        (Some(site.adopted() + 3), "reported")
+    );
     assert_eq!(came.data["aggregate"], json!(filed.case_id));
     assert_eq!(came.data["event"]["parties"], Value::Null);
-    assert_eq!(district.positions(2).await, [3, 4]);
+    let first = site.adopted() + 2;
+    assert_eq!(district.positions(2).await, [first, first + 1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,21 +106,23 @@ async fn whoever_comes_back_gets_every_event_once_also_after_the_broker_was_kill
     for _ in 0..10 {
         site.file(GRID, json!({})).await;
     }
-    let mut listener = Listener::new(&site, DISTRICT, Some(0)).await;
-    assert_eq!(listener.positions(7).await, (1..=7).collect::<Vec<_>>());
+    let first = site.adopted();
+    let span = |from: u64, to: u64| (first + from..=first + to).collect::<Vec<_>>();
+    let mut listener = Listener::new(&site, DISTRICT, Some(first)).await;
+    assert_eq!(listener.positions(7).await, span(1, 7));
     drop(listener);
     for _ in 0..5 {
         site.file(GRID, json!({})).await;
     }
-    let mut listener = Listener::new(&site, DISTRICT, Some(7)).await;
-    assert_eq!(listener.positions(9).await, (8..=16).collect::<Vec<_>>());
+    let mut listener = Listener::new(&site, DISTRICT, Some(first + 7)).await;
+    assert_eq!(listener.positions(8).await, span(8, 15));
 
     site.broker.kill().await.unwrap();
     site.broker.restart().await.unwrap();
     for _ in 0..5 {
         site.file(GRID, json!({})).await;
     }
-    assert_eq!(listener.positions(5).await, (17..=21).collect::<Vec<_>>());
+    assert_eq!(listener.positions(5).await, span(16, 20));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,8 +145,8 @@ async fn a_listener_that_falls_behind_reads_on_from_the_log() {
         futures::future::join_all(filing).await;
     };
     let (positions, ()) = tokio::join!(listener.positions(80), filing);
-    // The first event adopted the policy.
-    assert_eq!(positions, (2..=81).collect::<Vec<_>>());
+    let first = site.adopted() + 1;
+    assert_eq!(positions, (first..first + 80).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,9 +198,11 @@ async fn a_pull_in_pages_gives_every_event_once_and_goes_on_past_other_areas() {
             .collect();
         (positions, position, more == "true")
     };
+    let first = site.adopted() + 1;
+    let last = first + 29;
     for (area, wanted) in [
-        (DISTRICT, (1..=31).collect::<Vec<_>>()),
-        (COMMUNITY, (2..=31).step_by(3).collect()),
+        (DISTRICT, (1..=last).collect::<Vec<_>>()),
+        (COMMUNITY, (first..=last).step_by(3).collect()),
     ] {
         let (mut seen, mut after, mut more) = (Vec::new(), "0".to_owned(), true);
         while more {
@@ -205,15 +213,18 @@ async fn a_pull_in_pages_gives_every_event_once_and_goes_on_past_other_areas() {
             (after, more) = (position, goes_on);
         }
         assert_eq!(seen, wanted, "{area}");
-        assert_eq!(after, "31");
+        assert_eq!(after, last.to_string());
     }
-    let path = "/v1/events?after=31&wait_ms=9000".to_owned();
+    let path = format!("/v1/events?after={last}&wait_ms=9000");
     let ((waited, ..), _) = tokio::join!(pull(path), site.file(GRID, json!({})));
-    assert_eq!(waited, [32]);
+    assert_eq!(waited, [last + 1]);
     let limit = Duration::from_secs(5);
-    let path = "/v1/events?after=32&wait_ms=20".to_owned();
+    let path = format!("/v1/events?after={}&wait_ms=20", last + 1);
     let (none, position, more) = timeout(limit, pull(path)).await.unwrap();
-    assert_eq!((none.len(), position.as_str(), more), (0, "32", false));
+    assert_eq!(
+        (none.len(), position, more),
+        (0, (last + 1).to_string(), false)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,6 +75,11 @@ impl Site {
         Self::of(&sample_district(), options).await
     }
 
+    /// How many events adopted the district's rules, before any other.
+    pub(crate) fn adopted(&self) -> u64 {
+        self.district.rules().len() as u64
+    }
+
     /// Services of the district in this folder.
     pub(crate) async fn of(district: &Path, options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -134,8 +139,12 @@ impl Site {
     }
 
     pub(crate) fn token(&self, role: Role, areas: &[&str]) -> String {
+        self.token_of(&format!("{role:?}"), role, areas)
+    }
+
+    pub(crate) fn token_of(&self, who: &str, role: Role, areas: &[&str]) -> String {
         let areas: Vec<AreaCode> = areas.iter().map(|area| area.parse().unwrap()).collect();
-        let claims = Claims::lasting(format!("{role:?}"), role, areas, self.now(), 86_400);
+        let claims = Claims::lasting(who.to_owned(), role, areas, self.now(), 86_400);
         self.key.issue(&claims).unwrap()
     }
 
@@ -178,6 +187,13 @@ impl Site {
         let answer = self.http.post(url).bearer_auth(token).json(&body).send();
         let answer: Value = answer.await.unwrap().json().await.unwrap();
         serde_json::from_value(answer.clone()).unwrap_or_else(|_| panic!("{answer}"))
+    }
+
+    /// What intake answers to a command.
+    pub(crate) async fn post(&self, token: &str, path: &str, body: &Value) -> Value {
+        let url = format!("{}{path}", self.intake.url());
+        let answer = self.http.post(url).bearer_auth(token).json(body).send();
+        answer.await.unwrap().json().await.unwrap()
     }
 
     pub(crate) fn request(&self, token: &str, path: &str) -> reqwest::RequestBuilder {

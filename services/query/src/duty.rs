@@ -1,0 +1,198 @@
+//! Who is on duty, who answers for which post, and where too few are.
+
+#![allow(
+    unused_qualifications,
+    reason = "utoipa::path repeats the types of the responses with their paths"
+)]
+
+use axum::extract::State;
+use gridkeeper_district::Area;
+use gridkeeper_http::{Bearer, Json, Path, Problem, Query, Refusals};
+use gridkeeper_proto::{
+    api::{DutyAnswer, GapsAnswer, RosterAnswer},
+    area::AreaCode,
+    duty::{Gap, Roster, gaps},
+    envelope::Position,
+    rules::Timetables,
+    time::{Day, Timestamp, Zone},
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{Error, questions::Handle};
+
+pub(crate) fn routes() -> OpenApiRouter<Handle> {
+    OpenApiRouter::new()
+        .routes(routes!(duty))
+        .routes(routes!(roster))
+        .routes(routes!(staffing_gaps))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct DutyQuery {
+    /// At this moment; now when left out.
+    at: Option<Timestamp>,
+    /// Answer from views that hold at least this position.
+    #[serde(default)]
+    at_least: Position,
+}
+
+/// Who is on duty in an area, and who answers for each post: its own member, or an X who stands in.
+#[utoipa::path(
+    get,
+    path = "/v1/rosters/{area}/duty",
+    tag = "duty",
+    security(("bearer" = [])),
+    params(("area" = AreaCode, Path, description = "The area"), DutyQuery),
+    responses(
+        (status = 200, description = "The duty at the moment", body = DutyAnswer),
+        (status = 404, description = "No such area", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    ),
+)]
+async fn duty(
+    State(Handle(query)): State<Handle>,
+    Bearer(claims): Bearer,
+    Path(area): Path<AreaCode>,
+    Query(asked): Query<DutyQuery>,
+) -> Result<Json<DutyAnswer>, Problem> {
+    query.known_area(&claims, area)?;
+    let roster = query.roster(area, asked.at_least).await?;
+    let at = asked.at.unwrap_or_else(|| query.clock.now());
+    let posts = roster.members().iter();
+    Ok(Json(DutyAnswer {
+        position: asked.at_least,
+        area,
+        at,
+        members: roster.members().to_vec(),
+        on_duty: roster
+            .on_duty(at)
+            .map(|member| member.person.clone())
+            .collect(),
+        posts: posts
+            .filter_map(|member| roster.holds(&member.post, at))
+            .collect(),
+    }))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct SpanQuery {
+    /// The first day, in the district's zone.
+    from: Day,
+    /// The last day.
+    to: Day,
+    /// Answer from views that hold at least this position.
+    #[serde(default)]
+    at_least: Position,
+}
+
+/// An area's roster over a span of days, and the hours in which too few are on duty.
+#[utoipa::path(
+    get,
+    path = "/v1/rosters/{area}",
+    tag = "duty",
+    security(("bearer" = [])),
+    params(("area" = AreaCode, Path, description = "The area"), SpanQuery),
+    responses(
+        (status = 200, description = "Shifts, absences and gaps", body = RosterAnswer),
+        (status = 404, description = "No such area", body = Problem, content_type = "application/problem+json"),
+        Refusals,
+    ),
+)]
+async fn roster(
+    State(Handle(query)): State<Handle>,
+    Bearer(claims): Bearer,
+    Path(area): Path<AreaCode>,
+    Query(asked): Query<SpanQuery>,
+) -> Result<Json<RosterAnswer>, Problem> {
+    query.known_area(&claims, area)?;
+    let (from, to) = query.span(asked.from, asked.to)?;
+    let roster = query.roster(area, asked.at_least).await?;
+    let rules = query.rules(asked.at_least).await?;
+    let zone = &rules.value.timetables.days().map_err(Error::from)?.zone;
+    let (first, after) = moments(zone, from, to)?;
+    Ok(Json(RosterAnswer {
+        position: asked.at_least,
+        area,
+        from,
+        to,
+        members: roster.members().to_vec(),
+        shifts: roster.shifts(first, after).cloned().collect(),
+        absences: roster.absences(first, after).cloned().collect(),
+        gaps: gaps_of((area, &roster), &rules.value.timetables, (from, to))?,
+    }))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct GapsQuery {
+    /// This area and all that lie in it; the token's own when it is for one area.
+    area: Option<AreaCode>,
+    /// The first day, in the district's zone.
+    from: Day,
+    /// The last day.
+    to: Day,
+    /// Answer from views that hold at least this position.
+    #[serde(default)]
+    at_least: Position,
+}
+
+/// The hours in which fewer are on duty than the policy's staffing rules say, such as "8+2" and "5+2".
+#[utoipa::path(
+    get,
+    path = "/v1/staffing-gaps",
+    tag = "duty",
+    security(("bearer" = [])),
+    params(GapsQuery),
+    responses((status = 200, description = "By area, rule and time", body = GapsAnswer), Refusals),
+)]
+async fn staffing_gaps(
+    State(Handle(query)): State<Handle>,
+    Bearer(claims): Bearer,
+    Query(asked): Query<GapsQuery>,
+) -> Result<Json<GapsAnswer>, Problem> {
+    let area = query.area(&claims, asked.area)?;
+    let (from, to) = query.span(asked.from, asked.to)?;
+    let rules = query.rules(asked.at_least).await?;
+    let timetables = &rules.value.timetables;
+    let staffing = &timetables.current().map_err(Error::from)?.policy().staffing;
+    let (mut found, mut unplanned) = (Vec::new(), Vec::new());
+    for one in query.district.areas().map(Area::code) {
+        if !area.contains(&one) || !staffing.iter().any(|rule| rule.is_for(one)) {
+            continue;
+        }
+        let roster = query.roster(one, asked.at_least).await?;
+        match roster.members().is_empty() {
+            true => unplanned.push(one),
+            false => found.extend(gaps_of((one, &roster), timetables, (from, to))?),
+        }
+    }
+    Ok(Json(GapsAnswer {
+        position: asked.at_least,
+        from,
+        to,
+        gaps: found,
+        unplanned,
+    }))
+}
+
+fn gaps_of(
+    of: (AreaCode, &Roster),
+    timetables: &Timetables,
+    span: (Day, Day),
+) -> Result<Vec<Gap>, Error> {
+    let policy = timetables.current()?.policy();
+    Ok(gaps(of, &policy.staffing, timetables.days()?, span)?)
+}
+
+/// From the first midnight up to the one after the last day.
+fn moments(zone: &Zone, from: Day, to: Day) -> Result<(Timestamp, Timestamp), Error> {
+    let moment = |day: Day, minutes| zone.moment_of(day.at(minutes));
+    Ok((moment(from, 0)?, moment(to, 24 * 60)?))
+}

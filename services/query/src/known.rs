@@ -1,0 +1,104 @@
+//! What changes seldom and is needed for many answers: kept as it was asked for last, until the feed tells of a
+//! change.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use gridkeeper_proto::envelope::Position;
+
+/// What is known, by key.
+pub(crate) struct Known<K, V>(Mutex<HashMap<K, Kept<V>>>);
+
+/// A value, and the position that it is of.
+pub(crate) struct Kept<V> {
+    pub(crate) position: Position,
+    pub(crate) value: Arc<V>,
+}
+
+/// What the feed tells: the position up to which it has seen all events, and the last change among them. Read in
+/// this order, so that every change up to the position is told.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen {
+    pub(crate) position: Position,
+    pub(crate) changed: Position,
+}
+
+impl<K, V> Default for Known<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<V> Clone for Kept<V> {
+    fn clone(&self) -> Self {
+        Self {
+            position: self.position,
+            value: Arc::clone(&self.value),
+        }
+    }
+}
+
+impl<K: Eq + Hash, V> Known<K, V> {
+    /// What is known under a key, if it holds as of a position of the views.
+    pub(crate) fn as_of(&self, key: &K, position: Position, seen: Seen) -> Option<Kept<V>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = known.get(key)?;
+        let unchanged = seen.changed <= kept.position && seen.position >= position;
+        (kept.position >= position || unchanged).then(|| kept.clone())
+    }
+
+    /// Keeps a value, unless a newer one is known.
+    pub(crate) fn keep(&self, key: K, position: Position, value: V) -> Kept<V> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = Arc::new(value);
+        let kept = Kept { position, value };
+        let newer = known
+            .get(&key)
+            .is_some_and(|other| other.position > position);
+        if !newer {
+            known.insert(key, kept.clone());
+        }
+        kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(position: u64, changed: u64) -> Seen {
+        Seen {
+            position: Position(position),
+            changed: Position(changed),
+        }
+    }
+
+    #[test]
+    fn a_value_holds_until_a_change_was_seen_or_may_have_been_missed() {
+        let known = Known::default();
+        known.keep("a", Position(10), 1);
+        for (position, seen, holds) in [
+            (10, seen(0, 0), true),
+            (11, seen(11, 5), true),
+            (11, seen(11, 11), false),
+            (12, seen(11, 5), false),
+            (5, seen(20, 20), true),
+        ] {
+            let found = known.as_of(&"a", Position(position), seen);
+            assert_eq!(found.is_some(), holds, "{position}");
+        }
+        assert!(known.as_of(&"b", Position(1), seen(0, 0)).is_none());
+    }
+
+    #[test]
+    fn an_older_value_does_not_take_the_place_of_a_newer_one() {
+        let known = Known::default();
+        known.keep("a", Position(10), 1);
+        known.keep("a", Position(9), 2);
+        let kept = known.as_of(&"a", Position(1), seen(0, 0)).unwrap();
+        assert_eq!((kept.position, *kept.value), (Position(10), 1));
+    }
+}
