@@ -65,13 +65,21 @@ pub struct Actor {
 }
 
 impl Actor {
+    const GRIDKEEPER: &str = "gridkeeper";
+
     /// Gridkeeper itself, for what nobody does.
     #[must_use]
     pub fn gridkeeper() -> Self {
         Self {
-            id: "gridkeeper".to_owned(),
+            id: Self::GRIDKEEPER.to_owned(),
             role: Role::Service,
         }
+    }
+
+    /// Whether it is Gridkeeper itself.
+    #[must_use]
+    pub fn is_gridkeeper(&self) -> bool {
+        self.role == Role::Service && self.id == Self::GRIDKEEPER
     }
 }
 

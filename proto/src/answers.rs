@@ -28,8 +28,12 @@ pub struct Answered {
 }
 
 impl Answers {
-    /// Takes in an event. All events of one command share its entry, which ends at the last of them.
+    /// Takes in an event. All events of one command share its entry, which ends at the last of them. What happens
+    /// by itself is nobody's command, and may happen for years: it is not remembered.
     pub fn remember(&mut self, position: Position, header: &Header, version: u32) {
+        if header.actor.is_gridkeeper() {
+            return;
+        }
         let answer = Answered {
             command: header.command_id,
             digest: header.command_digest,

@@ -248,9 +248,7 @@ fn by_itself(recorded: &Recorded<CaseEvent>) -> bool {
     match &recorded.event {
         CaseEvent::DeadlineMissed(_) | CaseEvent::Reminded(_) => true,
         CaseEvent::Escalated(event) => event.reason == EscalationReason::Deadline,
-        CaseEvent::Resumed(_) | CaseEvent::Supervised(_) => {
-            recorded.header.actor == Actor::gridkeeper()
-        }
+        CaseEvent::Resumed(_) | CaseEvent::Supervised(_) => recorded.header.actor.is_gridkeeper(),
         _ => false,
     }
 }

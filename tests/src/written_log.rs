@@ -83,6 +83,15 @@ impl WrittenLog {
     /// The policy contradicts itself.
     #[must_use]
     pub fn new(district: AreaCode, policy: Policy) -> Self {
+        Self::under(district, &[], policy)
+    }
+
+    /// A log whose first events adopt these years of the calendar, and then this policy.
+    ///
+    /// # Panics
+    /// They contradict themselves.
+    #[must_use]
+    pub fn under(district: AreaCode, calendar: &[RulesCommand], policy: Policy) -> Self {
         let mut log = Self {
             events: Vec::new(),
             cases: HashMap::new(),
@@ -98,6 +107,9 @@ impl WrittenLog {
             zone: "Asia/Shanghai".to_owned(),
             policy: Box::new(policy),
         };
+        for year in calendar {
+            log.change_rules(district, year);
+        }
         log.change_rules(district, &adopt);
         log
     }

@@ -202,8 +202,9 @@ impl Case {
                     self.stood
                         .push((suspension.since, at.min(suspension.until)));
                 }
+                // A due time that had passed before is left where it was.
+                self.overdue = self.overdue && self.due_at == event.due_at;
                 self.due_at = event.due_at;
-                self.overdue = false;
             }
             CaseEvent::Transferred(_) => self.assigned_by = None,
             CaseEvent::Reminded(event) => {

@@ -16,6 +16,9 @@ use crate::{
     time::Timestamp,
 };
 
+/// Who is overdue is reminded of it at most once in this time, in milliseconds.
+const A_DAY: i64 = 24 * 3_600_000;
+
 /// What happens next to a case by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Moment {
@@ -121,7 +124,8 @@ impl Case {
         };
         let oversight = timetable.oversight(concerned);
         if self.overdue {
-            let share = self.reminded.max(100) + u32::from(oversight.overdue_every);
+            let every = self.overdue_every((timetable, concerned))?;
+            let share = self.reminded.max(100).saturating_add(every);
             let at = self.moment_of(share, (timetable, concerned))?;
             return Ok(at.and_then(|at| next(at, Moment::Remind(share))));
         }
@@ -218,12 +222,17 @@ impl Case {
     ) -> Result<(i64, i64), ClockError> {
         let until = self.suspension.as_ref().map_or(now, |stop| stop.since);
         let elapsed = |from, to| timetable.elapsed(concerned, from, to);
-        let mut stood = 0;
+        let mut used = elapsed(self.due_since, until)?;
+        let mut whole = elapsed(self.due_since, self.due_at)?;
         for (since, until) in &self.stood {
-            stood += elapsed(*since, *until)?;
+            let stood = elapsed(*since, *until)?;
+            used -= stood;
+            // What stood after the due time had passed did not move it.
+            if *since < self.due_at {
+                whole -= stood;
+            }
         }
-        let used = elapsed(self.due_since, until)? - stood;
-        Ok((used, elapsed(self.due_since, self.due_at)? - stood))
+        Ok((used, whole))
     }
 
     /// How much of the limit is gone at a moment, in per cent, rounded down; none of a limit without time.
@@ -251,6 +260,17 @@ impl Case {
         Ok(vec![CaseEvent::Resumed(Resumed { due_at, note })])
     }
 
+    /// After which further share of the limit an overdue case is reminded of, in per cent: that of the policy, or
+    /// so many of them that a day of the limit's own time lies between.
+    fn overdue_every(&self, measure: (&Timetable, Concerned<'_>)) -> Result<u32, ClockError> {
+        let (timetable, concerned) = measure;
+        let every = u32::from(timetable.oversight(concerned).overdue_every);
+        let (_, whole) = self.used(measure, self.due_since)?;
+        let between = i128::from(whole.max(1)) * i128::from(every);
+        let times = (i128::from(A_DAY) * 100 + between - 1) / between;
+        Ok(every.saturating_mul(u32::try_from(times.max(1)).unwrap_or(u32::MAX)))
+    }
+
     /// The latest of the reminders that are due.
     fn reminded(
         &self,
@@ -261,7 +281,7 @@ impl Case {
         let oversight = timetable.oversight(concerned);
         let gone = self.share_used(measure, now)?.unwrap_or(0);
         let (share, card) = if self.overdue {
-            let every = u32::from(oversight.overdue_every);
+            let every = self.overdue_every(measure)?;
             (100 + (gone.saturating_sub(100) / every) * every, Card::Red)
         } else {
             let due = |at: u16| (self.reminded + 1..=gone).contains(&u32::from(at));

@@ -15,7 +15,7 @@ pub struct Oversight {
     /// Reminders ahead of the due time, earliest first.
     pub reminders: Vec<Reminder>,
     /// After which further shares of the limit, in per cent, a case that is overdue at the top of the ladder
-    /// is reminded of again: 1 to 1,000.
+    /// is reminded of again, though not more often than once in 24 hours of the limit's own time: 1 to 1,000.
     pub overdue_every: u16,
     /// Whether the level above supervises a case from its first missed due time on.
     pub supervise: bool,

@@ -90,6 +90,7 @@ impl Timetable {
     }
 
     /// The due time of a case whose clock stood from `since` to `until`: what was left of its time is left.
+    /// One that had passed stays where it was.
     ///
     /// # Errors
     /// [`ClockError`] when that lies beyond the calendar.
@@ -100,6 +101,7 @@ impl Timetable {
         (since, until): (Timestamp, Timestamp),
     ) -> Result<Timestamp, ClockError> {
         match (self.limit(of), &self.clock) {
+            _ if due_at <= since => Ok(due_at),
             (Limit::Natural(_), _) | (_, None) => Ok(due_at.plus_millis(until.since(since).max(0))),
             (_, Some(clock)) => {
                 let left = clock.between(since, due_at)?;

@@ -143,11 +143,12 @@ fn at_the_city_an_overdue_case_is_reminded_of_again_and_again_and_goes_nowhere()
     assert_eq!(given.case().holder.level, Level::City);
     assert_eq!(types(&given.wait(1_501)), ["deadline_missed"]);
     assert!(given.case().overdue);
+    // Half of its 500 minutes would be four hours: six of them are the first day and more.
     for (minute, share) in [
-        (1_750, None),
-        (1_751, Some(150)),
-        (2_001, Some(200)),
-        (2_700, Some(300)),
+        (3_000, None),
+        (3_001, Some(400)),
+        (4_501, Some(700)),
+        (8_000, Some(1_300)),
     ] {
         let events = given.wait(minute);
         let shares = events.iter().map(|event| match event {
@@ -165,7 +166,7 @@ fn at_the_city_an_overdue_case_is_reminded_of_again_and_again_and_goes_nowhere()
     }
     let escalate = Step::Escalate { reason: note() };
     assert_eq!(
-        given.when(&centre(), 2_701, escalate),
+        given.when(&centre(), 8_001, escalate),
         Err(Refusal::TopLevel)
     );
 }
@@ -184,6 +185,25 @@ fn a_suspension_ends_at_its_moment_however_late_that_is_found() {
     // Ten minutes had passed before, so half of the time is gone forty after.
     assert_eq!(given.wait(129), []);
     assert_eq!(types(&given.wait(130)), ["reminded"]);
+}
+
+#[test]
+fn an_overdue_case_that_is_suspended_and_resumed_is_not_late_a_second_time() {
+    let mut given = accepted_under(bare());
+    given.wait(1_501);
+    assert!(given.case().overdue);
+    let suspend = Step::Suspend {
+        reason: note(),
+        until: at(1_700),
+    };
+    let mut given = given.step(&centre(), 1_600, suspend);
+    assert_eq!(types(&given.wait(1_710)), ["resumed"]);
+    let case = given.case();
+    assert_eq!((case.overdue, case.deadlines_missed), (true, 5));
+    assert_eq!(given.due_minute(), 1_501);
+    // Three times its 500 minutes after the due time, the hundred that it stood not counted.
+    assert_eq!(given.wait(3_100), []);
+    assert_eq!(types(&given.wait(3_101)), ["reminded"]);
 }
 
 #[test]

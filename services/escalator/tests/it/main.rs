@@ -10,6 +10,7 @@ mod door;
 mod escalation;
 mod history;
 mod moved_on;
+mod quarter;
 mod site;
 mod timers;
 mod troubles;
