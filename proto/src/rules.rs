@@ -216,6 +216,7 @@ impl Rules {
         &self,
         command: &RulesCommand,
         claims: &Claims,
+        now: Timestamp,
     ) -> Result<Vec<RulesEvent>, Refusal> {
         if !matches!(claims.role, Role::Admin | Role::Service) {
             return Err(Refusal::RoleMayNot {
@@ -224,17 +225,24 @@ impl Rules {
             });
         }
         let event = match command {
-            RulesCommand::AdoptPolicy { zone, policy } => self.adopt_policy(zone, policy)?,
+            RulesCommand::AdoptPolicy { zone, policy } => self.adopt_policy(zone, policy, now)?,
             RulesCommand::AdoptCalendar { year } => self.adopt_calendar(year)?,
         };
         Ok(event.into_iter().collect())
     }
 
-    /// Nothing for the policy that is in force already.
-    fn adopt_policy(&self, zone: &str, policy: &Policy) -> Result<Option<RulesEvent>, RulesError> {
+    /// Nothing for the policy that is in force already. One whose calendar does not know today is refused: no due
+    /// time could be told.
+    fn adopt_policy(
+        &self,
+        zone: &str,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Option<RulesEvent>, RulesError> {
         let version = policy.version;
         let years: Vec<_> = self.calendar.values().cloned().collect();
-        timetable(policy.clone(), zone, &years)?;
+        let today = Zone::named(zone)?.day_of(now);
+        timetable(policy.clone(), zone, &years)?.days_left(today)?;
         if let Some(newest) = self.newest().filter(|newest| version <= *newest) {
             let same = version == newest && self.policy(newest)? == *policy;
             return match same {

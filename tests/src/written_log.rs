@@ -140,7 +140,7 @@ impl WrittenLog {
         };
         let command_id = self.next_command();
         let actor = claims.actor();
-        for event in self.rules.decide(command, &claims).unwrap() {
+        for event in self.rules.decide(command, &claims, self.now).unwrap() {
             let by = By {
                 aggregate: Rules::id(district),
                 area: district,

@@ -19,6 +19,7 @@ use crate::{
     answers::Answers,
     area::AreaCode,
     case::Refusal,
+    envelope::Position,
     event::{AbsenceRecorded, AbsenceWithdrawn, Recorded, RosterEvent, RosterPlanned},
     id::{AggregateId, CommandId},
     text::text,
@@ -98,6 +99,8 @@ pub struct Roster {
     /// In order.
     shifts: Vec<Shift>,
     absences: Vec<Absence>,
+    /// Its events, in order.
+    pub events: Vec<Position>,
     /// Number of its events.
     pub version: u32,
     /// The commands it answered.
@@ -148,6 +151,7 @@ impl Roster {
             }
         }
         self.version += 1;
+        self.events.push(recorded.position);
         self.answered
             .remember(recorded.position, &recorded.header, self.version);
     }

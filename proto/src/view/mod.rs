@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use area::{AreaSummary, DayRollup};
 pub use histogram::Histogram;
 pub use request::{
-    AreaDays, CaseFilter, CasePage, DueCase, EscalationFilter, InquiryFilter, InquiryPage,
+    AreaDays, CaseFilter, CasePage, DueCase, EscalationFilter, InquiryFilter, InquiryPage, Listed,
     ViewAnswer, ViewError, ViewQuestion, ViewReply, ViewRequest,
 };
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{AreaSummary, CaseView, DayRollup};
 use crate::{
     area::{AreaCode, Level},
-    case::CaseState,
+    case::{Case, CaseState},
     code::{Code, Coded},
     duty::Roster,
     envelope::{Position, decode_exact},
@@ -82,6 +82,56 @@ pub struct CaseFilter {
     pub after: Option<(AreaCode, CaseId)>,
     /// At most so many.
     pub limit: u32,
+}
+
+/// What lists of cases filter by.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'a> {
+    /// Where the case stands.
+    pub state: CaseState,
+    /// The level that holds it.
+    pub level: Level,
+    /// Whether its due time was found passed.
+    pub overdue: bool,
+    /// Its category.
+    pub category: &'a str,
+    /// The unit that holds it.
+    pub unit: Option<&'a str>,
+    /// The person who holds it.
+    pub person: Option<&'a str>,
+}
+
+impl<'a> Listed<'a> {
+    /// What a case is listed by.
+    #[must_use]
+    pub fn of(case: &'a Case) -> Self {
+        Self {
+            state: case.state,
+            level: case.holder.level,
+            overdue: case.overdue,
+            category: &case.category,
+            unit: case.holder.unit.as_deref(),
+            person: case.holder.person.as_deref(),
+        }
+    }
+}
+
+impl CaseFilter {
+    /// Whether a case is wanted; its area is not looked at.
+    #[must_use]
+    pub fn wants(&self, listed: Listed<'_>) -> bool {
+        let below = |wanted: &String| {
+            let rest = listed.category.strip_prefix(wanted.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let named = |person: &str| self.persons.iter().any(|wanted| wanted == person);
+        self.state.is_none_or(|state| state == listed.state)
+            && self.level.is_none_or(|level| level == listed.level)
+            && self.overdue.is_none_or(|overdue| overdue == listed.overdue)
+            && self.category.as_ref().is_none_or(below)
+            && (self.unit.is_none() || self.unit.as_deref() == listed.unit)
+            && (self.persons.is_empty() || listed.person.is_some_and(named))
+    }
 }
 
 /// Which open cases, by due time.

@@ -120,7 +120,7 @@ impl Answers<'_> {
         let mut page = self.page(filter.limit);
         for (scanned, entry) in listed.enumerate() {
             let (key, facets) = entry?;
-            let wanted = matches(filter, &facets);
+            let wanted = filter.wants(facets.listed());
             if page.ends_before(self, scanned, wanted, &key)? {
                 break;
             }
@@ -333,23 +333,4 @@ impl Page {
         self.page.cases.push(case);
         Ok(false)
     }
-}
-
-fn matches(filter: &CaseFilter, facets: &Facets) -> bool {
-    let category = |wanted: &String| {
-        let below = facets.category.strip_prefix(wanted.as_str());
-        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    filter.state.is_none_or(|state| state == facets.state)
-        && filter.level.is_none_or(|level| level == facets.level)
-        && filter
-            .overdue
-            .is_none_or(|overdue| overdue == facets.overdue)
-        && filter.category.as_ref().is_none_or(category)
-        && (filter.unit.is_none() || filter.unit == facets.unit)
-        && (filter.persons.is_empty()
-            || facets
-                .person
-                .as_ref()
-                .is_some_and(|person| filter.persons.contains(person)))
 }

@@ -28,7 +28,7 @@ use gridkeeper_proto::{
     case::{CaseState, Holder, Point},
     id::{CaseId, InquiryId},
     time::{Day, Timestamp},
-    view::CaseView,
+    view::{CaseView, Listed},
 };
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +82,21 @@ impl Facets {
             category: case.category.clone(),
             unit: case.holder.unit.clone(),
             person: case.holder.person.clone(),
+        }
+    }
+}
+
+impl Facets {
+    /// What the case is listed by.
+    #[must_use]
+    pub fn listed(&self) -> Listed<'_> {
+        Listed {
+            state: self.state,
+            level: self.level,
+            overdue: self.overdue,
+            category: &self.category,
+            unit: self.unit.as_deref(),
+            person: self.person.as_deref(),
         }
     }
 }

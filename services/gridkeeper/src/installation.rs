@@ -18,9 +18,6 @@ use crate::{config::Config, error::Error, files};
 
 /// How long to wait before asking a broker again that is not there.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How many days before its end a calendar is told to end.
-const AHEAD_DAYS: i32 = 90;
-const CALENDAR_LEFT: &str = "gridkeeper_calendar_days_left";
 
 /// Where an installation is.
 #[derive(Clone, Debug, clap::Args)]
@@ -101,20 +98,12 @@ impl Installation {
     }
 
     fn rules(&self) -> Result<Vec<RulesCommand>, Error> {
-        let timetable = self.district.timetable().ok_or(Error::NoPolicy {
-            district: self.district.code(),
-        })?;
-        let today = self.district.zone().day_of(self.clock.now());
-        if let Some(days) = timetable.days_left(today)? {
-            metrics::gauge!(CALENDAR_LEFT).set(f64::from(days));
-            if days < AHEAD_DAYS {
-                tracing::error!(
-                    days,
-                    "the calendar ends soon: add the file of the year after"
-                );
-            }
+        match self.district.timetable() {
+            Some(_) => Ok(self.district.rules()),
+            None => Err(Error::NoPolicy {
+                district: self.district.code(),
+            }),
         }
-        Ok(self.district.rules())
     }
 
     /// Runs intake.

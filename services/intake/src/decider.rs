@@ -13,7 +13,11 @@ use std::{
 
 use gridkeeper_http::Clock;
 use gridkeeper_proto::{
-    aggregate::Aggregate, area::AreaCode, envelope::Position, id::CaseId, rules::Rules,
+    aggregate::Aggregate,
+    area::AreaCode,
+    envelope::Position,
+    id::CaseId,
+    rules::{Rules, Timetables},
 };
 use tokio::{
     sync::mpsc,
@@ -23,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error, Options,
+    calendar::Calendar,
     log::{AppendError, Keys, Log, ReadError},
     plan::{Job, Outcome, Plan},
     state::State,
@@ -47,6 +52,7 @@ pub(crate) struct Decider<L, K> {
     clock: Clock,
     options: Options,
     progress: Progress,
+    calendar: Calendar,
 }
 
 impl<L: Log, K: Keys> Decider<L, K> {
@@ -65,6 +71,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
             clock,
             options,
             progress,
+            calendar: Calendar::default(),
         }
     }
 
@@ -106,6 +113,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
     }
 
     async fn follow(&self) -> Result<(), Error> {
+        self.calendar.look(&self.timetables(), self.clock.now());
         match self.catch_up().await {
             Ok(_) => self.destroy_keys().await,
             Err(ReadError::Unavailable(detail)) => {
@@ -156,6 +164,11 @@ impl<L: Log, K: Keys> Decider<L, K> {
             .and_then(Aggregate::rules)
             .cloned()
             .unwrap_or_default()
+    }
+
+    fn timetables(&self) -> Arc<Timetables> {
+        let state = self.state.read().expect("no holder of the lock panics");
+        state.timetables()
     }
 
     fn position(&self) -> Position {

@@ -218,7 +218,7 @@ impl Plan {
                 return Ok((answer, Vec::new()));
             }
         }
-        let events = self.decide_other(job, found, area)?;
+        let events = self.decide_other(job, found, (area, now))?;
         let events = events.into_iter().map(|event| (now, event));
         let answer = self.first_answer(area, found.map_or(0, Aggregate::version));
         Ok((answer, events.collect()))
@@ -229,7 +229,7 @@ impl Plan {
         &self,
         job: &Job,
         found: Option<&Aggregate>,
-        area: AreaCode,
+        (area, now): (AreaCode, Timestamp),
     ) -> Result<Vec<Event>, Refusal> {
         let claims = &job.claims;
         match &job.command {
@@ -239,7 +239,7 @@ impl Plan {
                 claims.within(area)?;
                 let nothing = Rules::default();
                 let rules = found.and_then(Aggregate::rules).unwrap_or(&nothing);
-                let events = rules.decide(command, claims)?;
+                let events = rules.decide(command, claims, now)?;
                 Ok(events.into_iter().map(Event::from).collect())
             }
             Command::Roster(command) => {

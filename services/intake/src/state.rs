@@ -43,6 +43,11 @@ impl State {
         self.position
     }
 
+    /// The rules at work.
+    pub(crate) fn timetables(&self) -> Arc<Timetables> {
+        Arc::clone(&self.timetables)
+    }
+
     /// The aggregate, where anything happened to it.
     pub(crate) fn aggregate(&self, id: AggregateId) -> Option<&Aggregate> {
         self.aggregates.get(&id)

@@ -13,7 +13,7 @@ use gridkeeper_proto::{
     api::{CaseDetail, CaseList, EscalationList, EscalationStatus, EventRecord, Timeline},
     area::{AreaCode, Level},
     case::{Case, CaseState, Holder, PartiesState},
-    duty::Held,
+    duty::{Held, Roster},
     envelope::Position,
     event::{ByAggregate, CaseEvent, Recorded},
     id::CaseId,
@@ -146,14 +146,20 @@ async fn escalation(
             return Err(Error::NotYet { as_of }.into());
         }
         let (case, history) = query.as_of(&view, as_of).await?;
-        let status = query.escalation(position, &case, as_of, history).await?;
+        let roster = query.past_roster(case.holder.area, position, as_of).await?;
+        let status = query
+            .escalation(position, &case, (as_of, &roster), history)
+            .await?;
         return Ok(Json(status));
     }
     let history = match status::has_history(&view.case) {
         true => query.events(&view.events, status::is_escalation).await?,
         false => Vec::new(),
     };
-    let status = query.escalation(position, &view.case, now, history).await?;
+    let roster = query.roster(view.case.holder.area, position).await?;
+    let status = query
+        .escalation(position, &view.case, (now, &roster), history)
+        .await?;
     Ok(Json(status))
 }
 
@@ -178,6 +184,8 @@ struct CasesQuery {
     /// Held by those whom this person answers for now by the roster of the area: the own cases while on duty, and
     /// those of whom the person stands in for.
     served_by: Option<String>,
+    /// As of this past moment, folded from the log; now, from the views, when left out.
+    as_of: Option<Timestamp>,
     /// The `next` of the page before.
     after: Option<String>,
     /// At most so many: 1 to 1,000.
@@ -216,7 +224,8 @@ async fn cases(
     let mut persons = Vec::from_iter(asked.person);
     if let Some(person) = &asked.served_by {
         let roster = query.roster(area, asked.at_least).await?;
-        let served = roster.served_by(person, query.clock.now());
+        let at = asked.as_of.unwrap_or_else(|| query.clock.now());
+        let served = roster.served_by(person, at);
         persons.extend(served.into_iter().map(str::to_owned));
         // Nobody is called so: whoever answers for nobody has no cases.
         if persons.is_empty() {
@@ -234,7 +243,10 @@ async fn cases(
         after: asked.after.as_deref().map(cursor).transpose()?,
         limit: page_limit(asked.limit, MOST)?,
     };
-    let (position, page) = query.views.cases(fresh, filter).await?;
+    let (position, page) = match asked.as_of {
+        Some(as_of) => query.past_cases(&filter, as_of).await?,
+        None => query.views.cases(fresh, filter).await?,
+    };
     let next = last_case(&page).map(|case| format!("{}.{}", case.grid, case.id));
     let cases = page.cases.iter().map(|view| status::summary(&view.case));
     Ok(Json(CaseList {
@@ -254,6 +266,8 @@ struct EscalationsQuery {
     level: Option<Level>,
     /// Due before this moment.
     due_before: Option<Timestamp>,
+    /// As of this past moment, folded from the log; now, from the views, when left out.
+    as_of: Option<Timestamp>,
     /// The `next` of the page before.
     after: Option<String>,
     /// At most so many: 1 to 1,000.
@@ -291,7 +305,10 @@ async fn escalations(
         after: asked.after.as_deref().map(due_cursor).transpose()?,
         limit: page_limit(asked.limit, MOST)?,
     };
-    let (position, page) = query.views.escalations(fresh, filter).await?;
+    let (position, page) = match asked.as_of {
+        Some(as_of) => query.past_escalations(&filter, as_of).await?,
+        None => query.views.escalations(fresh, filter).await?,
+    };
     let next = page.cases.last().filter(|_| page.more).and_then(|view| {
         let moment = view.next_moment()?;
         Some(format!("{}.{}", moment.millis(), view.case.id))
@@ -327,6 +344,17 @@ pub(crate) fn not_a_cursor(text: &str) -> Error {
     }
 }
 
+/// Who answers for a case by the roster of the area that holds it: for the person who has it, for the unit's post,
+/// or for the post of the ladder.
+fn held(case: &Case, post: Option<&str>, (roster, now): (&Roster, Timestamp)) -> Option<Held> {
+    let Holder { unit, person, .. } = &case.holder;
+    match (person, unit.as_deref().or(post)) {
+        (Some(person), _) => roster.holds_of(person, now),
+        (None, Some(post)) => roster.holds(post, now),
+        (None, None) => None,
+    }
+}
+
 impl Questions {
     /// A case of the bearer's areas; to others it is not there.
     async fn case(
@@ -347,41 +375,23 @@ impl Questions {
         &self,
         position: Position,
         case: &Case,
-        now: Timestamp,
+        (now, roster): (Timestamp, &Roster),
         history: Vec<EventRecord>,
     ) -> Result<EscalationStatus, Error> {
         let rules = self.rules(position).await?;
         let timetable = rules.value.timetables.of(case.policy)?;
         let post = status::post(case, timetable);
-        let held = match case.state.is_open() {
-            true => self.held(case, post, (position, now)).await?,
-            false => None,
-        };
+        let held = case
+            .state
+            .is_open()
+            .then(|| held(case, post, (roster, now)));
+        let held = held.flatten();
         Ok(status::escalation(
             position,
             case,
             (timetable, now),
             (held, history),
         )?)
-    }
-
-    /// Who answers for a case by the roster of the area that holds it: for the person who has it, for the unit's
-    /// post, or for the post of the ladder.
-    async fn held(
-        &self,
-        case: &Case,
-        post: Option<&str>,
-        (position, now): (Position, Timestamp),
-    ) -> Result<Option<Held>, Error> {
-        let Holder {
-            area, unit, person, ..
-        } = &case.holder;
-        let roster = self.roster(*area, position).await?;
-        Ok(match (person, unit.as_deref().or(post)) {
-            (Some(person), _) => roster.holds_of(person, now),
-            (None, Some(post)) => roster.holds(post, now),
-            (None, None) => None,
-        })
     }
 
     /// An event of a case.

@@ -107,7 +107,7 @@ pub enum Error {
     #[error("the aggregator answered another question than the one asked")]
     OtherAnswer,
     /// The views lead to an event of something else.
-    #[error("the event at position {position} is not of a case, as the views say")]
+    #[error("the event at position {position} is of something else than the views say")]
     OtherEvent {
         /// Its place.
         position: Position,

@@ -15,6 +15,7 @@ mod inquiries;
 mod known;
 mod live;
 mod options;
+mod past;
 mod policies;
 mod questions;
 mod record;

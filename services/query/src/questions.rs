@@ -29,6 +29,8 @@ pub(crate) struct Questions {
     pub(crate) feed: Feed,
     pub(crate) known_rules: KnownRules,
     pub(crate) known_rosters: KnownRosters,
+    /// Places for questions that read the whole log.
+    pub(crate) past_places: Semaphore,
     /// Places for those who listen to live events.
     pub(crate) live_places: Arc<Semaphore>,
 }

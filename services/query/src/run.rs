@@ -19,6 +19,9 @@ use crate::{
     views::{Freshness, Views},
 };
 
+/// How many questions read the whole log at once.
+const PAST_AT_ONCE: usize = 2;
+
 /// What the whole process shares.
 pub struct Parts {
     /// Areas and their names.
@@ -78,6 +81,7 @@ pub async fn run_on(
     let views = Views::connect(&options, district.code()).await?;
     let feed = Feed::new(&options);
     let questions = Arc::new(Questions {
+        past_places: Semaphore::new(PAST_AT_ONCE),
         live_places: Arc::new(Semaphore::new(options.live_clients)),
         district,
         verifier,

@@ -96,7 +96,7 @@ fn report(case: u64) -> CaseCommand {
     let severity = match case % 10 {
         0..=6 => Severity::General,
         7..=8 => Severity::Larger,
-        _ if case % 3 == 0 => Severity::Extreme,
+        _ if case.is_multiple_of(3) => Severity::Extreme,
         _ => Severity::Major,
     };
     CaseCommand::Report(Report {

@@ -218,3 +218,35 @@ async fn what_has_happened_by_itself_is_recorded_before_a_step_is_decided() {
     site.log.check_chains();
     intake.stop().await;
 }
+
+#[tokio::test]
+async fn a_policy_whose_calendar_does_not_know_today_is_refused() {
+    let site = Site::new();
+    let intake = site.start().await;
+    let admin = intake.client_as(Role::Admin);
+    let send = async |command: serde_json::Value| {
+        let body = json!({ "id": id(), "command": command });
+        admin.post("/v1/rules/commands", &body).await
+    };
+    let mut newer = serde_json::to_value(adopt(policy())).unwrap();
+    newer["policy"]["version"] = json!(2);
+    newer["policy"]["general"]["accept"] = json!("4 service hours");
+    newer["policy"]["service"] = json!({
+        "calendar": "calendar",
+        "hours": { "workday": [{ "from": "08:30", "to": "18:30" }], "weekend": [], "holiday": [] },
+    });
+    let year = |year: i16| json!({ "rule": "adopt_calendar", "year": { "year": year, "holidays": [], "workdays": [] } });
+    for (before, status, code) in [
+        (None, 422, "GK0192"),
+        (Some(year(2025)), 422, "GK0191"),
+        (Some(year(2026)), 200, ""),
+    ] {
+        if let Some(year) = before {
+            assert_eq!(send(year).await.0, 200);
+        }
+        let (found, answer) = send(newer.clone()).await;
+        let found_code = answer["code"].as_str().unwrap_or_default();
+        assert_eq!((found, found_code), (status, code), "{answer}");
+    }
+    intake.stop().await;
+}

@@ -385,3 +385,45 @@ async fn in_service_time_nothing_passes_on_holidays_and_at_night() {
     assert_eq!(evening[1], morning[1], "nothing passed at night");
     assert!(morning[1].as_u64().unwrap() > 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_any_past_moment_are_those_that_were_told_then() {
+    let site = Site::new().await;
+    let questions = [
+        "/v1/cases?level=grid",
+        "/v1/cases?state=accepted",
+        "/v1/cases?overdue=false&limit=2",
+        "/v1/escalations?limit=3",
+        "/v1/escalations?level=community",
+    ];
+    let mut told = Vec::new();
+    for number in 0..6 {
+        let grid = [GRID, NEXT_GRID, OTHER_GRID][number % 3];
+        let filed = site.file(grid, json!({})).await;
+        let last = match number % 2 {
+            0 => {
+                site.step(Role::Community, &filed, json!({ "step": "accept" }))
+                    .await
+            }
+            _ => filed,
+        };
+        for question in questions {
+            let mut answer = site.ask(&last, question).await;
+            answer.as_object_mut().unwrap().remove("position");
+            told.push((site.now(), question, answer));
+        }
+        site.forward(90);
+    }
+    for (moment, question, then) in told {
+        let path = format!("{question}&as_of={moment}");
+        let (status, mut now) = site.get(&site.centre(), &path).await;
+        assert_eq!(status, 200, "{now}");
+        now.as_object_mut().unwrap().remove("position");
+        assert_eq!(now, then, "{question} as of {moment}");
+    }
+    let ahead = site.now().plus_millis(1);
+    let (status, answer) = site
+        .get(&site.centre(), &format!("/v1/cases?as_of={ahead}"))
+        .await;
+    assert_eq!((status, &answer["code"]), (400, &json!("GK0633")));
+}
