@@ -158,7 +158,7 @@ async fn escalation(
     };
     let roster = query.roster(view.case.holder.area, position).await?;
     let status = query
-        .escalation(position, &view.case, (now, &roster), history)
+        .escalation(position, &view.case, (now, &roster.value), history)
         .await?;
     Ok(Json(status))
 }
@@ -225,7 +225,7 @@ async fn cases(
     if let Some(person) = &asked.served_by {
         let roster = query.roster(area, asked.at_least).await?;
         let at = asked.as_of.unwrap_or_else(|| query.clock.now());
-        let served = roster.served_by(person, at);
+        let served = roster.value.served_by(person, at);
         persons.extend(served.into_iter().map(str::to_owned));
         // Nobody is called so: whoever answers for nobody has no cases.
         if persons.is_empty() {

@@ -60,11 +60,12 @@ async fn duty(
     Query(asked): Query<DutyQuery>,
 ) -> Result<Json<DutyAnswer>, Problem> {
     query.known_area(&claims, area)?;
-    let roster = query.roster(area, asked.at_least).await?;
+    let known = query.roster(area, asked.at_least).await?;
+    let (position, roster) = (known.position, known.value);
     let at = asked.at.unwrap_or_else(|| query.clock.now());
     let posts = roster.members().iter();
     Ok(Json(DutyAnswer {
-        position: asked.at_least,
+        position,
         area,
         at,
         members: roster.members().to_vec(),
@@ -112,12 +113,13 @@ async fn roster(
 ) -> Result<Json<RosterAnswer>, Problem> {
     query.known_area(&claims, area)?;
     let (from, to) = query.span(asked.from, asked.to)?;
-    let roster = query.roster(area, asked.at_least).await?;
     let rules = query.rules(asked.at_least).await?;
+    let known = query.roster(area, asked.at_least).await?;
+    let (position, roster) = (known.position.min(rules.position), known.value);
     let zone = &rules.value.timetables.days().map_err(Error::from)?.zone;
     let (first, after) = moments(zone, from, to)?;
     Ok(Json(RosterAnswer {
-        position: asked.at_least,
+        position,
         area,
         from,
         to,
@@ -163,18 +165,21 @@ async fn staffing_gaps(
     let timetables = &rules.value.timetables;
     let staffing = &timetables.current().map_err(Error::from)?.policy().staffing;
     let (mut found, mut unplanned) = (Vec::new(), Vec::new());
+    let mut position = rules.position;
     for one in query.district.areas().map(Area::code) {
         if !area.contains(&one) || !staffing.iter().any(|rule| rule.is_for(one)) {
             continue;
         }
-        let roster = query.roster(one, asked.at_least).await?;
+        let known = query.roster(one, asked.at_least).await?;
+        let roster = known.value;
+        position = position.min(known.position);
         match roster.members().is_empty() {
             true => unplanned.push(one),
             false => found.extend(gaps_of((one, &roster), timetables, (from, to))?),
         }
     }
     Ok(Json(GapsAnswer {
-        position: asked.at_least,
+        position,
         from,
         to,
         gaps: found,

@@ -124,7 +124,11 @@ impl Feed {
 
     fn seen(&self, changed: &AtomicU64) -> Seen {
         let position = self.position();
-        let changed = Position(changed.load(Ordering::Acquire));
+        let changed = match self.stopped.get() {
+            None => Position(changed.load(Ordering::Acquire)),
+            // Anything may have changed since.
+            Some(_) => Position(u64::MAX),
+        };
         Seen { position, changed }
     }
 

@@ -42,12 +42,16 @@ impl<V> Clone for Kept<V> {
 }
 
 impl<K: Eq + Hash, V> Known<K, V> {
-    /// What is known under a key, if it holds as of a position of the views.
+    /// What is known under a key and up to where it holds, if no change of it was seen since and it holds as of a
+    /// position of the views.
     pub(crate) fn as_of(&self, key: &K, position: Position, seen: Seen) -> Option<Kept<V>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = known.get(key)?;
-        let unchanged = seen.changed <= kept.position && seen.position >= position;
-        (kept.position >= position || unchanged).then(|| kept.clone())
+        let holds = kept.position.max(seen.position);
+        (seen.changed <= kept.position && holds >= position).then(|| Kept {
+            position: holds,
+            value: Arc::clone(&kept.value),
+        })
     }
 
     /// Keeps a value, unless a newer one is known.
@@ -81,14 +85,17 @@ mod tests {
         let known = Known::default();
         known.keep("a", Position(10), 1);
         for (position, seen, holds) in [
-            (10, seen(0, 0), true),
-            (11, seen(11, 5), true),
-            (11, seen(11, 11), false),
-            (12, seen(11, 5), false),
-            (5, seen(20, 20), true),
+            (10, seen(0, 0), Some(10)),
+            (11, seen(11, 5), Some(11)),
+            (0, seen(30, 10), Some(30)),
+            (11, seen(11, 11), None),
+            (12, seen(11, 5), None),
+            // Whoever asks for nothing newer gets what changed all the same.
+            (0, seen(20, 20), None),
         ] {
             let found = known.as_of(&"a", Position(position), seen);
-            assert_eq!(found.is_some(), holds, "{position}");
+            let found = found.map(|kept| kept.position.0);
+            assert_eq!(found, holds, "{position}");
         }
         assert!(known.as_of(&"b", Position(1), seen(0, 0)).is_none());
     }

@@ -63,7 +63,7 @@ impl Questions {
     ) -> Result<Roster, Error> {
         let now = self.roster(area, position).await?;
         let mut then = Roster::default();
-        for position in &now.events {
+        for position in &now.value.events {
             let recorded = record::recorded(&self.log.read(*position).await?)?;
             let ByAggregate::Roster(recorded) = recorded.by_aggregate() else {
                 let position = *position;

@@ -34,7 +34,7 @@ async fn policies(
     Query(fresh): Query<Freshness>,
 ) -> Result<Json<PolicyList>, Problem> {
     let known = query.rules(fresh.at_least).await?;
-    let (position, rules) = (known.position.max(fresh.at_least), &known.value.rules);
+    let (position, rules) = (known.position, &known.value.rules);
     let newest = rules.newest();
     let policies = rules.policies().map(|(version, adopted)| PolicySummary {
         version,
@@ -69,7 +69,7 @@ async fn policy(
     Query(fresh): Query<Freshness>,
 ) -> Result<Json<PolicyDetail>, Problem> {
     let known = query.rules(fresh.at_least).await?;
-    let (position, rules) = (known.position.max(fresh.at_least), &known.value.rules);
+    let (position, rules) = (known.position, &known.value.rules);
     let policy = rules.policy(version).map_err(Error::from)?;
     Ok(Json(PolicyDetail { position, policy }))
 }
@@ -89,7 +89,7 @@ async fn calendar(
     Query(fresh): Query<Freshness>,
 ) -> Result<Json<CalendarYears>, Problem> {
     let known = query.rules(fresh.at_least).await?;
-    let (position, rules) = (known.position.max(fresh.at_least), &known.value.rules);
+    let (position, rules) = (known.position, &known.value.rules);
     let years = rules.calendar().cloned().collect();
     Ok(Json(CalendarYears { position, years }))
 }

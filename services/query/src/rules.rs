@@ -1,7 +1,5 @@
 //! The district's rules and rosters, as the log has them.
 
-use std::sync::Arc;
-
 use gridkeeper_proto::{
     area::AreaCode,
     duty::Roster,
@@ -55,15 +53,15 @@ impl Questions {
         &self,
         area: AreaCode,
         position: Position,
-    ) -> Result<Arc<Roster>, Error> {
+    ) -> Result<Kept<Roster>, Error> {
         let seen = self.feed.seen_of_rosters();
         if let Some(known) = self.known_rosters.as_of(&area, position, seen) {
-            return Ok(known.value);
+            return Ok(known);
         }
         let question = ViewQuestion::Roster(area);
         match self.views.ask(at_least(position), question).await? {
             (position, ViewAnswer::Roster(roster)) => {
-                Ok(self.known_rosters.keep(area, position, *roster).value)
+                Ok(self.known_rosters.keep(area, position, *roster))
             }
             _ => Err(Error::OtherAnswer),
         }

@@ -103,6 +103,23 @@ async fn while_the_a_holder_is_away_the_status_names_the_x_and_until_when() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_for_no_position_sees_a_changed_roster_too_and_from_which_position() {
+    let site = Site::new().await;
+    let planned = change_roster(&site, plan()).await;
+    let path = format!("/v1/rosters/{COMMUNITY}/duty");
+    let first = get(&site, &format!("{path}?at_least={planned}")).await;
+    assert!(first["position"].as_u64().unwrap() >= planned);
+    assert_eq!(first["on_duty"], json!([]), "half an hour too early");
+
+    let (from, to) = (site.now(), site.now().plus_millis(3 * 3_600_000));
+    site.forward(60);
+    let away = json!({ "duty": "record_absence", "person": "li.na", "from": from, "to": to, "reason": "ill" });
+    let changed = change_roster(&site, away).await;
+    let there = site.until_answer(&path, |duty| duty["position"].as_u64() >= Some(changed));
+    assert_eq!(there.await["on_duty"], json!(["wang.wei"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn gaps_are_listed_by_rule_and_areas_without_a_plan_are_named() {
     let site = Site::new().await;
     let planned = change_roster(&site, plan()).await;

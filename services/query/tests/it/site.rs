@@ -219,6 +219,16 @@ impl Site {
         answer
     }
 
+    /// The first answer to a question of the centre that is as wanted.
+    pub(crate) async fn until_answer(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let token = self.centre();
+        until(&format!("{path} is as wanted"), async || {
+            let (_, answer) = self.get(&token, path).await;
+            wanted(&answer).then_some(answer)
+        })
+        .await
+    }
+
     pub(crate) async fn until_status(&self, path: &str, wanted: u16) {
         let token = self.centre();
         until(&format!("{path} is {wanted}"), async || {
