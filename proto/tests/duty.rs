@@ -253,6 +253,22 @@ fn rule(text: &str) -> StaffingRule {
     toml::from_str(text).unwrap()
 }
 
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a test reads its files")]
+fn the_plan_in_the_documents_leaves_the_gaps_that_they_name() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/duty.md"));
+    let text = text.unwrap();
+    let plan = text.split("```toml\n").nth(1).unwrap();
+    let plan: Plan = toml::from_str(plan.split("```").next().unwrap()).unwrap();
+    let roster = Roster::planned(&plan, &days()).unwrap();
+    let gaps: Vec<_> = found(&roster, "2026-11-28", "2026-11-28")
+        .into_iter()
+        .map(|gap| (gap.from, gap.to, gap.at_least, gap.on_duty))
+        .collect();
+    let (from, to) = (at("28 13:00"), at("28 17:00"));
+    assert_eq!(gaps, [(from, to, 2, vec!["c-02".to_owned()])]);
+}
+
 fn rules() -> Vec<StaffingRule> {
     vec![
         rule(
