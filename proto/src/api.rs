@@ -341,6 +341,8 @@ pub struct EscalationStatus {
     pub used_permille: Option<u64>,
     /// Whether the time runs; none for a case at its end.
     pub clock: Option<ClockState>,
+    /// Whether something of this cannot be told, because it lies beyond the calendar's last year (GK0191).
+    pub beyond_calendar: bool,
     /// Whether the due time was found passed.
     pub overdue: bool,
     /// What it waits for; none for a case at its end.

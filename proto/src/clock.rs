@@ -154,6 +154,26 @@ impl ServiceClock {
         })
     }
 
+    /// The same clock, standing still on every day that is not worked: what limits in workdays run by.
+    #[must_use]
+    pub fn on_workdays(&self) -> Self {
+        let mut before = 0;
+        let worked = |open: &&Open| {
+            let from = Timestamp::from_millis(open.from);
+            let kind = from.map(|from| self.calendar.kind(self.zone.day_of(from)));
+            matches!(kind, Ok(Ok(DayKind::Workday)))
+        };
+        let open = self.open.iter().filter(worked).map(|open| {
+            let open = Open { before, ..*open };
+            before = open.end();
+            open
+        });
+        Self {
+            open: open.collect(),
+            ..self.clone()
+        }
+    }
+
     /// Whether service runs at the moment.
     ///
     /// # Errors

@@ -29,6 +29,23 @@ impl Limit {
         !matches!(self, Self::Natural(_))
     }
 
+    /// Whether it runs by the same clock as another one.
+    #[must_use]
+    pub fn runs_as(self, other: Self) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
+
+    /// Whether it is longer than another one that runs by the same clock.
+    #[must_use]
+    pub fn exceeds(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Natural(one), Self::Natural(other))
+            | (Self::Service(one), Self::Service(other))
+            | (Self::Workdays(one), Self::Workdays(other)) => one > other,
+            _ => false,
+        }
+    }
+
     /// Whether it is more than nothing and at most 366 days long.
     #[must_use]
     pub fn is_sensible(self) -> bool {

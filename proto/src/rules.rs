@@ -244,7 +244,11 @@ impl Rules {
         let today = Zone::named(zone)?.day_of(now);
         timetable(policy.clone(), zone, &years)?.days_left(today)?;
         if let Some(newest) = self.newest().filter(|newest| version <= *newest) {
-            let same = version == newest && self.policy(newest)? == *policy;
+            let zone_kept = self
+                .policies
+                .get(&newest)
+                .is_some_and(|old| old.zone == zone);
+            let same = version == newest && zone_kept && self.policy(newest)? == *policy;
             return match same {
                 true => Ok(None),
                 false => Err(RulesError::OldVersion { version, newest }),
@@ -322,6 +326,11 @@ impl Timetables {
     pub fn current(&self) -> Result<&Timetable, RulesError> {
         let newest = self.by_version.values().next_back();
         newest.ok_or(RulesError::NoPolicy)
+    }
+
+    /// All of them, by version.
+    pub fn all(&self) -> impl Iterator<Item = &Timetable> {
+        self.by_version.values()
     }
 
     /// The one that a case runs under.

@@ -7,10 +7,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use crate::{
     access::{Actor, Claims, Role},
     area::{AreaCode, Level},
-    case::{Case, Decided, Decision, EscalationReason, EvolveError, Holder, Situation, decide},
+    case::{
+        Case, Decided, Decision, EscalationReason, EvolveError, Holder, Refusal, Situation, decide,
+    },
     clock::ClockError,
     code::{Code, Coded},
     command::{Assignee, CaseCommand, Imported, Report, Step},
@@ -40,8 +44,30 @@ pub struct Compared {
 pub struct Course {
     /// The due times that passed, in order.
     pub missed: Vec<Timestamp>,
-    /// How often it went up, by itself or by request.
-    pub went_up: u32,
+    /// When it went up and from which level, by itself or by request, in order.
+    pub went_up: Vec<WentUp>,
+}
+
+/// A case went one level up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct WentUp {
+    /// When: by itself at the due time that passed, by request when it was taken.
+    pub at: Timestamp,
+    /// From this level.
+    pub from: Level,
+}
+
+impl Course {
+    fn take(&mut self, event: &CaseEvent, recorded_at: Timestamp) {
+        match event {
+            CaseEvent::DeadlineMissed(missed) => self.missed.push(missed.due_at),
+            CaseEvent::Escalated(event) => self.went_up.push(WentUp {
+                at: event.due_since.unwrap_or(recorded_at),
+                from: event.from,
+            }),
+            _ => {}
+        }
+    }
 }
 
 /// Why a log cannot be replayed.
@@ -102,11 +128,7 @@ impl<'a> Replay<'a> {
             return Ok(());
         };
         let happened = &mut replayed.compared.happened;
-        match &recorded.event {
-            CaseEvent::DeadlineMissed(missed) => happened.missed.push(missed.due_at),
-            CaseEvent::Escalated(_) => happened.went_up += 1,
-            _ => {}
-        }
+        happened.take(&recorded.event, recorded.header.recorded_at);
         if recorded.header.command_id == replayed.report {
             self.with_report(&mut replayed, recorded)?;
         } else if !by_itself(recorded) {
@@ -142,7 +164,7 @@ impl<'a> Replay<'a> {
         if let CaseEvent::Reported(report) = &recorded.event {
             category.clone_from(&report.category);
             let command = CaseCommand::Report(as_command(report, recorded.header.recorded_at));
-            let decided = decided(self.timetable, &command, (None, None), recorded);
+            let decided = decided(self.timetable, &command, (None, None), recorded)?;
             if let Some(first) = decided.unwrap_or_default().into_iter().next() {
                 begun.event = first.event;
             }
@@ -195,7 +217,7 @@ impl<'a> Replay<'a> {
         };
         let cases = (Some(&replayed.case), other);
         let command = CaseCommand::Step(step);
-        match decided(self.timetable, &command, cases, recorded) {
+        match decided(self.timetable, &command, cases, recorded)? {
             Some(decided) => {
                 let events = decided.into_iter().map(|decided| decided.event);
                 replayed.take(events.collect(), recorded)
@@ -228,11 +250,7 @@ impl Replayed {
     ) -> Result<(), ReplayError> {
         for event in events {
             let would = &mut self.compared.would;
-            match &event {
-                CaseEvent::DeadlineMissed(missed) => would.missed.push(missed.due_at),
-                CaseEvent::Escalated(_) => would.went_up += 1,
-                _ => {}
-            }
+            would.take(&event, at.header.recorded_at);
             let recorded = Recorded {
                 event,
                 ..at.clone()
@@ -255,12 +273,15 @@ fn by_itself(recorded: &Recorded<CaseEvent>) -> bool {
 
 /// What follows from a command at the moment of an event, sent by the event's actor with every right; nothing
 /// where it is refused.
+///
+/// # Errors
+/// The calendar does not know a moment.
 fn decided(
     timetable: &Timetable,
     command: &CaseCommand,
     (case, other): (Option<&Case>, Option<&Case>),
     recorded: &Recorded<CaseEvent>,
-) -> Option<Vec<Decided>> {
+) -> Result<Option<Vec<Decided>>, ClockError> {
     let header = &recorded.header;
     let claims = Claims {
         sub: header.actor.id.clone(),
@@ -282,9 +303,10 @@ fn decided(
         if_version: None,
     };
     match decide(command, &situation) {
-        Ok(Decision::Events(events)) => Some(events),
-        Ok(Decision::Repeated { .. }) => Some(Vec::new()),
-        Err(_) => None,
+        Ok(Decision::Events(events)) => Ok(Some(events)),
+        Ok(Decision::Repeated { .. }) => Ok(Some(Vec::new())),
+        Err(Refusal::Clock(beyond)) => Err(beyond),
+        Err(_) => Ok(None),
     }
 }
 

@@ -139,6 +139,11 @@ fn on_duty(roster: &Roster, moment: &str) -> Vec<String> {
     members.map(|member| member.person.clone()).collect()
 }
 
+fn served_by<'a>(roster: &'a Roster, person: &str, moment: &str) -> Vec<&'a str> {
+    let served = roster.served_by(person, at(moment));
+    served.map(|member| member.person.as_str()).collect()
+}
+
 #[test]
 fn a_plan_goes_by_the_calendar_by_the_weekday_and_by_the_day() {
     let roster = given(&[planned(|plan| plan)]);
@@ -171,6 +176,40 @@ fn a_new_plan_replaces_the_days_that_it_covers_and_no_others() {
     assert_eq!(on_duty(&roster, "24 14:00"), ["li.na", "zhao.min"]);
     assert_eq!(on_duty(&roster, "24 16:00"), ["zhao.min"]);
     assert_eq!(on_duty(&roster, "26 16:00"), ["li.na"]);
+}
+
+/// A plan for two later days with another team: the present one stays what it is, and comes back after.
+#[test]
+fn a_plan_with_another_team_changes_the_team_of_its_own_days_only() {
+    let other = |_: String| {
+        r#"
+area = "510402002005"
+from = "2026-11-26"
+to = "2026-11-27"
+member = [{ person = "sun.li", post = "民政" }]
+shift = [{ person = "sun.li", on = ["2026-11-26"], from = "09:00", to = "17:00" }]
+"#
+        .to_owned()
+    };
+    let roster = given(&[planned(|plan| plan), planned(other)]);
+    let held_by = |moment| {
+        let held = roster.holds("民政", at(moment)).unwrap();
+        (held.person, held.on_duty)
+    };
+    assert_eq!(held_by("24 10:00"), ("li.na".to_owned(), true));
+    assert_eq!(held_by("26 10:00"), ("sun.li".to_owned(), true));
+    assert_eq!(held_by("27 10:00"), ("sun.li".to_owned(), false));
+    assert_eq!(held_by("28 10:00"), ("li.na".to_owned(), true));
+    assert_eq!(roster.holds("调解", at("26 10:00")), None);
+    // Nobody is planned after the last day, and the team is still known.
+    assert_eq!(held_by("30 10:00"), ("li.na".to_owned(), false));
+    // Until the other team takes over nobody is due who is not in it.
+    let evening = roster.holds("民政", at("25 20:00")).unwrap();
+    assert_eq!(evening.next_on_duty, Some(at("26 09:00")));
+    let members = roster.members(at("25 00:00"), at("27 00:00"));
+    let persons: Vec<_> = members.iter().map(|member| &member.person).collect();
+    assert_eq!(persons, ["li.na", "wang.wei", "zhao.min", "sun.li"]);
+    assert_eq!(found(&roster, "2026-11-24", "2026-11-24"), []);
 }
 
 #[test]
@@ -208,10 +247,10 @@ fn while_the_a_holder_is_away_the_x_on_duty_answers_for_the_post_and_until_when_
         Some(held("24 14:00"))
     );
     assert_eq!(
-        roster.served_by("zhao.min", at("24 14:00")),
+        served_by(&roster, "zhao.min", "24 14:00"),
         ["li.na", "zhao.min"]
     );
-    assert_eq!(roster.served_by("li.na", at("24 14:00")), [""; 0]);
+    assert_eq!(served_by(&roster, "li.na", "24 14:00"), [""; 0]);
 }
 
 #[test]

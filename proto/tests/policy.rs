@@ -10,6 +10,7 @@ use gridkeeper_proto::{
     policy::{Concerned, Policy, PolicyError, Timetable},
     time::{Timestamp, Zone},
 };
+use proptest::prelude::*;
 
 const POLICY: &str = r#"
 version = 7
@@ -196,6 +197,53 @@ fn what_was_left_of_a_limit_is_left_after_the_clock_stood() {
     // What had passed before has passed.
     let late = timetable.moved(service, at("11-23 09:30"), stood);
     assert_eq!(late, Ok(at("11-23 09:30")));
+}
+
+#[test]
+fn a_limit_in_workdays_stands_still_on_weekends() {
+    let timetable = timetable();
+    let settle = of("dispute.neighbour", Severity::General, Stage::Settle);
+    // Suspended for just one workday, from evening to evening.
+    let stood = (at("11-26 18:30"), at("11-27 18:30"));
+    let moved = timetable.moved(settle, at("11-27 18:30"), stood);
+    assert_eq!(moved, Ok(at("11-30 18:30")));
+    assert_eq!(timetable.runs(settle, at("11-28 10:00")), Ok(false));
+    let accept = of("dispute.neighbour", Severity::General, Stage::Accept);
+    assert_eq!(timetable.runs(accept, at("11-28 10:00")), Ok(true));
+}
+
+proptest! {
+    /// Whatever the limit and however often its clock stood: it is due while its clock runs, after just the time
+    /// that it had.
+    #[test]
+    fn a_due_time_lies_in_the_limits_own_hours_and_moves_by_just_the_time_that_stood(
+        (severity, stage) in (
+            prop::sample::select(vec![Severity::General, Severity::Major]),
+            prop::sample::select(vec![Stage::Accept, Stage::Settle, Stage::Close]),
+        ),
+        from in 0..150_i64 * 24 * 60,
+        pauses in prop::collection::vec((1..3 * 24 * 60_i64, 1..5 * 24 * 60_i64), 0..4),
+    ) {
+        let timetable = timetable();
+        let of = of("dispute.neighbour", severity, stage);
+        let minutes = |moment: Timestamp, count: i64| moment.plus_millis(count * 60_000);
+        let from = minutes(at("05-01 00:00"), from);
+        let mut due_at = timetable.due(of, from).unwrap();
+        let had = timetable.elapsed(of, from, due_at).unwrap();
+        let (mut now, mut stood) = (from, 0);
+        for (runs, stands) in pauses {
+            let since = minutes(now, runs);
+            let until = minutes(since, stands);
+            if since >= due_at {
+                break;
+            }
+            due_at = timetable.moved(of, due_at, (since, until)).unwrap();
+            stood += timetable.elapsed(of, since, until).unwrap();
+            now = until;
+        }
+        prop_assert_eq!(timetable.elapsed(of, from, due_at).unwrap() - stood, had);
+        prop_assert!(timetable.runs(of, due_at.plus_millis(-1)).unwrap(), "{}", due_at);
+    }
 }
 
 #[test]

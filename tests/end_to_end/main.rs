@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod commands;
 mod exactly_once;
 mod history;
 mod killed;

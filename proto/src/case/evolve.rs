@@ -71,7 +71,8 @@ impl Case {
             (Some(before), event) => {
                 let mut after = before.clone();
                 after.apply(event, recorded);
-                if after.stage != before.stage && after.due_at != before.due_at {
+                let begins = event.begins_limit() || after.due_at != before.due_at;
+                if after.stage != before.stage && begins {
                     after.late_in_stage = false;
                 }
                 after
@@ -107,6 +108,7 @@ impl Case {
             overdue: false,
             late_in_stage: false,
             handler: None,
+            resolved_by_unit: None,
             reported_at: at,
             accepted_at: None,
             resolved_at: None,
@@ -149,6 +151,7 @@ impl Case {
             CaseEvent::Resolved(_) => {
                 self.comes_to(CaseState::Resolved, Stage::Verify);
                 self.resolved_at = Some(at);
+                self.resolved_by_unit.clone_from(&self.holder.unit);
                 self.handler = Some(recorded.header.actor.id.clone());
             }
             CaseEvent::Verified(_) => self.comes_to(CaseState::Verified, Stage::Close),
@@ -247,14 +250,14 @@ impl Case {
         self.overdue = false;
     }
 
-    /// A new due time starts a new count; the same due time under another holder goes on. What is assigned
-    /// has to be settled in the time since it was accepted.
+    /// A new limit, or a new due time, starts a new count; the same due time under another holder goes on. What is
+    /// assigned has to be settled in the time since it was accepted.
     fn charge(&mut self, holder: &Holder, due_at: Timestamp, event: &CaseEvent, at: Timestamp) {
         if self.holder != *holder {
             self.holder = holder.clone();
             self.held_since = at;
         }
-        if self.due_at != due_at {
+        if self.due_at != due_at || event.begins_limit() {
             self.due_at = due_at;
             self.reminded = 0;
             self.overdue = false;
@@ -290,6 +293,21 @@ impl Case {
             stage,
             level,
         }
+    }
+
+    /// The unit whose work an event that finds the case so is about: the one that holds it; of what becomes of a
+    /// case once it is resolved, the one that resolved it.
+    #[must_use]
+    pub fn unit_concerned(&self, event: &CaseEvent) -> Option<&str> {
+        let unit = match event {
+            CaseEvent::Verified(_)
+            | CaseEvent::ReworkOrdered(_)
+            | CaseEvent::Closed(_)
+            | CaseEvent::Reopened(_)
+            | CaseEvent::Rated(_) => &self.resolved_by_unit,
+            _ => &self.holder.unit,
+        };
+        unit.as_deref()
     }
 
     /// Whether a step taken at this moment is in time.

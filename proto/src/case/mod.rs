@@ -299,6 +299,8 @@ pub struct Case {
     pub late_in_stage: bool,
     /// Whoever last handled or resolved it, and so may not verify it.
     pub handler: Option<String>,
+    /// The unit that held it when it was last resolved.
+    pub resolved_by_unit: Option<String>,
     /// Recorded time of the report.
     pub reported_at: Timestamp,
     /// Recorded time of the latest acceptance.

@@ -2,7 +2,8 @@
 //!
 //! All of it follows from the case, its policy and the time. So it does not matter when somebody looks: what has
 //! happened up to a moment is recorded before anything else is decided at that moment, and after a week without
-//! anybody looking it is the same as if somebody had looked every second.
+//! anybody looking the case stands where it would stand if somebody had looked every second. Only reminders that
+//! something later has overtaken are left out then (decision 0007).
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,17 @@ pub enum Moment {
     Remind(u32),
     /// Its due time passes.
     MissDeadline,
+}
+
+impl Moment {
+    /// What its command id is derived for: two moments of a case may come in the same millisecond.
+    fn purpose(self) -> &'static str {
+        match self {
+            Self::Resume => "resume",
+            Self::Remind(_) => "remind",
+            Self::MissDeadline => "miss_deadline",
+        }
+    }
 }
 
 /// When that is.
@@ -178,7 +190,7 @@ impl Case {
                 (self.due_at, late.events(timetable, self.due_at)?)
             }
         };
-        let command_id = CommandId::derived(self.id, "moment", at.millis());
+        let command_id = CommandId::derived(self.id, next.moment.purpose(), at.millis());
         Ok(Some(Happened {
             at,
             command_id,

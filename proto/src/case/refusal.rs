@@ -119,6 +119,12 @@ pub enum Refusal {
         /// The limit.
         limit: Limit,
     },
+    /// The extended due time would have passed already.
+    #[error("extended by so much it would still be overdue since {due_at}")]
+    ExtensionOver {
+        /// The due time that it would have.
+        due_at: Timestamp,
+    },
     /// The extension runs by another clock than the limit.
     #[error("the limit is {limit}: give the extension in a unit of the same clock")]
     WrongExtension {
@@ -207,6 +213,7 @@ impl Coded for Refusal {
             Self::GrantedAbove { .. } => Code(215),
             Self::ExtensionTooLong { .. } => Code(216),
             Self::WrongExtension { .. } => Code(217),
+            Self::ExtensionOver { .. } => Code(218),
             Self::Access(error) => error.code(),
         }
     }

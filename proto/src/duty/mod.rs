@@ -92,10 +92,21 @@ pub enum RosterCommand {
     },
 }
 
+/// The team of a span of time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Team {
+    /// From this moment.
+    from: Timestamp,
+    /// Up to this moment, without it.
+    to: Timestamp,
+    members: Vec<Member>,
+}
+
 /// What the log says of the duty in one area.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Roster {
-    members: Vec<Member>,
+    /// In order, none within the time of another.
+    teams: Vec<Team>,
     /// In order.
     shifts: Vec<Shift>,
     absences: Vec<Absence>,
@@ -122,8 +133,10 @@ impl Roster {
     /// [`PlanError`].
     pub fn planned(plan: &Plan, days: &Days) -> Result<Self, PlanError> {
         plan.check()?;
+        let (from, to) = plan.span(days)?;
+        let members = plan.members.clone();
         Ok(Self {
-            members: plan.members.clone(),
+            teams: vec![Team { from, to, members }],
             shifts: plan.laid_out(days)?,
             ..Self::default()
         })
@@ -133,7 +146,11 @@ impl Roster {
     pub fn evolve(&mut self, recorded: &Recorded<RosterEvent>) {
         match &recorded.event {
             RosterEvent::RosterPlanned(event) => {
-                self.members.clone_from(&event.members);
+                self.replace_team(Team {
+                    from: event.from,
+                    to: event.to,
+                    members: event.members.clone(),
+                });
                 let span = event.from..event.to;
                 self.shifts.retain(|shift| !span.contains(&shift.from));
                 self.shifts.extend(event.shifts.iter().cloned());
@@ -154,6 +171,26 @@ impl Roster {
         self.events.push(recorded.position);
         self.answered
             .remember(recorded.position, &recorded.header, self.version);
+    }
+
+    /// A team instead of whoever was the team in its time.
+    fn replace_team(&mut self, team: Team) {
+        let before = |other: &Team| Team {
+            to: other.to.min(team.from),
+            ..other.clone()
+        };
+        let after = |other: &Team| Team {
+            from: other.from.max(team.to),
+            ..other.clone()
+        };
+        let parts = self
+            .teams
+            .iter()
+            .flat_map(|other| [before(other), after(other)]);
+        let mut teams: Vec<_> = parts.filter(|part| part.from < part.to).collect();
+        teams.push(team);
+        teams.sort_by_key(|team| team.from);
+        self.teams = teams;
     }
 
     /// What follows from a command.
@@ -218,7 +255,8 @@ impl Roster {
         (from, to): (Timestamp, Timestamp),
         reason: &str,
     ) -> Result<(), Refusal> {
-        if self.member(person).is_none() {
+        let mut all = self.teams.iter().flat_map(|team| &team.members);
+        if !all.any(|member| member.person == person) {
             let person = person.to_owned();
             return Err(PlanError::NoMember { person }.into());
         }
@@ -231,16 +269,39 @@ impl Roster {
         text("reason", reason)
     }
 
-    /// The team, in the order of the plan.
+    /// Whether there was any plan.
     #[must_use]
-    pub fn members(&self) -> &[Member] {
-        &self.members
+    pub fn is_planned(&self) -> bool {
+        !self.teams.is_empty()
     }
 
-    /// The member that a person is.
+    /// The team at a moment, in the order of its plan. Between plans, and after the last, the team of the latest
+    /// plan before goes on, though nobody of it is on duty; before the first that of the first.
     #[must_use]
-    pub fn member(&self, person: &str) -> Option<&Member> {
-        self.members.iter().find(|member| member.person == person)
+    pub fn team(&self, at: Timestamp) -> &[Member] {
+        let begun = self.teams.partition_point(|team| team.from <= at);
+        let team = self.teams.get(begun.saturating_sub(1));
+        team.map_or(&[], |team| &team.members)
+    }
+
+    /// The teams of a span of time as one, in order, each member once.
+    #[must_use]
+    pub fn members(&self, from: Timestamp, to: Timestamp) -> Vec<&Member> {
+        let mut members: Vec<&Member> = self.team(from).iter().collect();
+        let later = self.teams.iter();
+        let later = later.filter(|team| team.from >= from && team.from < to);
+        for member in later.flat_map(|team| &team.members) {
+            if !members.contains(&member) {
+                members.push(member);
+            }
+        }
+        members
+    }
+
+    /// The member that a person is at a moment.
+    #[must_use]
+    pub fn member(&self, person: &str, at: Timestamp) -> Option<&Member> {
+        self.team(at).iter().find(|member| member.person == person)
     }
 
     /// Shifts that have not ended at a moment and begin before another, in order.
@@ -259,7 +320,7 @@ impl Roster {
 
     /// Who is on duty at a moment, in the order of the team.
     pub fn on_duty(&self, at: Timestamp) -> impl Iterator<Item = &Member> {
-        self.members
+        self.team(at)
             .iter()
             .filter(move |member| self.is_on_duty(&member.person, at))
     }
@@ -276,7 +337,9 @@ impl Roster {
     fn edges(&self, after: Timestamp) -> Vec<Timestamp> {
         let shifts = self.shifts.iter().flat_map(|shift| [shift.from, shift.to]);
         let absences = self.absences.iter().flat_map(|away| [away.from, away.to]);
-        let mut edges: Vec<_> = shifts.chain(absences).filter(|at| *at > after).collect();
+        let teams = self.teams.iter().map(|team| team.from);
+        let all = shifts.chain(absences).chain(teams);
+        let mut edges: Vec<_> = all.filter(|at| *at > after).collect();
         edges.sort();
         edges.dedup();
         edges

@@ -47,12 +47,13 @@ impl Roster {
     /// Who answers for a post at a moment; none for a post that the team does not have.
     #[must_use]
     pub fn holds(&self, post: &str, at: Timestamp) -> Option<Held> {
-        let own = self.members.iter().find(|member| member.post == post)?;
+        let own = self.a_holder(post, at)?;
         let answering = self.answering(own, at);
         let edges = self.edges(at);
         let changed = |edge: &&Timestamp| {
-            let then = self.answering(own, **edge).map(|member| &member.person);
-            then != answering.map(|member| &member.person)
+            let own = self.a_holder(post, **edge);
+            let then = own.and_then(|own| self.answering(own, **edge));
+            then.map(|member| &member.person) != answering.map(|member| &member.person)
         };
         let changes = edges.iter().find(changed).copied();
         let stand_in = answering.filter(|member| member.person != own.person);
@@ -72,19 +73,21 @@ impl Roster {
     /// Who answers for a person's A post at a moment; none for somebody who is no member.
     #[must_use]
     pub fn holds_of(&self, person: &str, at: Timestamp) -> Option<Held> {
-        self.holds(&self.member(person)?.post, at)
+        self.holds(&self.member(person, at)?.post, at)
     }
 
-    /// The persons for whom somebody answers at a moment: the own post, and those that they stand in for.
-    #[must_use]
-    pub fn served_by(&self, person: &str, at: Timestamp) -> Vec<&str> {
-        let serves = |own: &&Member| {
+    /// The members for whom somebody answers at a moment: the own post, and those that they stand in for.
+    pub fn served_by(&self, person: &str, at: Timestamp) -> impl Iterator<Item = &Member> {
+        self.team(at).iter().filter(move |own| {
             let answering = self.answering(own, at);
             let by = answering.map_or(own.person.as_str(), |member| member.person.as_str());
             by == person
-        };
-        let served = self.members.iter().filter(serves);
-        served.map(|own| own.person.as_str()).collect()
+        })
+    }
+
+    /// Whose A post it is at a moment.
+    fn a_holder(&self, post: &str, at: Timestamp) -> Option<&Member> {
+        self.team(at).iter().find(|member| member.post == post)
     }
 
     /// The post's own member if on duty, else the first X who is.

@@ -65,6 +65,22 @@ family! {
 }
 
 impl CaseEvent {
+    /// Whether a limit begins with this event, also where it ends at the same moment as the one before. What is
+    /// assigned goes on with the time since it was accepted.
+    #[must_use]
+    pub fn begins_limit(&self) -> bool {
+        matches!(
+            self,
+            Self::Reported(_)
+                | Self::Accepted(_)
+                | Self::Resolved(_)
+                | Self::Verified(_)
+                | Self::ReworkOrdered(_)
+                | Self::Escalated(_)
+                | Self::Reopened(_)
+        )
+    }
+
     /// The holder and due time that this event gives the case, where it gives them.
     #[must_use]
     pub fn charge(&self) -> Option<(&Holder, Timestamp)> {

@@ -43,6 +43,18 @@ pub enum PolicyError {
         /// Of which severity and category, where it is not the policy's own way.
         of: String,
     },
+    /// Assigning may take longer than settling, which it is a part of.
+    #[error(
+        "policy: assign of {severity:?}{of} is longer than settle.{level:?}, which it is a part of"
+    )]
+    AssignTooLong {
+        /// The severity.
+        severity: Severity,
+        /// The level.
+        level: Level,
+        /// Of which category, where it is a category's own.
+        of: String,
+    },
     /// The name of a post is empty or too long.
     #[error("policy: the post of the ladder at {level:?} has to have 1 to 100 characters")]
     Post {
@@ -128,6 +140,16 @@ impl Policy {
                 return Err(PolicyError::NoService {
                     severity,
                     field,
+                    of,
+                });
+            }
+        }
+        for level in Level::ALL {
+            let settle = limits.settle.at(level);
+            if limits.assign.is_some_and(|assign| assign.exceeds(settle)) {
+                return Err(PolicyError::AssignTooLong {
+                    severity,
+                    level,
                     of,
                 });
             }

@@ -27,6 +27,8 @@ pub struct Concerned<'a> {
 pub struct Timetable {
     policy: Policy,
     clock: Option<ServiceClock>,
+    /// The same on workdays only.
+    workdays: Option<ServiceClock>,
 }
 
 impl Timetable {
@@ -36,7 +38,12 @@ impl Timetable {
     /// [`PolicyError`].
     pub fn new(policy: Policy, clock: Option<ServiceClock>) -> Result<Self, PolicyError> {
         policy.check()?;
-        Ok(Self { policy, clock })
+        let workdays = clock.as_ref().map(ServiceClock::on_workdays);
+        Ok(Self {
+            policy,
+            clock,
+            workdays,
+        })
     }
 
     /// The policy.
@@ -100,10 +107,10 @@ impl Timetable {
         due_at: Timestamp,
         (since, until): (Timestamp, Timestamp),
     ) -> Result<Timestamp, ClockError> {
-        match (self.limit(of), &self.clock) {
+        match self.clock_of(of) {
             _ if due_at <= since => Ok(due_at),
-            (Limit::Natural(_), _) | (_, None) => Ok(due_at.plus_millis(until.since(since).max(0))),
-            (_, Some(clock)) => {
+            None => Ok(due_at.plus_millis(until.since(since).max(0))),
+            Some(clock) => {
                 let left = clock.between(since, due_at)?;
                 match left > 0 {
                     true => clock.after(until, left),
@@ -123,14 +130,14 @@ impl Timetable {
         from: Timestamp,
         passed: i64,
     ) -> Result<Timestamp, ClockError> {
-        match (self.limit(of), &self.clock) {
-            (Limit::Natural(_), _) | (_, None) => Ok(from.plus_millis(passed)),
-            (_, Some(clock)) => clock.after(from, passed),
+        match self.clock_of(of) {
+            None => Ok(from.plus_millis(passed)),
+            Some(clock) => clock.after(from, passed),
         }
     }
 
     /// How much of a limit's own time passes between two moments, in milliseconds. Limits in workdays are
-    /// measured in service time.
+    /// measured in the service time of workdays.
     ///
     /// # Errors
     /// [`ClockError`] when one of the moments lies beyond the calendar.
@@ -140,9 +147,9 @@ impl Timetable {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<i64, ClockError> {
-        match (self.limit(of), &self.clock) {
-            (Limit::Natural(_), _) | (_, None) => Ok(to.since(from)),
-            (_, Some(clock)) => clock.between(from, to),
+        match self.clock_of(of) {
+            None => Ok(to.since(from)),
+            Some(clock) => clock.between(from, to),
         }
     }
 
@@ -151,9 +158,16 @@ impl Timetable {
     /// # Errors
     /// [`ClockError`] when the moment lies beyond the calendar.
     pub fn runs(&self, of: Concerned<'_>, at: Timestamp) -> Result<bool, ClockError> {
-        match (self.limit(of), &self.clock) {
-            (Limit::Natural(_), _) | (_, None) => Ok(true),
-            (_, Some(clock)) => clock.is_open(at),
+        self.clock_of(of)
+            .map_or(Ok(true), |clock| clock.is_open(at))
+    }
+
+    /// The clock that a limit runs by; none for one that runs day and night.
+    fn clock_of(&self, of: Concerned<'_>) -> Option<&ServiceClock> {
+        match self.limit(of) {
+            Limit::Natural(_) => None,
+            Limit::Service(_) => self.clock.as_ref(),
+            Limit::Workdays(_) => self.workdays.as_ref(),
         }
     }
 

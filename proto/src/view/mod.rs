@@ -13,7 +13,7 @@ pub use area::{AreaSummary, DayRollup};
 pub use histogram::Histogram;
 pub use request::{
     AreaDays, CaseFilter, CasePage, DueCase, EscalationFilter, InquiryFilter, InquiryPage, Listed,
-    ViewAnswer, ViewError, ViewQuestion, ViewReply, ViewRequest,
+    Served, ViewAnswer, ViewError, ViewQuestion, ViewReply, ViewRequest,
 };
 
 use crate::{

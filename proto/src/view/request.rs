@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// First byte of requests and replies.
-const RELEASE: u8 = 5;
+const RELEASE: u8 = 6;
 
 /// A question, and how fresh the answer has to be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,12 +76,41 @@ pub struct CaseFilter {
     pub category: Option<String>,
     /// Held by this unit.
     pub unit: Option<String>,
-    /// Held by one of these persons; by anybody when empty.
-    pub persons: Vec<String>,
+    /// Held by this person.
+    pub person: Option<String>,
+    /// Open, and held by one of these.
+    pub served: Option<Served>,
     /// After this case, in the order of grid and id.
     pub after: Option<(AreaCode, CaseId)>,
     /// At most so many.
     pub limit: u32,
+}
+
+/// For whom somebody answers by the roster of an area: members of its team.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Served {
+    /// The area that holds the cases.
+    pub area: AreaCode,
+    /// The persons.
+    pub persons: Vec<String>,
+    /// Their posts: those of units, where no person is named.
+    pub posts: Vec<String>,
+    /// The policies whose ladder has one of the posts on the area's rung, where nobody is named.
+    pub policies: Vec<u32>,
+}
+
+impl Served {
+    /// Whether one of them holds the case.
+    #[must_use]
+    pub fn hold(&self, listed: &Listed<'_>) -> bool {
+        let among = |all: &[String], one: &str| all.iter().any(|other| other == one);
+        let theirs = match (listed.person, listed.unit) {
+            (Some(person), _) => among(&self.persons, person),
+            (None, Some(unit)) => among(&self.posts, unit),
+            (None, None) => self.policies.contains(&listed.policy),
+        };
+        theirs && listed.area == self.area && listed.state.is_open()
+    }
 }
 
 /// What lists of cases filter by.
@@ -99,6 +128,10 @@ pub struct Listed<'a> {
     pub unit: Option<&'a str>,
     /// The person who holds it.
     pub person: Option<&'a str>,
+    /// The area that holds it.
+    pub area: AreaCode,
+    /// The policy that it runs under.
+    pub policy: u32,
 }
 
 impl<'a> Listed<'a> {
@@ -112,6 +145,8 @@ impl<'a> Listed<'a> {
             category: &case.category,
             unit: case.holder.unit.as_deref(),
             person: case.holder.person.as_deref(),
+            area: case.holder.area,
+            policy: case.policy,
         }
     }
 }
@@ -124,13 +159,16 @@ impl CaseFilter {
             let rest = listed.category.strip_prefix(wanted.as_str());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        let named = |person: &str| self.persons.iter().any(|wanted| wanted == person);
         self.state.is_none_or(|state| state == listed.state)
             && self.level.is_none_or(|level| level == listed.level)
             && self.overdue.is_none_or(|overdue| overdue == listed.overdue)
             && self.category.as_ref().is_none_or(below)
             && (self.unit.is_none() || self.unit.as_deref() == listed.unit)
-            && (self.persons.is_empty() || listed.person.is_some_and(named))
+            && (self.person.is_none() || self.person.as_deref() == listed.person)
+            && self
+                .served
+                .as_ref()
+                .is_none_or(|served| served.hold(&listed))
     }
 }
 
@@ -158,6 +196,8 @@ pub struct InquiryFilter {
     pub open: bool,
     /// Of this owner.
     pub owner: Option<String>,
+    /// That this person was asked to take over, and has not said yet.
+    pub offered_to: Option<String>,
     /// After this one.
     pub after: Option<(String, InquiryId)>,
     /// At most so many.

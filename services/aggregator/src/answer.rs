@@ -245,7 +245,8 @@ impl Answers<'_> {
             let key = keys::inquiry(keys::inquiry_of(&index).ok_or_else(broken)?);
             let inquiry: Inquiry = self.reader.value(&key)?.ok_or_else(broken)?;
             let wanted = filter.area.contains(&inquiry.area)
-                && owner.is_none_or(|owner| owner == inquiry.owner);
+                && owner.is_none_or(|owner| owner == inquiry.owner)
+                && (filter.offered_to.is_none() || filter.offered_to == inquiry.offered_to);
             let length = self.reader.get(&key)?.map_or(0, |bytes| bytes.len());
             let full = inquiries.len() >= limit || length > room || scanned >= SCAN;
             if !inquiries.is_empty() && full {

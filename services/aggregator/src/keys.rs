@@ -68,6 +68,10 @@ pub struct Facets {
     pub unit: Option<String>,
     /// The person who holds it.
     pub person: Option<String>,
+    /// The area that holds it.
+    pub area: AreaCode,
+    /// The policy that it runs under.
+    pub policy: u32,
 }
 
 impl Facets {
@@ -82,6 +86,8 @@ impl Facets {
             category: case.category.clone(),
             unit: case.holder.unit.clone(),
             person: case.holder.person.clone(),
+            area: case.holder.area,
+            policy: case.policy,
         }
     }
 }
@@ -97,6 +103,8 @@ impl Facets {
             category: &self.category,
             unit: self.unit.as_deref(),
             person: self.person.as_deref(),
+            area: self.area,
+            policy: self.policy,
         }
     }
 }

@@ -31,7 +31,7 @@ use crate::{
 /// The layout of the views. Raised with every change of [`keys`], of the values, or of the folding.
 pub const SCHEMA: Schema = Schema {
     name: "aggregator",
-    version: 6,
+    version: 7,
 };
 
 /// The views of a district. Keeps nothing between batches.
@@ -78,7 +78,7 @@ struct Batch<'a> {
     heads: HashMap<AreaCode, EventHash>,
     cases: HashMap<CaseId, Touched>,
     days: HashMap<(AreaCode, Day), DayRollup>,
-    /// What the units held that had a case before the event, by unit and day.
+    /// What is about the work of units, by unit and day.
     units: HashMap<(String, Day), DayRollup>,
     rules: Option<Rules>,
     rosters: HashMap<AreaCode, Roster>,
@@ -182,8 +182,8 @@ impl<'a> Batch<'a> {
             };
             rollup.count(found.map(|view| &view.case), recorded);
         }
-        if let Some(unit) = found.and_then(|view| view.case.holder.unit.as_ref()) {
-            let rollup = match self.units.entry((unit.clone(), day)) {
+        if let Some(unit) = found.and_then(|view| view.case.unit_concerned(&recorded.event)) {
+            let rollup = match self.units.entry((unit.to_owned(), day)) {
                 Entry::Occupied(rollup) => rollup.into_mut(),
                 Entry::Vacant(free) => {
                     let (unit, day) = free.key();

@@ -38,7 +38,7 @@ fn an_overlap_of_half_a_square_metre_is_accepted() {
 #[test]
 fn the_folder_is_answered_from() {
     let folder = folder();
-    fs::write(folder.path().join("policy.toml"), POLICY).unwrap();
+    fs::write(folder.path().join("policy.toml"), without_service()).unwrap();
     let district = District::load(folder.path()).unwrap();
     assert_eq!(
         (district.code().as_str(), district.name()),
@@ -151,14 +151,18 @@ fn a_folder_is_written_as_it_was_read() {
 
 const POLICY: &str = include_str!("../../../deploy/districts/panzhihua-dongqu/policy.toml");
 
+/// The sample's policy without hours of service and without what goes by its calendar.
+fn without_service() -> String {
+    let ladder = POLICY.find("[ladder]").unwrap();
+    format!("version = 1\n{}", &POLICY[ladder..])
+}
+
 #[test]
 fn a_policy_with_hours_of_service_is_loaded_with_its_calendar_or_refused() {
     let folder = folder();
     let years = folder.path().join("years");
     fs::create_dir(&years).unwrap();
-    let service = "[service]\ncalendar = \"years\"\n[service.hours]\n\
-                   workday = [{ from = \"08:30\", to = \"18:30\" }]\nweekend = []\nholiday = []\n";
-    let text = POLICY.replace("[general]", &format!("{service}\n[general]"));
+    let text = POLICY.replace("../../calendars/china", "years");
     let load = |text: &str| {
         fs::write(folder.path().join("policy.toml"), text).unwrap();
         District::load(folder.path())
@@ -183,10 +187,14 @@ fn a_policy_with_hours_of_service_is_loaded_with_its_calendar_or_refused() {
     assert_eq!(load(&other_folder).unwrap_err().code(), Code(100));
     let upside_down = text.replace("08:30", "19:30");
     assert_eq!(load(&upside_down).unwrap_err().code(), Code(193));
-    let without = POLICY.replacen("\"4 hours\"", "\"4 service hours\"", 1);
+    let day_and_night = without_service();
+    assert!(load(&day_and_night).unwrap().timetable().is_some());
+    let without = day_and_night.replacen("\"4 hours\"", "\"4 service hours\"", 1);
     assert_eq!(load(&without).unwrap_err().code(), Code(190));
+    let longer = day_and_night.replacen("settle =", "assign = \"8 days\"\nsettle =", 1);
+    assert_eq!(load(&longer).unwrap_err().code(), Code(190));
     let limits = POLICY[POLICY.find("[general]").unwrap()..POLICY.find("# 较大").unwrap()]
         .replace("[general]", "[category.general]");
-    let unknown = format!("{POLICY}\n[[category]]\ncode = \"dispute.ufo\"\n{limits}");
+    let unknown = format!("{day_and_night}\n[[category]]\ncode = \"dispute.ufo\"\n{limits}");
     assert_eq!(load(&unknown).unwrap_err().code(), Code(112));
 }

@@ -46,9 +46,9 @@ fn of_refusal(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::Plan(_) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong plan"),
         Refusal::ExtendedBefore { .. } => (StatusCode::CONFLICT, "extended before"),
         Refusal::GrantedAbove { .. } => (StatusCode::FORBIDDEN, "granted above your level"),
-        Refusal::ExtensionTooLong { .. } | Refusal::WrongExtension { .. } => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "wrong extension")
-        }
+        Refusal::ExtensionTooLong { .. }
+        | Refusal::WrongExtension { .. }
+        | Refusal::ExtensionOver { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong extension"),
         Refusal::Rules(RulesError::OldVersion { .. }) => (StatusCode::CONFLICT, "version used"),
         Refusal::Rules(RulesError::NoPolicy) => (StatusCode::SERVICE_UNAVAILABLE, "no policy"),
         Refusal::Rules(RulesError::UnknownPolicy { .. } | RulesError::Unreadable { .. }) => {

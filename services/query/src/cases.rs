@@ -5,6 +5,8 @@
     reason = "utoipa::path repeats the types of the responses with their paths"
 )]
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use futures::{StreamExt as _, TryStreamExt as _};
 use gridkeeper_http::{Bearer, Json, Path, Problem, Query, Refusals};
@@ -19,7 +21,7 @@ use gridkeeper_proto::{
     id::CaseId,
     sealed::{Party, open},
     time::Timestamp,
-    view::{CaseFilter, CaseView, DueCase, EscalationFilter},
+    view::{CaseFilter, CaseView, DueCase, EscalationFilter, Served},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -181,8 +183,8 @@ struct CasesQuery {
     unit: Option<String>,
     /// Held by this person.
     person: Option<String>,
-    /// Held by those whom this person answers for now by the roster of the area: the own cases while on duty, and
-    /// those of whom the person stands in for.
+    /// Open, and held by those whom this person answers for by the roster of the area: the own cases while on duty,
+    /// and those of whom the person stands in for; by name, by unit, or by the post of the ladder.
     served_by: Option<String>,
     /// As of this past moment, folded from the log; now, from the views, when left out.
     as_of: Option<Timestamp>,
@@ -221,17 +223,14 @@ async fn cases(
         wait_ms: asked.wait_ms,
     };
     let area = query.area(&claims, asked.area)?;
-    let mut persons = Vec::from_iter(asked.person);
-    if let Some(person) = &asked.served_by {
-        let roster = query.roster(area, asked.at_least).await?;
-        let at = asked.as_of.unwrap_or_else(|| query.clock.now());
-        let served = roster.value.served_by(person, at);
-        persons.extend(served.into_iter().map(str::to_owned));
-        // Nobody is called so: whoever answers for nobody has no cases.
-        if persons.is_empty() {
-            persons.push(String::new());
-        }
-    }
+    let served = match &asked.served_by {
+        Some(person) => Some(
+            query
+                .served(area, person, (fresh.at_least, asked.as_of))
+                .await?,
+        ),
+        None => None,
+    };
     let filter = CaseFilter {
         area,
         state: asked.state,
@@ -239,12 +238,13 @@ async fn cases(
         overdue: asked.overdue,
         category: asked.category,
         unit: asked.unit,
-        persons,
+        person: asked.person,
+        served,
         after: asked.after.as_deref().map(cursor).transpose()?,
         limit: page_limit(asked.limit, MOST)?,
     };
     let (position, page) = match asked.as_of {
-        Some(as_of) => query.past_cases(&filter, as_of).await?,
+        Some(as_of) => query.past_cases(&filter, (fresh.at_least, as_of)).await?,
         None => query.views.cases(fresh, filter).await?,
     };
     let next = last_case(&page).map(|case| format!("{}.{}", case.grid, case.id));
@@ -306,7 +306,11 @@ async fn escalations(
         limit: page_limit(asked.limit, MOST)?,
     };
     let (position, page) = match asked.as_of {
-        Some(as_of) => query.past_escalations(&filter, as_of).await?,
+        Some(as_of) => {
+            query
+                .past_escalations(&filter, (fresh.at_least, as_of))
+                .await?
+        }
         None => query.views.escalations(fresh, filter).await?,
     };
     let next = page.cases.last().filter(|_| page.more).and_then(|view| {
@@ -370,6 +374,34 @@ impl Questions {
         }
     }
 
+    /// For whom a person answers by the roster of an area, now or as it was known at a past moment.
+    async fn served(
+        &self,
+        area: AreaCode,
+        person: &str,
+        (position, as_of): (Position, Option<Timestamp>),
+    ) -> Result<Served, Error> {
+        let at = as_of.unwrap_or_else(|| self.clock.now());
+        let roster = match as_of {
+            Some(as_of) => Arc::new(self.past_roster(area, position, as_of).await?),
+            None => self.roster(area, position).await?.value,
+        };
+        let members: Vec<_> = roster.served_by(person, at).collect();
+        let posts: Vec<_> = members.iter().map(|member| member.post.clone()).collect();
+        let rules = self.rules(position).await?;
+        let ladders = rules.value.timetables.all();
+        let theirs = ladders.filter(|timetable| {
+            let post = timetable.policy().ladder.post(area.level());
+            post.is_some_and(|post| posts.iter().any(|own| own == post))
+        });
+        Ok(Served {
+            area,
+            persons: members.iter().map(|member| member.person.clone()).collect(),
+            policies: theirs.map(|timetable| timetable.policy().version).collect(),
+            posts,
+        })
+    }
+
     /// A case's status by the policy that it runs under.
     async fn escalation(
         &self,
@@ -386,12 +418,8 @@ impl Questions {
             .is_open()
             .then(|| held(case, post, (roster, now)));
         let held = held.flatten();
-        Ok(status::escalation(
-            position,
-            case,
-            (timetable, now),
-            (held, history),
-        )?)
+        let at = (timetable, now);
+        Ok(status::escalation(position, case, at, (held, history)))
     }
 
     /// An event of a case.

@@ -63,17 +63,18 @@ async fn duty(
     let known = query.roster(area, asked.at_least).await?;
     let (position, roster) = (known.position, known.value);
     let at = asked.at.unwrap_or_else(|| query.clock.now());
-    let posts = roster.members().iter();
+    let team = roster.team(at);
     Ok(Json(DutyAnswer {
         position,
         area,
         at,
-        members: roster.members().to_vec(),
+        members: team.to_vec(),
         on_duty: roster
             .on_duty(at)
             .map(|member| member.person.clone())
             .collect(),
-        posts: posts
+        posts: team
+            .iter()
             .filter_map(|member| roster.holds(&member.post, at))
             .collect(),
     }))
@@ -123,7 +124,7 @@ async fn roster(
         area,
         from,
         to,
-        members: roster.members().to_vec(),
+        members: roster.members(first, after).into_iter().cloned().collect(),
         shifts: roster.shifts(first, after).cloned().collect(),
         absences: roster.absences(first, after).cloned().collect(),
         gaps: gaps_of((area, &roster), &rules.value.timetables, (from, to))?,
@@ -173,9 +174,9 @@ async fn staffing_gaps(
         let known = query.roster(one, asked.at_least).await?;
         let roster = known.value;
         position = position.min(known.position);
-        match roster.members().is_empty() {
-            true => unplanned.push(one),
-            false => found.extend(gaps_of((one, &roster), timetables, (from, to))?),
+        match roster.is_planned() {
+            false => unplanned.push(one),
+            true => found.extend(gaps_of((one, &roster), timetables, (from, to))?),
         }
     }
     Ok(Json(GapsAnswer {

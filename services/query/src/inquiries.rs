@@ -35,13 +35,15 @@ pub(crate) fn routes() -> OpenApiRouter<Handle> {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct InquiriesQuery {
-    /// Asked in this area; the token's own when it is for one area.
+    /// Asked in this area; when left out anywhere for whoever asks for the own ones, else in the token's own area.
     area: Option<AreaCode>,
     /// Only those that wait for an answer.
     #[serde(default)]
     open: bool,
     /// Of this owner.
     owner: Option<String>,
+    /// That this person was asked to take over, and has not said yet.
+    offered_to: Option<String>,
     /// The `next` of the page before.
     after: Option<String>,
     /// At most so many: 1 to 1,000.
@@ -76,10 +78,16 @@ async fn inquiries(
         at_least: asked.at_least,
         wait_ms: asked.wait_ms,
     };
+    let me = |name: &Option<String>| name.as_ref() == Some(&claims.sub);
+    let area = match asked.area {
+        None if me(&asked.owner) || me(&asked.offered_to) => query.district.code(),
+        area => query.area(&claims, area)?,
+    };
     let filter = InquiryFilter {
-        area: query.area(&claims, asked.area)?,
+        area,
         open: asked.open,
         owner: asked.owner,
+        offered_to: asked.offered_to,
         after: asked.after.as_deref().map(cursor).transpose()?,
         limit: page_limit(asked.limit, MOST)?,
     };

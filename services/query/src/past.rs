@@ -9,7 +9,7 @@ use gridkeeper_proto::{
     event::ByAggregate,
     id::CaseId,
     time::Timestamp,
-    view::{CaseFilter, CasePage, CaseView, DueCase, EscalationFilter, Listed},
+    view::{CaseFilter, CasePage, CaseView, DueCase, EscalationFilter, Listed, ViewError},
 };
 
 use crate::{Error, feed::RANGE, questions::Questions, record};
@@ -20,7 +20,7 @@ impl Questions {
     pub(crate) async fn past(
         &self,
         area: AreaCode,
-        as_of: Timestamp,
+        (at_least, as_of): (Position, Timestamp),
     ) -> Result<(Position, BTreeMap<(AreaCode, CaseId), CaseView>), Error> {
         if as_of > self.clock.now() {
             return Err(Error::NotYet { as_of });
@@ -28,6 +28,9 @@ impl Questions {
         // The places last as long as the service.
         let _place = self.past_places.acquire().await.ok();
         let last = self.log.last_position().await?;
+        if last < at_least {
+            return Err(ViewError::Behind { position: last }.into());
+        }
         let (mut cases, mut over) = (BTreeMap::new(), HashSet::new());
         let mut position = Position(0);
         let (max_events, max_bytes) = RANGE;
@@ -81,9 +84,9 @@ impl Questions {
     pub(crate) async fn past_cases(
         &self,
         filter: &CaseFilter,
-        as_of: Timestamp,
+        when: (Position, Timestamp),
     ) -> Result<(Position, CasePage), Error> {
-        let (position, cases) = self.past(filter.area, as_of).await?;
+        let (position, cases) = self.past(filter.area, when).await?;
         let wanted = cases.into_iter().filter(|(key, view)| {
             let later = filter.after.is_none_or(|after| *key > after);
             later && filter.wants(Listed::of(&view.case))
@@ -95,9 +98,9 @@ impl Questions {
     pub(crate) async fn past_escalations(
         &self,
         filter: &EscalationFilter,
-        as_of: Timestamp,
+        when: (Position, Timestamp),
     ) -> Result<(Position, CasePage), Error> {
-        let (position, cases) = self.past(filter.area, as_of).await?;
+        let (position, cases) = self.past(filter.area, when).await?;
         let due = cases.into_values().filter_map(|view| {
             let due_at = view.next_moment()?;
             let case = view.case.id;

@@ -60,31 +60,31 @@ pub(crate) fn detail(
 }
 
 /// Who holds a case, by when, and where it goes next.
-///
-/// # Errors
-/// [`ClockError`] when the calendar does not know the moments of a case that runs by service time.
 pub(crate) fn escalation(
     position: Position,
     case: &Case,
     (timetable, now): (&Timetable, Timestamp),
     (held, history): (Option<Held>, Vec<EventRecord>),
-) -> Result<EscalationStatus, ClockError> {
+) -> EscalationStatus {
     let limited = case.concerned().map(|concerned| (timetable, concerned));
-    let next = case.next_moment(timetable)?;
+    let next = case.next_moment(timetable);
+    let used = limited.map(|measure| used_permille(case, measure, now));
+    let clock = limited.map(|measure| clock_state(case, measure, now));
+    // Who holds the case since when is told all the same.
+    let beyond_calendar =
+        next.is_err() || matches!(used, Some(Err(_))) || matches!(clock, Some(Err(_)));
+    let next = next.ok().flatten();
     let reminds = |next: &NextMoment| matches!(next.moment, Moment::Remind(_));
-    Ok(EscalationStatus {
+    EscalationStatus {
         position,
         case_id: case.id,
         state: case.state,
         holder: case.holder.clone(),
         since: case.held_since,
         due_at: due_at(case),
-        used_permille: limited
-            .map(|measure| used_permille(case, measure, now))
-            .transpose()?,
-        clock: limited
-            .map(|measure| clock_state(case, measure, now))
-            .transpose()?,
+        used_permille: used.and_then(Result::ok),
+        clock: clock.and_then(Result::ok),
+        beyond_calendar,
         overdue: case.overdue,
         stage: case.stage,
         post: post(case, timetable).map(str::to_owned),
@@ -96,7 +96,7 @@ pub(crate) fn escalation(
         reminder_at: next.filter(reminds).map(|next| next.at),
         next: next.map(|next| next_step(case, next)),
         history,
-    })
+    }
 }
 
 /// The post of the ladder that holds an open case; none where a unit or a person holds it.

@@ -101,7 +101,7 @@ impl Situation<'_> {
             return Err(Refusal::GrantedAbove { granted_by, role });
         }
         let limit = self.policy.limit(concerned);
-        if !by.is_sensible() || (by.needs_service() && !limit.needs_service()) {
+        if !by.is_sensible() || !by.runs_as(limit) {
             return Err(Refusal::WrongExtension { limit });
         }
         let due_at = self.policy.due_by(by, case.due_at)?;
@@ -111,6 +111,9 @@ impl Situation<'_> {
         if due_at <= case.due_at || i128::from(more) > most {
             let at_most = extensions.at_most;
             return Err(Refusal::ExtensionTooLong { at_most, limit });
+        }
+        if due_at <= self.now {
+            return Err(Refusal::ExtensionOver { due_at });
         }
         let (used, _) = case.used((self.policy, concerned), self.now)?;
         let share = i128::from(used.max(0)) * 100 / i128::from(whole + more).max(1);

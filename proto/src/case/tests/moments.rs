@@ -120,6 +120,29 @@ fn a_holder_is_reminded_after_half_and_three_quarters_of_the_time() {
     }
 }
 
+/// A limit that ends when the one before would have ended is a limit of its own all the same.
+#[test]
+fn a_limit_that_ends_at_the_same_moment_as_the_one_before_counts_anew() {
+    let mut given = accepted_under(policy_with(|policy| {
+        policy.general.verify = Limit::Natural(41)
+    }));
+    given.wait(59);
+    assert_eq!(given.case().reminded, 50);
+    let resolve = Step::Resolve {
+        outcome: Outcome::Settled,
+        note: note(),
+    };
+    let mut given = given.step(&worker(), 60, resolve);
+    let case = given.case();
+    assert_eq!(
+        (case.due_at, case.due_since, case.reminded),
+        (at(101), at(60), 0)
+    );
+    assert_eq!(given.wait(80), []);
+    let events = given.wait(81);
+    assert!(matches!(&events[..], [CaseEvent::Reminded(it)] if it.share == 50));
+}
+
 #[test]
 fn a_reminder_that_something_later_has_overtaken_is_left_out() {
     let mut given = Given::accepted();

@@ -92,6 +92,23 @@ fn an_extension_is_given_in_the_limits_own_clock_and_is_more_than_nothing() {
 }
 
 #[test]
+fn an_extension_that_would_be_over_already_is_refused() {
+    let mut given = Given::accepted();
+    given.wait(1_501);
+    assert!(given.case().overdue && given.case().holder.level == Level::City);
+    let due_at = start().plus_millis(1_561 * MINUTE);
+    assert_eq!(
+        given.when(&admin(), 1_561, extend(60)),
+        Err(Refusal::ExtensionOver { due_at })
+    );
+    let mut given = given.step(&admin(), 1_560, extend(60));
+    assert_eq!((given.due_minute(), given.case().overdue), (1_561, false));
+    assert_eq!(given.case().deadlines_missed, 5);
+    given.wait(1_561);
+    assert_eq!(given.case().deadlines_missed, 6);
+}
+
+#[test]
 fn how_often_a_unit_may_give_a_case_back_is_the_policys_to_say() {
     for times in 0..3 {
         let assign = || Step::Assign {

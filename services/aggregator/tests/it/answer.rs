@@ -11,7 +11,7 @@ use gridkeeper_proto::{
     id::CaseId,
     time::{Day, Zone},
     view::{
-        CaseFilter, CasePage, CaseView, DueCase, EscalationFilter, ViewAnswer, ViewError,
+        CaseFilter, CasePage, CaseView, DueCase, EscalationFilter, Served, ViewAnswer, ViewError,
         ViewQuestion,
     },
 };
@@ -57,7 +57,8 @@ fn any_case(area: AreaCode) -> CaseFilter {
         overdue: None,
         category: None,
         unit: None,
-        persons: Vec::new(),
+        person: None,
+        served: None,
         after: None,
         limit: 1_000,
     }
@@ -136,10 +137,28 @@ fn each_filter_gives_the_cases_it_names_in_pages_of_any_length() {
         filters.push((filter, Box::new(move |view| view.case.overdue == overdue)));
     }
     let mut filter = any_case(district());
-    filter.persons = vec!["person".into(), "nobody".into()];
+    filter.person = Some("person".into());
     filters.push((
         filter,
         Box::new(|view| view.case.holder.person.as_deref() == Some("person")),
+    ));
+    let community = area("510402002005");
+    let mut filter = any_case(district());
+    filter.served = Some(Served {
+        area: community,
+        persons: vec!["person".into(), "nobody".into()],
+        posts: vec!["unit".into()],
+        policies: vec![1],
+    });
+    filters.push((
+        filter,
+        Box::new(move |view| {
+            let holder = &view.case.holder;
+            let person = holder.person.as_deref().is_none_or(|it| it == "person");
+            let unit =
+                holder.person.is_some() || holder.unit.as_deref().is_none_or(|it| it == "unit");
+            holder.area == community && view.is_open() && person && unit
+        }),
     ));
     let mut filter = any_case(district());
     filter.unit = Some("unit".into());

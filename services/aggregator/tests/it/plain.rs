@@ -65,7 +65,15 @@ impl Plain {
             let rollup = self.days.entry((area, day)).or_default();
             rollup.count(before.map(|view| &view.case), recorded);
         }
-        if let Some(unit) = before.and_then(|view| view.case.holder.unit.clone()) {
+        let ends = matches!(
+            recorded.event.name(),
+            "verified" | "rework_ordered" | "closed" | "reopened" | "rated"
+        );
+        let unit = before.and_then(|view| match ends {
+            true => view.case.resolved_by_unit.clone(),
+            false => view.case.holder.unit.clone(),
+        });
+        if let Some(unit) = unit {
             let rollup = self.units.entry((unit, day)).or_default();
             rollup.count(before.map(|view| &view.case), recorded);
         }
@@ -133,6 +141,8 @@ fn index(id: &CaseId, view: &CaseView, entries: &mut Entries) {
         &case.category,
         &case.holder.unit,
         &case.holder.person,
+        case.holder.area,
+        case.policy,
     );
     entries.insert(join(4, &[&grid, id]), value(&facets));
     if !case.state.is_open() {

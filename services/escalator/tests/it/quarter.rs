@@ -331,20 +331,24 @@ fn outages_of_minutes_hours_and_days_change_no_escalation_and_no_moment() {
     assert!(took < Duration::from_secs(600), "{took:?}");
 }
 
-/// A due time by the service clock is a moment of service, or the one at which service ends.
+/// After every event, whatever gave the due time: it is a moment at which the clock of the limit runs, or the one at
+/// which it stops.
 fn no_due_time_lies_in_closed_hours(quarter: &Quarter) {
-    let clock = quarter.timetable.clock().unwrap();
+    let mut cases: BTreeMap<CaseId, Case> = BTreeMap::new();
+    let (mut moved, mut put_off) = (0, 0);
     for recorded in quarter.recorded() {
-        let Some((holder, due_at)) = recorded.event.charge() else {
-            continue;
-        };
-        let case = &quarter.log.cases[&recorded.header.aggregate.into()];
-        let natural = matches!(case.severity, Severity::Major | Severity::Extreme);
-        if !natural {
-            let open = clock.is_open(due_at.plus_millis(-1)).unwrap();
-            assert!(open, "{due_at} of {holder:?}");
+        let id = recorded.header.aggregate.into();
+        let case = Case::evolve(cases.get(&id), &recorded).unwrap();
+        moved += u32::from(matches!(recorded.event, CaseEvent::Resumed(_)));
+        put_off += u32::from(matches!(recorded.event, CaseEvent::Extended(_)));
+        if let Some(concerned) = case.concerned() {
+            let last = case.due_at.plus_millis(-1);
+            let runs = quarter.timetable.runs(concerned, last).unwrap();
+            assert!(runs, "{:?} {case:?}", recorded.event);
         }
+        cases.insert(id, case);
     }
+    assert!(moved > 100 && put_off > 20, "{moved} {put_off}");
 }
 
 fn the_same_policy_gives_what_happened(quarter: &Quarter) {

@@ -132,6 +132,11 @@ async fn an_admin_adopts_a_policy_while_intake_runs_and_nobody_else_does() {
     other["id"] = json!(id());
     let (status, answer) = admin.post("/v1/rules/commands", &other).await;
     assert_eq!((status, &answer["code"]), (409, &json!("GK0222")));
+    let mut elsewhere = body.clone();
+    elsewhere["id"] = json!(id());
+    elsewhere["command"]["zone"] = json!("Asia/Urumqi");
+    let (status, answer) = admin.post("/v1/rules/commands", &elsewhere).await;
+    assert_eq!((status, &answer["code"]), (409, &json!("GK0222")));
     other["command"]["policy"]["version"] = json!(6);
     other["command"]["policy"]["general"]["accept"] = json!("2 workdays");
     let (status, answer) = admin.post("/v1/rules/commands", &other).await;

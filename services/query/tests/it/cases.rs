@@ -331,15 +331,9 @@ fn district_with_hours(folder: &Path) {
         fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
     }
     let calendar = repository().join("deploy/calendars/china");
-    let service = format!(
-        "[service]\ncalendar = {:?}\n[service.hours]\n\
-         workday = [{{ from = \"08:30\", to = \"18:30\" }}]\n\
-         weekend = [{{ from = \"09:00\", to = \"17:00\" }}]\nholiday = []\n\n[general]",
-        calendar.display().to_string()
-    );
     let policy = fs::read_to_string(sample.join("policy.toml")).unwrap();
     let policy = policy
-        .replace("[general]", &service)
+        .replace("../../calendars/china", &calendar.display().to_string())
         .replace("accept = \"4 hours\"", "accept = \"4 service hours\"")
         .replace("= \"7 days\"", "= \"7 workdays\"");
     fs::write(folder.join("policy.toml"), policy).unwrap();
@@ -384,6 +378,27 @@ async fn in_service_time_nothing_passes_on_holidays_and_at_night() {
     let morning = status(&accepted).await;
     assert_eq!(evening[1], morning[1], "nothing passed at night");
     assert!(morning[1].as_u64().unwrap() > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_the_calendar_it_is_still_told_who_holds_a_case_by_when() {
+    let folder = tempfile::tempdir().unwrap();
+    district_with_hours(folder.path());
+    let site = Site::of(folder.path(), gridkeeper_query::Options::default()).await;
+    let filed = site.file(GRID, json!({})).await;
+    let path = format!("/v1/cases/{}/escalation", filed.case_id);
+    let before = site.ask(&filed, &path).await;
+    assert_eq!(before["beyond_calendar"], false);
+    site.forward(250 * 24 * 60);
+    let after = site.ask(&filed, &path).await;
+    assert_eq!(after["beyond_calendar"], true);
+    for name in ["holder", "since", "due_at"] {
+        assert_eq!(after[name], before[name], "{name}");
+    }
+    assert_eq!(
+        (&after["used_permille"], &after["clock"]),
+        (&Value::Null, &Value::Null)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -221,9 +221,18 @@ impl Site {
 
     /// The first answer to a question of the centre that is as wanted.
     pub(crate) async fn until_answer(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let token = self.centre();
+        self.until_answer_to(&self.centre(), path, wanted).await
+    }
+
+    /// The first answer to a question that is as wanted.
+    pub(crate) async fn until_answer_to(
+        &self,
+        token: &str,
+        path: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
         until(&format!("{path} is as wanted"), async || {
-            let (_, answer) = self.get(&token, path).await;
+            let (_, answer) = self.get(token, path).await;
             wanted(&answer).then_some(answer)
         })
         .await

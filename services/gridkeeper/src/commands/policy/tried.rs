@@ -10,7 +10,7 @@ use gridkeeper_proto::{
     event::{ByAggregate, Recorded},
     id::CaseId,
     time::{Day, Timestamp},
-    whatif::{Compared, Course, Replay},
+    whatif::{Compared, Course, Replay, WentUp},
 };
 use serde::Serialize;
 
@@ -34,10 +34,10 @@ pub(in crate::commands) struct Try {
     /// Address of the broker; intake's when left out.
     #[arg(long)]
     nats: Option<String>,
-    /// Count due times from this day on, in the district's zone.
+    /// Count what passed or went up from this day on, in the district's zone.
     #[arg(long)]
     from: Option<Day>,
-    /// Count due times up to this day.
+    /// Count what passed or went up to this day.
     #[arg(long)]
     to: Option<Day>,
     /// Count by areas of this level.
@@ -81,15 +81,17 @@ struct Otherwise {
     /// The due times that passed, and those that would have passed.
     missed: Vec<Timestamp>,
     would_be_missed: Vec<Timestamp>,
-    /// How often it went up, and how often it would have gone up.
-    went_up: u32,
-    would_go_up: u32,
+    /// When it went up, and when it would have gone up.
+    went_up: Vec<WentUp>,
+    would_go_up: Vec<WentUp>,
+    /// Steps that were taken, whenever, and would not have been possible.
     impossible: u32,
 }
 
 /// What is counted of an area and category.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 struct Counts {
+    /// Cases reported, whenever.
     cases: u64,
     /// Due times that passed, and that would have passed.
     missed: u64,
@@ -126,16 +128,27 @@ pub(super) async fn run(command: Try) -> Result<(), Error> {
     let url = command.nats.as_deref().unwrap_or(&config.intake.nats_url);
     let log = EventLog::open(url, other.code(), &config.log).await?;
     let replay = replay(&log, Replay::new(timetable)).await?;
-    let compared = replay.until(installation.clock.now())?;
-    let counted = |due_at: &Timestamp| {
-        let day = other.zone().day_of(*due_at);
+    let counted = |at: Timestamp| {
+        let day = other.zone().day_of(at);
         command.from.is_none_or(|from| from <= day) && command.to.is_none_or(|to| day <= to)
     };
+    let compared = replay.until(installation.clock.now())?;
+    let compared = compared.into_iter().map(|(case, compared)| {
+        let happened = within(compared.happened, &counted);
+        let would = within(compared.would, &counted);
+        let compared = Compared {
+            happened,
+            would,
+            ..compared
+        };
+        (case, compared)
+    });
     if command.cases {
-        let cases: Vec<_> = compared.into_iter().filter_map(otherwise).collect();
+        let cases: Vec<_> = compared.filter_map(otherwise).collect();
         return terminal::json(&cases);
     }
-    let rows = rows(&other, command.by.level(), compared.values(), counted);
+    let cases = compared.map(|(_, compared)| compared);
+    let rows = rows(&other, command.by.level(), cases);
     match command.json {
         true => terminal::json(&rows),
         false => show(&rows),
@@ -160,6 +173,17 @@ async fn replay<'a>(log: &EventLog, mut replay: Replay<'a>) -> Result<Replay<'a>
     }
 }
 
+/// What of a course happened at moments that are counted.
+fn within(course: Course, counted: impl Fn(Timestamp) -> bool) -> Course {
+    let Course {
+        mut missed,
+        mut went_up,
+    } = course;
+    missed.retain(|at| counted(*at));
+    went_up.retain(|went| counted(went.at));
+    Course { missed, went_up }
+}
+
 fn otherwise((case, compared): (CaseId, Compared)) -> Option<Otherwise> {
     let Compared {
         grid,
@@ -181,26 +205,20 @@ fn otherwise((case, compared): (CaseId, Compared)) -> Option<Otherwise> {
 }
 
 /// By area, and by the first word of the category below its kind.
-fn rows<'a>(
-    district: &District,
-    level: Level,
-    cases: impl Iterator<Item = &'a Compared>,
-    counted: impl Fn(&Timestamp) -> bool,
-) -> Vec<Row> {
+fn rows(district: &District, level: Level, cases: impl Iterator<Item = Compared>) -> Vec<Row> {
     let mut all: BTreeMap<(AreaCode, String), Counts> = BTreeMap::new();
     for case in cases {
         let area = case.grid.at(level).unwrap_or(case.grid);
         let category: Vec<_> = case.category.split('.').take(2).collect();
         let counts = all.entry((area, category.join("."))).or_default();
-        let missed = |course: &Course| course.missed.iter().filter(|at| counted(at)).count() as u64;
-        let (missed, would) = (missed(&case.happened), missed(&case.would));
+        let (happened, would) = (&case.happened, &case.would);
         counts.cases += 1;
-        counts.missed += missed;
-        counts.would_be_missed += would;
-        counts.late += u64::from(missed > 0);
-        counts.would_be_late += u64::from(would > 0);
-        counts.went_up += u64::from(case.happened.went_up);
-        counts.would_go_up += u64::from(case.would.went_up);
+        counts.missed += happened.missed.len() as u64;
+        counts.would_be_missed += would.missed.len() as u64;
+        counts.late += u64::from(!happened.missed.is_empty());
+        counts.would_be_late += u64::from(!would.missed.is_empty());
+        counts.went_up += happened.went_up.len() as u64;
+        counts.would_go_up += would.went_up.len() as u64;
         counts.impossible += u64::from(case.impossible);
     }
     let row = |((area, category), counts): ((AreaCode, String), Counts)| Row {
