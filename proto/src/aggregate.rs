@@ -3,6 +3,7 @@
 use crate::{
     answers::Answers,
     case::{Case, EvolveError},
+    command::Command,
     duty::Roster,
     event::{ByAggregate, Event, Recorded},
     id::CaseId,
@@ -12,6 +13,10 @@ use crate::{
 
 /// What the log says of one aggregate.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all aggregates are cases: a box would cost memory, not save it"
+)]
 pub enum Aggregate {
     /// A dispute or an incident.
     Case(Case),
@@ -57,6 +62,19 @@ impl Aggregate {
             }
             _ => return Err(foreign),
         })
+    }
+
+    /// Whether it is what a command is for. An id stands for one thing: whoever sends a command for another kind of
+    /// thing under it has used it twice.
+    #[must_use]
+    pub fn takes(&self, command: &Command) -> bool {
+        matches!(
+            (self, command),
+            (Self::Case(_), Command::Case(_))
+                | (Self::Rules(_), Command::Rules(_))
+                | (Self::Roster(_), Command::Roster(_))
+                | (Self::Inquiry(_), Command::Inquiry(_))
+        )
     }
 
     /// The commands it answered.

@@ -199,6 +199,7 @@ pub struct RefusedItem {
 
 /// A step for `POST /v1/cases/{id}/commands`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct CommandRequest {
     /// The command's id, a UUID made by the sender. Sent again, the same command gets the same answer.
     pub id: CommandId,
@@ -666,6 +667,8 @@ pub struct RosterAnswer {
     pub absences: Vec<Absence>,
     /// The hours in which fewer are on duty than the policy's staffing rules say.
     pub gaps: Vec<Gap>,
+    /// Whether days lie beyond the calendar's years, so that rules that go by it were not looked at on them.
+    pub unchecked: bool,
 }
 
 /// The hours in which too few are on duty, in an area and all that lie in it.
@@ -681,6 +684,8 @@ pub struct GapsAnswer {
     pub gaps: Vec<Gap>,
     /// Areas that a staffing rule is for and that have no plan at all.
     pub unplanned: Vec<AreaCode>,
+    /// Whether days lie beyond the calendar's years, so that rules that go by it were not looked at on them.
+    pub unchecked: bool,
 }
 
 /// A first inquiry.

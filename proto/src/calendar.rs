@@ -24,6 +24,19 @@ pub struct CalendarYear {
     pub workdays: Vec<Day>,
 }
 
+impl CalendarYear {
+    /// Every year has holidays; one without any was not published, and would pass for plain weekends.
+    ///
+    /// # Errors
+    /// [`CalendarError::NoHolidays`].
+    pub fn check_published(&self) -> Result<(), CalendarError> {
+        match self.holidays.is_empty() {
+            true => Err(CalendarError::NoHolidays { year: self.year }),
+            false => Ok(()),
+        }
+    }
+}
+
 /// What a day is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DayKind {
@@ -57,6 +70,12 @@ pub enum CalendarError {
     #[error("the calendar has no {year} between years that it has")]
     MissingYear {
         /// The first year that is missing.
+        year: i16,
+    },
+    /// A year without any holiday.
+    #[error("the calendar of {year} has no holiday: give the days that were published for it")]
+    NoHolidays {
+        /// The year.
         year: i16,
     },
     /// A year is there twice.

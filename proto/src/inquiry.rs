@@ -15,7 +15,7 @@ use crate::{
         InquiryTaken, Recorded,
     },
     id::{CaseId, InquiryId},
-    text::{optional_text, text},
+    text::{names_person, optional_text, text},
     time::Timestamp,
 };
 
@@ -233,12 +233,12 @@ impl Inquiry {
         Ok(match command {
             InquiryCommand::Offer { to, note } => {
                 owns()?;
-                let length = to.chars().count();
-                if !(1..=Claims::SUB_LONGEST).contains(&length) || *to == self.owner {
-                    return Err(Refusal::TextLength {
-                        field: "to",
-                        allowed: "1 to 64, and name somebody else than its owner:",
-                    });
+                if !names_person(to) {
+                    let (field, allowed) = ("to", "1 to 64");
+                    return Err(Refusal::TextLength { field, allowed });
+                }
+                if *to == self.owner {
+                    return Err(Refusal::OwnAlready { inquiry: self.id });
                 }
                 optional_text("note", note)?;
                 InquiryEvent::InquiryOffered(InquiryOffered {

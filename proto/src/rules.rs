@@ -10,6 +10,7 @@ use crate::{
     access::{Claims, Role},
     answers::Answers,
     area::AreaCode,
+    calendar::CalendarError,
     calendar::{Calendar, CalendarYear},
     case::Refusal,
     clock::{ClockError, ServiceClock},
@@ -57,6 +58,10 @@ pub enum RulesCommand {
         /// The policy, in the shape of `policy.toml`.
         #[schema(value_type = Object)]
         policy: Box<Policy>,
+        /// Years of the calendar that it goes by: those that are not known yet, or otherwise, are adopted with it.
+        #[schema(value_type = Vec<Object>)]
+        #[serde(default)]
+        calendar: Vec<CalendarYear>,
     },
     /// Add a year to the calendar, or correct one.
     AdoptCalendar {
@@ -188,7 +193,7 @@ impl Rules {
     /// # Errors
     /// [`RulesError`].
     pub fn timetables(&self) -> Result<Timetables, RulesError> {
-        let years: Vec<_> = self.calendar.values().cloned().collect();
+        let years = latest_years(&self.calendar);
         let timetable = |(version, adopted): (&u32, &Adopted)| {
             let policy = adopted.read(*version)?;
             Ok((*version, timetable(policy, &adopted.zone, &years)?))
@@ -224,23 +229,30 @@ impl Rules {
                 role: claims.role,
             });
         }
-        let event = match command {
-            RulesCommand::AdoptPolicy { zone, policy } => self.adopt_policy(zone, policy, now)?,
-            RulesCommand::AdoptCalendar { year } => self.adopt_calendar(year)?,
-        };
-        Ok(event.into_iter().collect())
+        Ok(match command {
+            RulesCommand::AdoptPolicy {
+                zone,
+                policy,
+                calendar,
+            } => {
+                let (years, mut events) = self.adopt_years(calendar)?;
+                events.extend(self.adopt_policy((zone, policy), &years, now)?);
+                events
+            }
+            RulesCommand::AdoptCalendar { year } => self.adopt_years(std::slice::from_ref(year))?.1,
+        })
     }
 
     /// Nothing for the policy that is in force already. One whose calendar does not know today is refused: no due
     /// time could be told.
     fn adopt_policy(
         &self,
-        zone: &str,
-        policy: &Policy,
+        (zone, policy): (&str, &Policy),
+        years: &BTreeMap<i16, CalendarYear>,
         now: Timestamp,
     ) -> Result<Option<RulesEvent>, RulesError> {
         let version = policy.version;
-        let years: Vec<_> = self.calendar.values().cloned().collect();
+        let years = latest_years(years);
         let today = Zone::named(zone)?.day_of(now);
         timetable(policy.clone(), zone, &years)?.days_left(today)?;
         if let Some(newest) = self.newest().filter(|newest| version <= *newest) {
@@ -265,21 +277,53 @@ impl Rules {
         })))
     }
 
-    /// Nothing for a year that is known already.
-    fn adopt_calendar(&self, year: &CalendarYear) -> Result<Option<RulesEvent>, RulesError> {
-        if self.calendar.get(&year.year) == Some(year) {
-            return Ok(None);
+    /// The calendar with these years, and the events for those that are not known already. Older years may be added
+    /// in any order; a year ahead follows the newest, so that what is known never gets out of reach behind a gap.
+    fn adopt_years(
+        &self,
+        years: &[CalendarYear],
+    ) -> Result<(BTreeMap<i16, CalendarYear>, Vec<RulesEvent>), RulesError> {
+        let mut known = self.calendar.clone();
+        let mut events = Vec::new();
+        let mut ordered: Vec<_> = years.iter().collect();
+        ordered.sort_by_key(|year| year.year);
+        for year in ordered {
+            if known.get(&year.year) == Some(year) {
+                continue;
+            }
+            year.check_published().map_err(ClockError::from)?;
+            Calendar::of(std::slice::from_ref(year)).map_err(ClockError::from)?;
+            if let Some((newest, _)) = known.last_key_value()
+                && year.year > newest + 1
+            {
+                let year = newest + 1;
+                return Err(ClockError::from(CalendarError::MissingYear { year }).into());
+            }
+            known.insert(year.year, year.clone());
+            events.push(RulesEvent::CalendarAdopted(CalendarAdopted {
+                year: year.year,
+                holidays: year.holidays.clone(),
+                workdays: year.workdays.clone(),
+            }));
         }
-        let mut years = self.calendar.clone();
-        years.insert(year.year, year.clone());
-        let years: Vec<_> = years.into_values().collect();
-        Calendar::of(&years).map_err(ClockError::from)?;
-        Ok(Some(RulesEvent::CalendarAdopted(CalendarAdopted {
-            year: year.year,
-            holidays: year.holidays.clone(),
-            workdays: year.workdays.clone(),
-        })))
+        Ok((known, events))
     }
+}
+
+/// The years up to the newest that follow each other: what lies behind a gap is not known.
+fn latest_years(years: &BTreeMap<i16, CalendarYear>) -> Vec<CalendarYear> {
+    let mut latest: Vec<CalendarYear> = Vec::new();
+    for year in years.values().rev() {
+        if latest
+            .last()
+            .is_some_and(|after| after.year != year.year + 1)
+        {
+            break;
+        }
+        latest.push(year.clone());
+    }
+    latest.reverse();
+    latest
 }
 
 impl Adopted {

@@ -1,6 +1,6 @@
 //! Texts that people write into commands.
 
-use crate::case::Refusal;
+use crate::{access::Claims, case::Refusal};
 
 /// A text that says something: 1 to 4,000 characters.
 ///
@@ -12,6 +12,19 @@ pub(crate) fn text(field: &'static str, text: &str) -> Result<(), Refusal> {
         true => Err(Refusal::TextLength { field, allowed }),
         false => Ok(()),
     }
+}
+
+/// Whether a text can name a person: as in a token, 1 to 64 characters, none of them a control character.
+pub(crate) fn names_person(name: &str) -> bool {
+    let length = name.chars().take(Claims::SUB_LONGEST + 1).count();
+    let said = (1..=Claims::SUB_LONGEST).contains(&length) && !name.trim().is_empty();
+    said && !name.chars().any(char::is_control)
+}
+
+/// Whether a text can name a post or a unit: 1 to 100 characters, none of them a control character.
+pub(crate) fn names_post(name: &str) -> bool {
+    let said = !name.trim().is_empty() && name.chars().count() <= 100;
+    said && !name.chars().any(char::is_control)
 }
 
 /// A remark: up to 4,000 characters.

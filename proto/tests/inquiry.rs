@@ -218,7 +218,7 @@ fn what_cannot_be_is_refused() {
         (None, claims("a", Role::Analyst), take(), 205),
         (None, elsewhere, take(), 5),
         (Some(&taken), staff("li.na"), take(), 201),
-        (Some(&taken), staff("li.na"), offer("li.na"), 213),
+        (Some(&taken), staff("li.na"), offer("li.na"), 234),
         (Some(&taken), staff("li.na"), offer(""), 213),
         (Some(&taken), staff("li.na"), empty, 213),
     ] {

@@ -106,6 +106,7 @@ impl WrittenLog {
         let adopt = RulesCommand::AdoptPolicy {
             zone: "Asia/Shanghai".to_owned(),
             policy: Box::new(policy),
+            calendar: Vec::new(),
         };
         for year in calendar {
             log.change_rules(district, year);

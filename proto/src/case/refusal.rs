@@ -125,8 +125,14 @@ pub enum Refusal {
         /// The due time that it would have.
         due_at: Timestamp,
     },
+    /// Whoever is asked to take an inquiry over has it.
+    #[error("inquiry {inquiry} is owned by whom it is offered to")]
+    OwnAlready {
+        /// The inquiry.
+        inquiry: InquiryId,
+    },
     /// The extension runs by another clock than the limit.
-    #[error("the limit is {limit}: give the extension in a unit of the same clock")]
+    #[error("the limit is {limit}: give the extension in the same unit, and more than nothing")]
     WrongExtension {
         /// The limit.
         limit: Limit,
@@ -214,6 +220,7 @@ impl Coded for Refusal {
             Self::ExtensionTooLong { .. } => Code(216),
             Self::WrongExtension { .. } => Code(217),
             Self::ExtensionOver { .. } => Code(218),
+            Self::OwnAlready { .. } => Code(234),
             Self::Access(error) => error.code(),
         }
     }

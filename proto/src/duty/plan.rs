@@ -12,6 +12,7 @@ use crate::{
     clock::{ClockError, TimeOfDay, moment},
     code::{Code, Coded},
     id::CommandId,
+    text::{names_person, names_post},
     time::{Day, Timestamp, Weekday, Zone},
 };
 
@@ -184,8 +185,8 @@ impl Plan {
     fn check_members(&self) -> Result<(), PlanError> {
         let (mut persons, mut posts) = (BTreeSet::new(), BTreeSet::new());
         for member in &self.members {
-            name("a person's id", &member.person, 64, "1 to 64")?;
-            name("a post", &member.post, 100, "1 to 100")?;
+            name("a person's id", &member.person, names_person, "1 to 64")?;
+            name("a post", &member.post, names_post, "1 to 100")?;
             for (what, names, name) in [
                 ("person", &mut persons, &member.person),
                 ("post", &mut posts, &member.post),
@@ -282,12 +283,12 @@ impl Plan {
 fn name(
     what: &'static str,
     name: &str,
-    longest: usize,
+    fine: fn(&str) -> bool,
     allowed: &'static str,
 ) -> Result<(), PlanError> {
-    match name.trim().is_empty() || name.chars().count() > longest {
-        false => Ok(()),
-        true => Err(PlanError::Name {
+    match fine(name) {
+        true => Ok(()),
+        false => Err(PlanError::Name {
             what,
             allowed,
             name: name.chars().take(60).collect(),

@@ -98,7 +98,7 @@ impl Policy {
         }
         for level in Level::ALL {
             let post = self.ladder.post(level);
-            if post.is_some_and(|post| post.trim().is_empty() || post.chars().count() > 100) {
+            if post.trim().is_empty() || post.chars().count() > 100 {
                 return Err(PolicyError::Post { level });
             }
         }

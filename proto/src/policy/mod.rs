@@ -83,31 +83,47 @@ pub struct Limits {
 }
 
 /// 阶梯: the post that holds each rung of the ladder, such as 网格员 or 街道综治中心. A case that goes to a
-/// level goes to its post there; who serves in the post tells the area's roster.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// level goes to its post there; who serves in the post tells the area's roster. A rung that is left out has the
+/// post that it commonly has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ladder {
     /// 网格
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub grid: Option<String>,
+    pub grid: String,
     /// 社区
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub community: Option<String>,
+    pub community: String,
     /// 街道 or 镇
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub street: Option<String>,
+    pub street: String,
     /// 区
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub district: Option<String>,
+    pub district: String,
     /// 市
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub city: Option<String>,
+    pub city: String,
+}
+
+impl Default for Ladder {
+    fn default() -> Self {
+        let [grid, community, street, district, city] = [
+            "网格员",
+            "社区党组织书记",
+            "街道综治中心",
+            "区综治中心",
+            "市综治中心",
+        ]
+        .map(str::to_owned);
+        Self {
+            grid,
+            community,
+            street,
+            district,
+            city,
+        }
+    }
 }
 
 impl Ladder {
-    /// The post that holds a rung; none where the policy names none.
+    /// The post that holds a rung.
     #[must_use]
-    pub fn post(&self, level: Level) -> Option<&str> {
+    pub fn post(&self, level: Level) -> &str {
         match level {
             Level::Grid => &self.grid,
             Level::Community => &self.community,
@@ -115,7 +131,6 @@ impl Ladder {
             Level::District => &self.district,
             Level::City => &self.city,
         }
-        .as_deref()
     }
 }
 

@@ -361,6 +361,17 @@ impl District {
         Ok(Days { zone, calendar })
     }
 
+    /// Its policy as a command, with the calendar that it goes by; none where it has no policy.
+    #[must_use]
+    pub fn policy(&self) -> Option<RulesCommand> {
+        let timetable = self.timetable()?;
+        Some(RulesCommand::AdoptPolicy {
+            zone: self.zone_name.clone(),
+            policy: Box::new(timetable.policy().clone()),
+            calendar: self.calendar.clone(),
+        })
+    }
+
     /// Its rules as commands: the years of its calendar, in order, and its policy, where it has one.
     #[must_use]
     pub fn rules(&self) -> Vec<RulesCommand> {
@@ -368,10 +379,7 @@ impl District {
         let mut rules: Vec<_> = years
             .map(|year| RulesCommand::AdoptCalendar { year })
             .collect();
-        rules.extend(self.timetable().map(|timetable| RulesCommand::AdoptPolicy {
-            zone: self.zone_name.clone(),
-            policy: Box::new(timetable.policy().clone()),
-        }));
+        rules.extend(self.policy());
         rules
     }
 }

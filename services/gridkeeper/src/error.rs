@@ -13,6 +13,7 @@ use gridkeeper_proto::{
     code::{Code, Coded},
     duty::PlanError,
     envelope::EnvelopeError,
+    time::Day,
     whatif::ReplayError,
 };
 
@@ -44,6 +45,14 @@ pub(crate) enum Error {
     NoPolicy {
         /// The district.
         district: AreaCode,
+    },
+    /// A span that ends before it begins.
+    #[error("the span ends on {to}, before it begins on {from}")]
+    Span {
+        /// The first day.
+        from: Day,
+        /// The last day.
+        to: Day,
     },
     /// The clock of the hours of service.
     #[error(transparent)]
@@ -127,6 +136,7 @@ impl Coded for Error {
             Self::Replay(error) => error.code(),
             Self::Plan(error) => error.code(),
             Self::Form { .. } => Code(825),
+            Self::Span { .. } => Code(826),
             Self::Intake(error) => error.code(),
             Self::Aggregator(error) => error.code(),
             Self::Query(error) => error.code(),

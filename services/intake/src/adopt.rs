@@ -43,10 +43,11 @@ pub(crate) async fn adopt<L: Log, K: Keys>(
 ) -> Result<(), ReadError> {
     for command in &own.rules {
         let known = decider.rules(own.district);
-        match command {
+        let mut command = command.clone();
+        match &mut command {
             RulesCommand::AdoptCalendar { year } => {
                 if let Some(adopted) = known.calendar().find(|known| known.year == year.year) {
-                    if adopted != year {
+                    if *adopted != *year {
                         tracing::warn!(
                             year = year.year,
                             "the folder's calendar is not the log's, which is used: see gridkeeper policy adopt"
@@ -55,7 +56,11 @@ pub(crate) async fn adopt<L: Log, K: Keys>(
                     continue;
                 }
             }
-            RulesCommand::AdoptPolicy { policy, .. } => {
+            RulesCommand::AdoptPolicy {
+                policy, calendar, ..
+            } => {
+                // Its years were looked at one by one.
+                calendar.clear();
                 let (own, newest) = (policy.version, known.newest());
                 if let Some(newest) = newest.filter(|newest| own < *newest) {
                     tracing::warn!(
@@ -67,7 +72,7 @@ pub(crate) async fn adopt<L: Log, K: Keys>(
                 }
             }
         }
-        send(decider, own, command.clone(), &known).await?;
+        send(decider, own, command, &known).await?;
     }
     match decider.rules(own.district).newest() {
         Some(_) => Ok(()),

@@ -99,6 +99,7 @@ mod tests {
         let policies = policies.iter().map(|policy| RulesCommand::AdoptPolicy {
             zone: "Asia/Shanghai".into(),
             policy: Box::new(policy.clone()),
+            calendar: Vec::new(),
         });
         let mut rules = Rules::default();
         for (position, command) in (1..).zip(years.chain(policies)) {

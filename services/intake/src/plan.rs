@@ -6,13 +6,13 @@ use gridkeeper_proto::{
     access::{Actor, Claims},
     aggregate::Aggregate,
     area::AreaCode,
-    case::{Decided, Decision, Refusal, Situation, decide},
+    case::{Case, Decided, Decision, Refusal, Situation, decide},
     command::{CaseCommand, Command, Step},
     duty::Roster,
     envelope::{Header, Position},
     event::{Event, Recorded},
     id::{AggregateId, CaseId, CommandId, EventId},
-    inquiry::Inquiry,
+    inquiry::{Inquiry, InquiryCommand},
     rules::Rules,
     time::Timestamp,
 };
@@ -201,10 +201,13 @@ impl Plan {
         state: &State,
         now: Timestamp,
     ) -> Result<(Answer, Vec<(Timestamp, Event)>), Refusal> {
+        let found = self.changes.aggregate(state, job.aggregate);
+        if found.is_some_and(|found| !found.takes(&job.command)) {
+            return Err(Refusal::IdReused);
+        }
         if let Command::Case(command) = &job.command {
             return self.decide_case(job, command, state, now);
         }
-        let found = self.changes.aggregate(state, job.aggregate);
         let area = match found.and_then(Aggregate::inquiry) {
             Some(inquiry) => inquiry.area,
             None => job.area,
@@ -217,6 +220,12 @@ impl Plan {
                 let answer = Answer::again(area, (position, version), job);
                 return Ok((answer, Vec::new()));
             }
+        }
+        if let Command::Inquiry(InquiryCommand::Answer { case: Some(id), .. }) = &job.command {
+            let case = self.changes.case(state, *id);
+            let theirs = |case: &&Case| job.claims.within(case.grid).is_ok();
+            case.filter(theirs)
+                .ok_or(Refusal::NoSuchCase { case: *id })?;
         }
         let events = self.decide_other(job, found, (area, now))?;
         let events = events.into_iter().map(|event| (now, event));

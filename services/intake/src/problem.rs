@@ -41,6 +41,7 @@ fn of_refusal(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::TextLength { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "wrong length of a text"),
         Refusal::NoSuchInquiry { .. } => (StatusCode::NOT_FOUND, "no such inquiry"),
         Refusal::InquiryAnswered { .. } => (StatusCode::CONFLICT, "answered"),
+        Refusal::OwnAlready { .. } => (StatusCode::CONFLICT, "owned already"),
         Refusal::NotAsked { .. } => (StatusCode::FORBIDDEN, "not asked to take it over"),
         Refusal::NotOwner { .. } => (StatusCode::FORBIDDEN, "somebody else owns it"),
         Refusal::Plan(_) => (StatusCode::UNPROCESSABLE_ENTITY, "wrong plan"),

@@ -97,6 +97,10 @@ async fn children(
     Ok(Json(ChildrenAnswer { position, children }))
 }
 
+/// The years that can be asked for: those of a calendar.
+const FIRST_YEAR: i16 = 1970;
+const LAST_YEAR: i16 = 2199;
+
 /// By what figures are rolled up.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -262,7 +266,8 @@ impl Questions {
     pub(crate) fn span(&self, from: Day, to: Day) -> Result<(Day, Day), Error> {
         let days = i64::from(to.number()) - i64::from(from.number()) + 1;
         let most = self.options.span_days;
-        match (1..=i64::from(most)).contains(&days) {
+        let told = |day: Day| (FIRST_YEAR..=LAST_YEAR).contains(&day.year());
+        match (1..=i64::from(most)).contains(&days) && told(from) && told(to) {
             true => Ok((from, to)),
             false => Err(Error::Span { most }),
         }

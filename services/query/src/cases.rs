@@ -392,7 +392,7 @@ impl Questions {
         let ladders = rules.value.timetables.all();
         let theirs = ladders.filter(|timetable| {
             let post = timetable.policy().ladder.post(area.level());
-            post.is_some_and(|post| posts.iter().any(|own| own == post))
+            posts.iter().any(|own| own == post)
         });
         Ok(Served {
             area,

@@ -11,6 +11,7 @@ use gridkeeper_http::{Bearer, Json, Path, Problem, Query, Refusals};
 use gridkeeper_proto::{
     api::{DutyAnswer, GapsAnswer, RosterAnswer},
     area::AreaCode,
+    calendar::Calendar,
     duty::{Gap, Roster, gaps},
     envelope::Position,
     rules::Timetables,
@@ -119,6 +120,7 @@ async fn roster(
     let (position, roster) = (known.position.min(rules.position), known.value);
     let zone = &rules.value.timetables.days().map_err(Error::from)?.zone;
     let (first, after) = moments(zone, from, to)?;
+    let (gaps, unchecked) = gaps_of((area, &roster), &rules.value.timetables, (from, to))?;
     Ok(Json(RosterAnswer {
         position,
         area,
@@ -127,7 +129,8 @@ async fn roster(
         members: roster.members(first, after).into_iter().cloned().collect(),
         shifts: roster.shifts(first, after).cloned().collect(),
         absences: roster.absences(first, after).cloned().collect(),
-        gaps: gaps_of((area, &roster), &rules.value.timetables, (from, to))?,
+        gaps,
+        unchecked,
     }))
 }
 
@@ -166,7 +169,7 @@ async fn staffing_gaps(
     let timetables = &rules.value.timetables;
     let staffing = &timetables.current().map_err(Error::from)?.policy().staffing;
     let (mut found, mut unplanned) = (Vec::new(), Vec::new());
-    let mut position = rules.position;
+    let (mut position, mut unchecked) = (rules.position, false);
     for one in query.district.areas().map(Area::code) {
         if !area.contains(&one) || !staffing.iter().any(|rule| rule.is_for(one)) {
             continue;
@@ -176,7 +179,11 @@ async fn staffing_gaps(
         position = position.min(known.position);
         match roster.is_planned() {
             false => unplanned.push(one),
-            true => found.extend(gaps_of((one, &roster), timetables, (from, to))?),
+            true => {
+                let (gaps, more) = gaps_of((one, &roster), timetables, (from, to))?;
+                found.extend(gaps);
+                unchecked |= more;
+            }
         }
     }
     Ok(Json(GapsAnswer {
@@ -185,16 +192,31 @@ async fn staffing_gaps(
         to,
         gaps: found,
         unplanned,
+        unchecked,
     }))
 }
 
+/// The gaps of an area, and whether the calendar does not know all days, so that some may be missing.
 fn gaps_of(
     of: (AreaCode, &Roster),
     timetables: &Timetables,
-    span: (Day, Day),
-) -> Result<Vec<Gap>, Error> {
-    let policy = timetables.current()?.policy();
-    Ok(gaps(of, &policy.staffing, timetables.days()?, span)?)
+    (from, to): (Day, Day),
+) -> Result<(Vec<Gap>, bool), Error> {
+    let days = timetables.days()?;
+    let known = days.calendar.as_ref().map(Calendar::span);
+    let known = known.map(|(first, last)| (from.max(first), to.min(last)));
+    let (mut found, mut unchecked) = (Vec::new(), false);
+    for rule in &timetables.current()?.policy().staffing {
+        let span = match rule.needs_calendar() {
+            true => known.filter(|(first, last)| first <= last),
+            false => Some((from, to)),
+        };
+        unchecked |= rule.is_for(of.0) && span != Some((from, to));
+        if let Some(span) = span {
+            found.extend(gaps(of, std::slice::from_ref(rule), days, span)?);
+        }
+    }
+    Ok((found, unchecked))
 }
 
 /// From the first midnight up to the one after the last day.

@@ -64,7 +64,9 @@ pub enum Error {
         after: String,
     },
     /// A span of days makes no sense.
-    #[error("'from' to 'to' has to be 1 to {most} days")]
+    #[error(
+        "'from' to 'to' has to be 1 to {most} days of the years 1970 to 2199, the first day first"
+    )]
     Span {
         /// The longest.
         most: u32,

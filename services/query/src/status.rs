@@ -103,7 +103,7 @@ pub(crate) fn escalation(
 pub(crate) fn post<'a>(case: &Case, timetable: &'a Timetable) -> Option<&'a str> {
     let named = case.holder.unit.is_some() || case.holder.person.is_some();
     let post = timetable.policy().ladder.post(case.holder.level);
-    post.filter(|_| !named && case.state.is_open())
+    (!named && case.state.is_open()).then_some(post)
 }
 
 /// Whether an event belongs to the history of a case's escalation.

@@ -6,6 +6,7 @@ use crate::{
     case::{Case, CaseState, Holder, Refusal, Stage},
     command::{Assignee, Step},
     event::{Accepted, Assigned, CaseEvent, Resumed, Returned, Suspended, Transferred},
+    text::{names_person, names_post},
     time::Timestamp,
 };
 
@@ -91,12 +92,13 @@ impl Situation<'_> {
             let why = "it lies in another district";
             return Err(Refusal::WrongAssignee { area: to.area, why });
         }
-        for (field, name, longest, allowed) in [
-            ("to.unit", &to.unit, 100, "1 to 100"),
-            ("to.person", &to.person, 64, "1 to 64"),
+        let unit = to.unit.as_deref().is_none_or(names_post);
+        let person = to.person.as_deref().is_none_or(names_person);
+        for (field, fine, allowed) in [
+            ("to.unit", unit, "1 to 100"),
+            ("to.person", person, "1 to 64"),
         ] {
-            let Some(name) = name else { continue };
-            if name.trim().is_empty() || name.chars().count() > longest {
+            if !fine {
                 return Err(Refusal::TextLength { field, allowed });
             }
         }

@@ -104,12 +104,18 @@ impl Situation<'_> {
         if !by.is_sensible() || !by.runs_as(limit) {
             return Err(Refusal::WrongExtension { limit });
         }
-        let due_at = self.policy.due_by(by, case.due_at)?;
+        let at_most = extensions.at_most;
+        let due_at = match self.policy.due_by(by, case.due_at) {
+            // Longer than the limit, beyond the calendar or not.
+            Err(_) if by.exceeds(limit) => {
+                return Err(Refusal::ExtensionTooLong { at_most, limit });
+            }
+            due_at => due_at?,
+        };
         let (_, whole) = case.used((self.policy, concerned), case.due_at)?;
         let more = self.policy.elapsed(concerned, case.due_at, due_at)?;
-        let most = i128::from(whole) * i128::from(extensions.at_most) / 100;
+        let most = i128::from(whole) * i128::from(at_most) / 100;
         if due_at <= case.due_at || i128::from(more) > most {
-            let at_most = extensions.at_most;
             return Err(Refusal::ExtensionTooLong { at_most, limit });
         }
         if due_at <= self.now {

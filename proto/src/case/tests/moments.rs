@@ -124,7 +124,7 @@ fn a_holder_is_reminded_after_half_and_three_quarters_of_the_time() {
 #[test]
 fn a_limit_that_ends_at_the_same_moment_as_the_one_before_counts_anew() {
     let mut given = accepted_under(policy_with(|policy| {
-        policy.general.verify = Limit::Natural(41)
+        policy.general.verify = Limit::Natural(41);
     }));
     given.wait(59);
     assert_eq!(given.case().reminded, 50);

@@ -296,6 +296,18 @@ impl Escalator {
         door.asked.load(Ordering::SeqCst) - asked
     }
 
+    /// Waits until its timers hold every event that the log has.
+    pub(crate) async fn until_caught_up(&self, log: &EventLog) {
+        let last = log.last_position().await.unwrap().0;
+        until("the timers hold every event", async || {
+            let health: Value = self.get("/healthz").await?.json().await.ok()?;
+            let mut checks = health["checks"].as_array()?.iter();
+            let holds = |check: &Value| check["position"].as_u64() >= Some(last);
+            checks.any(holds).then_some(())
+        })
+        .await;
+    }
+
     /// What `/metrics` says.
     pub(crate) async fn metrics(&self) -> String {
         self.get("/metrics").await.unwrap().text().await.unwrap()

@@ -167,7 +167,7 @@ fn a_moment_beyond_the_calendar_waits_for_the_year_to_be_adopted() {
     let year = |year| RulesCommand::AdoptCalendar {
         year: CalendarYear {
             year,
-            holidays: Vec::new(),
+            holidays: vec![format!("{year}-10-01").parse().unwrap()],
             workdays: Vec::new(),
         },
     };
@@ -194,6 +194,7 @@ fn a_moment_beyond_the_calendar_waits_for_the_year_to_be_adopted() {
         &RulesCommand::AdoptPolicy {
             zone: "Asia/Shanghai".into(),
             policy: Box::new(policy),
+            calendar: Vec::new(),
         },
     );
     log.now = "2026-12-31T00:00:00Z".parse().unwrap();

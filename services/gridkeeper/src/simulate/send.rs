@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,8 @@ use crate::{
 const LANES: u64 = 32;
 /// Requests that wait in a lane before the plan waits for it.
 const LANE_LENGTH: usize = 64;
+/// How long what is being sent may wait for its answer when the simulation is told to stop.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
 /// How long a simulated person's token holds, in seconds.
 const TOKEN_SECONDS: u64 = 86_400;
 
@@ -151,21 +153,32 @@ impl Post {
         let mut tokens = HashMap::new();
         while let Some(Some(action)) = stop.run_until_cancelled(actions.recv()).await {
             let token = self.token(&mut tokens, &action)?;
-            match action.what {
-                What::Reports(reports) => self.file(&token, ReportsRequest { reports }).await?,
-                What::Step(case, request) => {
-                    self.count(|tally| tally.steps_sent += 1);
-                    match self.door.step(&token, case, &request).await? {
-                        Answer::Done(receipt) => self.count(|tally| match receipt.repeated {
-                            true => tally.steps_repeated += 1,
-                            false => tally.steps_recorded += 1,
-                        }),
-                        Answer::Refused(refused) => self.count(|tally| {
-                            *tally.steps_refused.entry(refused.code).or_default() += 1;
-                        }),
-                    }
-                }
+            let given_up = async {
+                stop.cancelled().await;
+                sleep(LAST_ANSWER).await;
+            };
+            tokio::select! {
+                acted = self.act(&token, action.what) => acted?,
+                () = given_up => {}
             }
+        }
+        Ok(())
+    }
+
+    async fn act(&self, token: &str, what: What) -> Result<(), Error> {
+        let (case, request) = match what {
+            What::Reports(reports) => return self.file(token, ReportsRequest { reports }).await,
+            What::Step(case, request) => (case, request),
+        };
+        self.count(|tally| tally.steps_sent += 1);
+        match self.door.step(token, case, &request).await? {
+            Answer::Done(receipt) => self.count(|tally| match receipt.repeated {
+                true => tally.steps_repeated += 1,
+                false => tally.steps_recorded += 1,
+            }),
+            Answer::Refused(refused) => self.count(|tally| {
+                *tally.steps_refused.entry(refused.code).or_default() += 1;
+            }),
         }
         Ok(())
     }

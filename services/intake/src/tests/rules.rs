@@ -240,7 +240,14 @@ async fn a_policy_whose_calendar_does_not_know_today_is_refused() {
         "calendar": "calendar",
         "hours": { "workday": [{ "from": "08:30", "to": "18:30" }], "weekend": [], "holiday": [] },
     });
-    let year = |year: i16| json!({ "rule": "adopt_calendar", "year": { "year": year, "holidays": [], "workdays": [] } });
+    let year = |year: i16| json!({ "rule": "adopt_calendar", "year": { "year": year, "holidays": [format!("{year}-10-01")], "workdays": [] } });
+    let unpublished = json!({ "rule": "adopt_calendar", "year": { "year": 2026, "holidays": [], "workdays": [] } });
+    let (status, answer) = send(unpublished).await;
+    assert_eq!(
+        (status, &answer["code"]),
+        (422, &json!("GK0192")),
+        "no plain weekends"
+    );
     for (before, status, code) in [
         (None, 422, "GK0192"),
         (Some(year(2025)), 422, "GK0191"),
@@ -254,4 +261,99 @@ async fn a_policy_whose_calendar_does_not_know_today_is_refused() {
         assert_eq!((found, found_code), (status, code), "{answer}");
     }
     intake.stop().await;
+}
+
+#[tokio::test]
+async fn a_policy_is_adopted_with_its_calendar_or_nothing_is() {
+    let site = Site::new();
+    let intake = site.start().await;
+    let admin = intake.client_as(Role::Admin);
+    let year =
+        |year: i16| json!({ "year": year, "holidays": [format!("{year}-10-01")], "workdays": [] });
+    let mut newer = serde_json::to_value(adopt(policy())).unwrap();
+    newer["policy"]["version"] = json!(2);
+    newer["policy"]["general"]["accept"] = json!("4 service hours");
+    newer["policy"]["service"] = json!({
+        "calendar": "calendar",
+        "hours": { "workday": [{ "from": "08:30", "to": "18:30" }], "weekend": [], "holiday": [] },
+    });
+    let send = async |calendar: Vec<serde_json::Value>, version: u32| {
+        let mut command = newer.clone();
+        command["calendar"] = json!(calendar);
+        command["policy"]["version"] = json!(version);
+        let body = json!({ "id": id(), "command": command });
+        let (status, answer) = admin.post("/v1/rules/commands", &body).await;
+        (
+            status,
+            answer["code"].as_str().unwrap_or_default().to_owned(),
+        )
+    };
+    let before = names(&site);
+    assert_eq!(send(vec![year(2025)], 2).await, (422, "GK0191".into()));
+    assert_eq!(
+        names(&site),
+        before,
+        "the year is not kept without the policy"
+    );
+    assert_eq!(
+        send(vec![year(2026), year(2025)], 2).await,
+        (200, String::new())
+    );
+    assert_eq!(
+        names(&site)[before.len()..],
+        ["calendar_adopted", "calendar_adopted", "policy_adopted"]
+    );
+    // Years before the first that is known may come in any order; one beyond a gap ahead may not.
+    assert_eq!(
+        send(vec![year(2022), year(2025)], 3).await,
+        (200, String::new())
+    );
+    assert_eq!(send(vec![year(2028)], 4).await, (422, "GK0192".into()));
+    assert_eq!(
+        send(vec![year(2023), year(2024)], 4).await,
+        (200, String::new())
+    );
+    intake.file(&report(&id(), GRID)).await;
+    site.log.check_chains();
+}
+
+/// An id stands for one thing: whoever uses that of a case for an inquiry, or the other way round, is refused, and
+/// intake goes on.
+#[tokio::test]
+async fn an_id_of_something_else_is_refused_and_nothing_stops() {
+    let site = Site::new();
+    let intake = site.start().await;
+    let (case, inquiry) = (id(), id());
+    intake.file(&report(&case, GRID)).await;
+    let command = |command: serde_json::Value| json!({ "id": id(), "command": command });
+    let take = json!({ "inquiry": "take", "question": "who mends it", "channel": "window" });
+    let path = |id: &str| format!("/v1/inquiries/{id}/commands");
+    let (status, answer) = intake.post(&path(&case), &command(take.clone())).await;
+    assert_eq!((status, &answer["code"]), (409, &json!("GK0201")));
+    let (status, _) = intake.post(&path(&inquiry), &command(take)).await;
+    assert_eq!(status, 200);
+    let reports = json!({ "reports": [report(&inquiry, GRID)] });
+    let (status, answer) = intake.post("/v1/reports", &reports).await;
+    assert_eq!((status, &answer["code"]), (409, &json!("GK0201")));
+    let accept = command(json!({ "step": "accept" }));
+    let steps = format!("/v1/cases/{inquiry}/commands");
+    let (status, answer) = intake.post(&steps, &accept).await;
+    assert_eq!((status, &answer["code"]), (409, &json!("GK0201")));
+
+    let answered =
+        |case: &str| command(json!({ "inquiry": "answer", "answer": "soon", "case": case }));
+    let (status, answer) = intake.post(&path(&inquiry), &answered(&id())).await;
+    assert_eq!((status, &answer["code"]), (404, &json!("GK0200")));
+    let offer = |to: &str| command(json!({ "inquiry": "offer", "to": to }));
+    let (status, answer) = intake.post(&path(&inquiry), &offer("a\nb")).await;
+    assert_eq!((status, &answer["code"]), (422, &json!("GK0213")));
+    let (status, _) = intake.post(&path(&inquiry), &answered(&case)).await;
+    assert_eq!(status, 200);
+    let mut misspelt = command(json!({ "step": "accept" }));
+    misspelt["if_verison"] = json!(99);
+    let (status, answer) = intake
+        .post(&format!("/v1/cases/{case}/commands"), &misspelt)
+        .await;
+    assert_eq!((status, &answer["code"]), (422, &json!("GK0022")));
+    site.log.check_chains();
 }

@@ -101,6 +101,7 @@ pub(super) fn adopt(policy: Policy) -> RulesCommand {
     RulesCommand::AdoptPolicy {
         zone: "Asia/Shanghai".into(),
         policy: Box::new(policy),
+        calendar: Vec::new(),
     }
 }
 

@@ -194,6 +194,28 @@ async fn gaps_are_listed_by_rule_and_areas_without_a_plan_are_named() {
     let path = format!("/v1/staffing-gaps?area={COMMUNITY}&from=2026-05-01&to=2026-05-01");
     assert_eq!(get(&site, &path).await["unplanned"], json!([]));
 
+    // Over the end of the calendar what is known is told; outside of all calendars nothing is.
+    for path in [
+        "/v1/staffing-gaps?from=2026-12-30&to=2027-01-03".to_owned(),
+        format!("/v1/rosters/{COMMUNITY}?from=2026-12-30&to=2027-01-03"),
+    ] {
+        let answer = get(&site, &path).await;
+        assert_eq!(answer["unchecked"], true, "{path}");
+        let days = answer["gaps"].as_array().unwrap().iter();
+        assert_eq!(days.count(), 2, "the middays of two workdays");
+    }
+    for span in [
+        "from=9999-12-30&to=9999-12-31",
+        "from=0001-01-01&to=0001-01-02",
+        "from=2026-05-02&to=2026-05-01",
+    ] {
+        for path in ["staffing-gaps", &format!("rosters/{COMMUNITY}")] {
+            let path = format!("/v1/{path}?{span}");
+            let (status, answer) = site.get(&site.centre(), &path).await;
+            assert_eq!((status, &answer["code"]), (400, &json!("GK0624")), "{path}");
+        }
+    }
+
     let worker = site.token(Role::GridWorker, &[GRID]);
     let (status, answer) = site
         .get(&worker, &format!("/v1/rosters/{COMMUNITY}/duty"))

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use gridkeeper_district::District;
-use gridkeeper_proto::{api::RulesRequest, id::CommandId, rules::RulesCommand};
+use gridkeeper_proto::{api::RulesRequest, id::CommandId};
 
 use crate::{
     door::{Answer, Door},
@@ -36,29 +36,21 @@ pub(super) async fn run(command: Adopt) -> Result<(), Error> {
     let district = District::load_with_policy(&command.district, &text)?;
     let token = files::read(&command.token_file)?;
     let door = Door::new(&command.intake, PATIENCE)?;
-    for rule in district.rules() {
-        let what = name(&rule);
-        // Each attempt is a command of its own: what is in force already makes no event.
-        let request = RulesRequest {
-            id: CommandId::new(uuid::Uuid::now_v7()),
-            command: rule,
-        };
-        match door.change_rules(token.trim(), &request).await? {
-            Answer::Refused(refused) => return Err(door.refused(refused).into()),
-            Answer::Done(receipt) => {
-                terminal::answer(format!(
-                    "{what} is in force as of position {}",
-                    receipt.position
-                ))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn name(rule: &RulesCommand) -> String {
-    match rule {
-        RulesCommand::AdoptPolicy { policy, .. } => format!("policy {}", policy.version),
-        RulesCommand::AdoptCalendar { year } => format!("the calendar of {}", year.year),
+    let none = Error::NoPolicy {
+        district: district.code(),
+    };
+    let command = district.policy().ok_or(none)?;
+    // Policy and calendar are adopted together or not at all. Each attempt is a command of its own: what is in force
+    // already makes no event.
+    let request = RulesRequest {
+        id: CommandId::new(uuid::Uuid::now_v7()),
+        command,
+    };
+    match door.change_rules(token.trim(), &request).await? {
+        Answer::Refused(refused) => Err(door.refused(refused).into()),
+        Answer::Done(receipt) => terminal::answer(format!(
+            "The policy is in force as of position {}",
+            receipt.position
+        )),
     }
 }

@@ -118,6 +118,11 @@ struct Row {
 
 /// Runs the command.
 pub(super) async fn run(command: Try) -> Result<(), Error> {
+    if let (Some(from), Some(to)) = (command.from, command.to)
+        && from > to
+    {
+        return Err(Error::Span { from, to });
+    }
     let installation = Installation::open(&command.place)?;
     let text = files::read(&command.policy)?;
     let other = District::load_with_policy(command.place.district(), &text)?;
@@ -134,8 +139,8 @@ pub(super) async fn run(command: Try) -> Result<(), Error> {
     };
     let compared = replay.until(installation.clock.now())?;
     let compared = compared.into_iter().map(|(case, compared)| {
-        let happened = within(compared.happened, &counted);
-        let would = within(compared.would, &counted);
+        let happened = within(compared.happened, counted);
+        let would = within(compared.would, counted);
         let compared = Compared {
             happened,
             would,
