@@ -34,7 +34,7 @@ impl Aggregate {
     /// # Errors
     /// A log that intake never writes: an event of another kind of aggregate, or a case that does not begin with
     /// exactly one report.
-    pub fn evolve(before: Option<&Self>, recorded: Recorded) -> Result<Self, EvolveError> {
+    pub fn evolve(before: Option<Self>, recorded: Recorded) -> Result<Self, EvolveError> {
         let foreign = EvolveError::Foreign {
             position: recorded.position,
             aggregate: recorded.header.aggregate,
@@ -44,21 +44,29 @@ impl Aggregate {
             (ByAggregate::Case(recorded), Some(Self::Case(case))) => {
                 Self::Case(Case::evolve(Some(case), &recorded)?)
             }
-            (ByAggregate::Rules(recorded), before @ (None | Some(Self::Rules(_)))) => {
-                let before = before.and_then(Self::rules).cloned();
-                let mut rules = before.unwrap_or_default();
+            (ByAggregate::Rules(recorded), None) => {
+                let mut rules = Rules::default();
                 rules.evolve(&recorded);
                 Self::Rules(rules)
             }
-            (ByAggregate::Roster(recorded), before @ (None | Some(Self::Roster(_)))) => {
-                let before = before.and_then(Self::roster).cloned();
-                let mut roster = before.unwrap_or_default();
+            (ByAggregate::Rules(recorded), Some(Self::Rules(mut rules))) => {
+                rules.evolve(&recorded);
+                Self::Rules(rules)
+            }
+            (ByAggregate::Roster(recorded), None) => {
+                let mut roster = Roster::default();
                 roster.evolve(&recorded);
                 Self::Roster(roster)
             }
-            (ByAggregate::Inquiry(recorded), before @ (None | Some(Self::Inquiry(_)))) => {
-                let before = before.and_then(Self::inquiry);
-                Self::Inquiry(Inquiry::evolve(before, &recorded).ok_or(foreign)?)
+            (ByAggregate::Roster(recorded), Some(Self::Roster(mut roster))) => {
+                roster.evolve(&recorded);
+                Self::Roster(roster)
+            }
+            (ByAggregate::Inquiry(recorded), None) => {
+                Self::Inquiry(Inquiry::evolve(None, &recorded).ok_or(foreign)?)
+            }
+            (ByAggregate::Inquiry(recorded), Some(Self::Inquiry(inquiry))) => {
+                Self::Inquiry(Inquiry::evolve(Some(&inquiry), &recorded).ok_or(foreign)?)
             }
             _ => return Err(foreign),
         })

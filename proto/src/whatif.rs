@@ -255,7 +255,7 @@ impl Replayed {
                 event,
                 ..at.clone()
             };
-            self.case = Case::evolve(Some(&self.case), &recorded)?;
+            self.case = Case::evolve(Some(self.case.clone()), &recorded)?;
         }
         Ok(())
     }

@@ -194,7 +194,7 @@ impl History {
                 },
                 event: decided.event,
             };
-            let case = Case::evolve(self.cases.get(&id), &recorded).unwrap();
+            let case = Case::evolve(self.cases.remove(&id), &recorded).unwrap();
             self.cases.insert(id, case);
             self.log.push(recorded);
         }

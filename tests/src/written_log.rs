@@ -295,7 +295,7 @@ impl WrittenLog {
             event,
         };
         let id = by.aggregate.into();
-        let case = Case::evolve(self.cases.get(&id), &recorded).unwrap();
+        let case = Case::evolve(self.cases.remove(&id), &recorded).unwrap();
         self.cases.insert(id, case);
     }
 

@@ -57,7 +57,7 @@ impl Case {
     /// # Errors
     /// A log that does not begin the case with exactly one report.
     pub fn evolve(
-        before: Option<&Self>,
+        before: Option<Self>,
         recorded: &Recorded<CaseEvent>,
     ) -> Result<Self, EvolveError> {
         let position = recorded.position;
@@ -69,10 +69,11 @@ impl Case {
                 return Err(EvolveError::ReportedTwice { position, case });
             }
             (Some(before), event) => {
-                let mut after = before.clone();
+                let (stage, due_at) = (before.stage, before.due_at);
+                let mut after = before;
                 after.apply(event, recorded);
-                let begins = event.begins_limit() || after.due_at != before.due_at;
-                if after.stage != before.stage && begins {
+                let begins = event.begins_limit() || after.due_at != due_at;
+                if after.stage != stage && begins {
                     after.late_in_stage = false;
                 }
                 after

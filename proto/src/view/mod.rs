@@ -54,17 +54,16 @@ impl CaseView {
     /// # Errors
     /// A log that does not begin the case with exactly one report.
     pub fn evolve(
-        before: Option<&Self>,
+        before: Option<Self>,
         recorded: &Recorded<CaseEvent>,
     ) -> Result<Self, EvolveError> {
-        let case = Case::evolve(before.map(|view| &view.case), recorded)?;
         let mut after = match (before, &recorded.event) {
             (Some(before), _) => Self {
-                case,
-                ..before.clone()
+                case: Case::evolve(Some(before.case), recorded)?,
+                ..before
             },
             (None, CaseEvent::Reported(report)) => Self {
-                case,
+                case: Case::evolve(None, recorded)?,
                 description: report.description.clone(),
                 place: report.place.clone(),
                 channel: report.channel,

@@ -171,7 +171,8 @@ impl<'a> Batch<'a> {
                 now: None,
             }),
         };
-        let found = touched.now.as_ref().or(touched.before.as_ref());
+        let own = touched.now.take().or_else(|| touched.before.clone());
+        let found = own.as_ref();
         let day = self.zone.day_of(recorded.header.recorded_at);
         for area in recorded.header.area.and_ancestors() {
             let rollup = match self.days.entry((area, day)) {
@@ -193,7 +194,7 @@ impl<'a> Batch<'a> {
             };
             rollup.count(found.map(|view| &view.case), recorded);
         }
-        touched.now = Some(CaseView::evolve(found, recorded)?);
+        touched.now = Some(CaseView::evolve(own, recorded)?);
         Ok(())
     }
 

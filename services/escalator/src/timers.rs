@@ -127,16 +127,15 @@ impl Batch {
         changes: &Changes,
     ) -> Result<(), Error> {
         let id: CaseId = recorded.header.aggregate.into();
-        match self.cases.get_mut(&id) {
-            Some((_, case)) => *case = Case::evolve(Some(case), recorded)?,
-            None => {
-                let found: Option<Stored> = changes.value(&case_key(id))?;
-                let before = found.as_ref();
-                let before = before.and_then(|Stored(_, place)| Stored::placed(place, id));
-                let case = Case::evolve(found.as_ref().map(|stored| &stored.0), recorded)?;
-                self.cases.insert(id, (before, case));
-            }
-        }
+        let (before, case) = match self.cases.remove(&id) {
+            Some((before, case)) => (before, Some(case)),
+            None => match changes.value(&case_key(id))? {
+                Some(Stored(case, place)) => (Stored::placed(&place, id), Some(case)),
+                None => (None, None),
+            },
+        };
+        self.cases
+            .insert(id, (before, Case::evolve(case, recorded)?));
         Ok(())
     }
 

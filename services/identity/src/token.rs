@@ -1,6 +1,10 @@
 //! Verifying a token, step by step, from its shape to its claims.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::RwLock,
+};
 
 use gridkeeper_proto::{access::Claims, area::AreaCode, time::Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
@@ -10,12 +14,18 @@ use crate::{KeyError, TokenError, keys, provider};
 /// The longest token that is looked at, in bytes; one for a hundred grids takes 2 kB.
 const LONGEST: usize = 8 * 1024;
 
+/// How many tokens are remembered at the most: several for each phone and desk of a large district.
+const REMEMBERED: usize = 16_384;
+
 /// The public keys by which tokens are believed.
-#[derive(Clone)]
+///
+/// A token that was believed is remembered with its claims: checking its signature takes longer than all else that
+/// is done for a report. Keys are read once, so nothing that was believed stops being so but by its time.
 pub struct Verifier {
     keys: BTreeMap<String, DecodingKey>,
     validation: Validation,
     district: Option<AreaCode>,
+    believed: RwLock<HashMap<Box<str>, Claims>>,
 }
 
 impl Verifier {
@@ -39,6 +49,7 @@ impl Verifier {
             keys,
             validation,
             district,
+            believed: RwLock::default(),
         })
     }
 
@@ -61,6 +72,20 @@ impl Verifier {
                 reason: "it is longer than 8192 bytes",
             });
         }
+        let remembered = self.believed.read().ok();
+        let remembered = remembered.and_then(|believed| believed.get(token).cloned());
+        let claims = match remembered {
+            Some(claims) => claims,
+            None => self.believe(token)?,
+        };
+        if claims.expired(now) {
+            return Err(TokenError::Expired { exp: claims.exp });
+        }
+        Ok(claims)
+    }
+
+    /// The claims of a token that is whole and signed, whether or not its time is over.
+    fn believe(&self, token: &str) -> Result<Claims, TokenError> {
         let key = self.key_of(token)?;
         let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)
             .map_err(|error| refusal(error.kind()))?
@@ -69,8 +94,12 @@ impl Verifier {
         if let Some(district) = self.district {
             claims.only_in(district)?;
         }
-        if claims.expired(now) {
-            return Err(TokenError::Expired { exp: claims.exp });
+        if let Ok(mut believed) = self.believed.write() {
+            // Whoever is sent away by this is only checked once more.
+            if believed.len() >= REMEMBERED {
+                believed.clear();
+            }
+            believed.insert(token.into(), claims.clone());
         }
         Ok(claims)
     }

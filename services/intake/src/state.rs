@@ -88,7 +88,7 @@ impl State {
         }
         let id = recorded.header.aggregate;
         self.forgotten.extend(forgotten(&recorded));
-        let aggregate = Aggregate::evolve(self.aggregates.get(&id), recorded)?;
+        let aggregate = Aggregate::evolve(self.aggregates.remove(&id), recorded)?;
         if let Some(timetables) = timetables(&aggregate, position)? {
             self.timetables = timetables;
         }
@@ -203,7 +203,9 @@ impl Changes {
         };
         self.heads.insert(recorded.header.area, head);
         self.forgotten.extend(forgotten(&recorded));
-        let aggregate = Aggregate::evolve(self.aggregate(state, id), recorded)?;
+        let own = self.aggregates.remove(&id);
+        let before = own.or_else(|| state.aggregate(id).cloned());
+        let aggregate = Aggregate::evolve(before, recorded)?;
         if let Some(timetables) = timetables(&aggregate, position)? {
             self.timetables = timetables;
         }

@@ -54,7 +54,7 @@ impl<P: Projection<RawEvent> + Clone + 'static> LiveViews<P> {
         let mut flushed = Instant::now();
         loop {
             let most = progress.batch(&self.options);
-            let batch = match feed.next_batch(most, self.options.batch_bytes).await {
+            let batch = match gather(&mut feed, most, &self.options).await {
                 Ok(batch) => batch,
                 Err(error) => return error.into(),
             };
@@ -95,6 +95,38 @@ impl<P: Projection<RawEvent> + Clone + 'static> LiveViews<P> {
     }
 }
 
+/// Events up to a number, as long as they follow each other without a pause: a feed hands them out in smaller
+/// portions. What was gathered before an error is read again.
+pub(crate) async fn gather<F: Feed>(
+    feed: &mut F,
+    most: usize,
+    options: &Options,
+) -> Result<Batch, LogError> {
+    let mut gathered = feed.next_batch(most, options.batch_bytes).await?;
+    let mut bytes: usize = gathered.events.iter().map(|event| event.bytes.len()).sum();
+    loop {
+        let Batch { events, last_known } = &gathered;
+        let at_end = events
+            .last()
+            .is_none_or(|event| event.position >= *last_known);
+        if at_end || events.len() >= most || bytes >= options.batch_bytes {
+            return Ok(gathered);
+        }
+        let room = (most - events.len(), options.batch_bytes - bytes);
+        let more = feed.next_batch(room.0, room.1).await?;
+        gathered.last_known = more.last_known;
+        if more.events.is_empty() {
+            return Ok(gathered);
+        }
+        bytes += more
+            .events
+            .iter()
+            .map(|event| event.bytes.len())
+            .sum::<usize>();
+        gathered.events.extend(more.events);
+    }
+}
+
 /// How fast it goes.
 struct Progress {
     told: Instant,
@@ -111,13 +143,13 @@ impl Progress {
         }
     }
 
-    /// The size of the next batch: large ones pay while catching up, and keep questions waiting longer.
+    /// The size of the next batch, by what is waiting: large ones pay while catching up, since each view is written
+    /// once per batch, and keep questions waiting longer.
     fn batch(&self, options: &Options) -> usize {
-        let catch_up = options.catch_up_events;
-        match self.behind > catch_up as u64 {
-            true => catch_up,
-            false => options.batch_events,
-        }
+        let waiting = usize::try_from(self.behind).unwrap_or(usize::MAX);
+        waiting
+            .min(options.catch_up_events)
+            .max(options.batch_events)
     }
 
     fn tell(&mut self, position: Position, last: Position) {

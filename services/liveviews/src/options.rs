@@ -29,8 +29,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             batch_events: 512,
-            catch_up_events: 4_096,
-            batch_bytes: 4 << 20,
+            catch_up_events: 65_536,
+            batch_bytes: 32 << 20,
             flush_every_ms: 1_000,
             retry_ms: 1_000,
             store: gridkeeper_viewstore::Options::default(),

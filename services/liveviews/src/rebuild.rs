@@ -9,6 +9,7 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     Error, LiveViews,
+    follow::gather,
     live::blocking,
     log::{Batch, Feed, Log, LogError, RawEvent},
 };
@@ -119,7 +120,7 @@ impl<F: Feed, P: Projection<RawEvent> + Clone + 'static> Filling<'_, F, P> {
             }
             let missing = usize::try_from(target.0 - position.0).unwrap_or(usize::MAX);
             let most = options.catch_up_events.min(missing);
-            let next = self.feed.next_batch(most, options.batch_bytes).await;
+            let next = gather(&mut self.feed, most, options).await;
             let Batch { events, .. } = next.map_err(abandoned)?;
             silences = if events.is_empty() { silences + 1 } else { 0 };
             if silences > SILENCES {

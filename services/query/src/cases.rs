@@ -441,7 +441,7 @@ impl Questions {
         let until = all.partition_point(|recorded| recorded.header.recorded_at <= as_of);
         let mut case = None;
         for recorded in &all[..until] {
-            case = Some(Case::evolve(case.as_ref(), recorded)?);
+            case = Some(Case::evolve(case.take(), recorded)?);
         }
         let id = view.case.id;
         let case = case.ok_or(Error::NotReported { case: id, as_of })?;

@@ -49,7 +49,7 @@ impl Questions {
                 }
                 if !over.contains(&id) {
                     let key = (recorded.header.area, id);
-                    let view = CaseView::evolve(cases.get(&key), &recorded)?;
+                    let view = CaseView::evolve(cases.remove(&key), &recorded)?;
                     cases.insert(key, view);
                 }
             }

@@ -257,7 +257,7 @@ impl Given {
                 header,
                 event: decided.event,
             };
-            self.case = Some(Case::evolve(self.case.as_ref(), &recorded).unwrap());
+            self.case = Some(Case::evolve(self.case.take(), &recorded).unwrap());
         }
     }
 

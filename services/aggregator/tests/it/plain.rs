@@ -77,7 +77,7 @@ impl Plain {
             let rollup = self.units.entry((unit, day)).or_default();
             rollup.count(before.map(|view| &view.case), recorded);
         }
-        let after = CaseView::evolve(before, recorded).unwrap();
+        let after = CaseView::evolve(before.cloned(), recorded).unwrap();
         self.cases.insert(id, after);
     }
 

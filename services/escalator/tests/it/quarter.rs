@@ -338,7 +338,7 @@ fn no_due_time_lies_in_closed_hours(quarter: &Quarter) {
     let (mut moved, mut put_off) = (0, 0);
     for recorded in quarter.recorded() {
         let id = recorded.header.aggregate.into();
-        let case = Case::evolve(cases.get(&id), &recorded).unwrap();
+        let case = Case::evolve(cases.remove(&id), &recorded).unwrap();
         moved += u32::from(matches!(recorded.event, CaseEvent::Resumed(_)));
         put_off += u32::from(matches!(recorded.event, CaseEvent::Extended(_)));
         if let Some(concerned) = case.concerned() {

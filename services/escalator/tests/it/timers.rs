@@ -46,7 +46,7 @@ fn expected(log: &[RawEvent], now: Timestamp) -> Vec<Due> {
         match recorded.by_aggregate() {
             ByAggregate::Case(recorded) => {
                 let id = recorded.header.aggregate.into();
-                let case = Case::evolve(cases.get(&id), &recorded).unwrap();
+                let case = Case::evolve(cases.remove(&id), &recorded).unwrap();
                 cases.insert(id, case);
             }
             ByAggregate::Rules(recorded) => rules.evolve(&recorded),

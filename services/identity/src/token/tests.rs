@@ -90,6 +90,29 @@ fn what_was_issued_is_believed() {
     );
 }
 
+/// What was believed once is believed again as it is, and not a byte or a second more.
+#[test]
+fn a_remembered_token_ends_with_its_time_and_stands_for_no_other() {
+    let here = installation();
+    let token = here.key.issue(&claims()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(here.verifier.verify(&token, now()), Ok(claims()));
+    }
+    let later = now().plus_millis(3_600_000);
+    for _ in 0..2 {
+        let ended = here.verifier.verify(&token, later).unwrap_err();
+        assert!(matches!(ended, TokenError::Expired { .. }), "{ended}");
+    }
+    let (message, _) = token.rsplit_once('.').unwrap();
+    let forged = format!("{message}.{}", URL_SAFE_NO_PAD.encode([0; 64]));
+    for _ in 0..2 {
+        assert!(matches!(
+            here.verifier.verify(&forged, now()),
+            Err(TokenError::Forged { .. })
+        ));
+    }
+}
+
 #[test]
 fn no_token_is_told_apart_from_a_bad_one() {
     let here = installation();
