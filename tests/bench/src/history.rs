@@ -1,0 +1,107 @@
+//! A log as a district writes it: cases that are reported in all grids, and go their way step by step beside each
+//! other.
+
+use gridkeeper_liveviews::log::RawEvent;
+use gridkeeper_proto::{
+    access::{Claims, Role},
+    area::AreaCode,
+    case::{CaseKind, Channel, Measure, Outcome, Place, Point, Severity},
+    command::{Assignee, CaseCommand, Report, Step},
+    id::CaseId,
+};
+use gridkeeper_tests::{WrittenLog, short_policy};
+use uuid::Uuid;
+
+/// How many cases are open beside each other: some days of a district's.
+const OPEN: u64 = 10_000;
+const CATEGORIES: [&str; 5] = [
+    "dispute.neighbour",
+    "dispute.labour.wages",
+    "incident.traffic",
+    "incident.facilities.lighting",
+    "dispute.family",
+];
+
+/// At least so many events of these grids.
+pub(crate) fn written(grids: &[AreaCode], events: usize) -> Vec<RawEvent> {
+    let district = grids[0].district();
+    let mut log = WrittenLog::new(district, short_policy());
+    let claims = Claims::lasting("admin".into(), Role::Admin, vec![district], log.now, 1);
+    let mut reported = 0_u64;
+    let mut turn = 0_u64;
+    while log.events.len() < events {
+        // A case is reported, and so many before it are taken a step further.
+        log.now = log.now.plus_millis(300);
+        let grid = |case: u64| grids[usize::try_from(case * 31).unwrap() % grids.len()];
+        let command = CaseCommand::Report(report(reported));
+        log.command(&command, id(reported), grid(reported), &claims);
+        reported += 1;
+        for _ in 0..5 {
+            turn += 1;
+            let oldest = reported.saturating_sub(OPEN);
+            let case = oldest + (turn * 7_919) % (reported - oldest);
+            let Some(found) = log.cases.get(&id(case)) else {
+                continue;
+            };
+            let step = next(found.version, found.grid);
+            log.command(&CaseCommand::Step(step), id(case), grid(case), &claims);
+        }
+    }
+    log.events
+}
+
+/// Ids in the order of time, as phones make them.
+pub(crate) fn id(case: u64) -> CaseId {
+    let time = 0x0198_0000_0000_u128 + u128::from(case);
+    let random = u128::from(case.wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 2;
+    CaseId::new(Uuid::from_u128(
+        (time << 80) | (0x7 << 76) | (0x2 << 62) | random,
+    ))
+}
+
+fn report(case: u64) -> Report {
+    let spread = |by: i32| i32::try_from(case % 997).unwrap() * by;
+    Report {
+        kind: CaseKind::Dispute,
+        category: CATEGORIES[usize::try_from(case % 5).unwrap()].into(),
+        severity: Severity::General,
+        channel: Channel::GridWorker,
+        description: crate::ingest::DESCRIPTION.into(),
+        place: Place {
+            point: Some(Point {
+                longitude_e7: 1_017_000_000 + spread(311),
+                latitude_e7: 265_000_000 + spread(197),
+            }),
+            address: None,
+        },
+        people: None,
+        parties: None,
+        filed_at: None,
+        imported: None,
+    }
+}
+
+fn next(version: u32, grid: AreaCode) -> Step {
+    let note = || "双方已到场，正在协商。".to_owned();
+    match version {
+        1 => Step::Accept { note: note() },
+        2 => Step::Assign {
+            to: Assignee {
+                area: grid,
+                unit: Some("司法所".into()),
+                person: None,
+            },
+            note: note(),
+        },
+        3 => Step::RecordHandling {
+            measure: Measure::Visit,
+            note: note(),
+        },
+        4 => Step::Resolve {
+            outcome: Outcome::Settled,
+            note: note(),
+        },
+        5 => Step::Verify { note: note() },
+        _ => Step::Close { note: note() },
+    }
+}

@@ -1,0 +1,125 @@
+//! Reports a second, each on disk before it is acknowledged.
+
+use std::time::Duration;
+
+use gridkeeper_proto::area::AreaCode;
+use tokio::process::{Child, Command};
+
+use crate::{
+    figures::{Figures, Goal},
+    load::{self, Outcome, Requests},
+    raw,
+    site::{Site, beside_this, free_address},
+};
+
+pub(crate) const DESCRIPTION: &str =
+    "三单元楼上漏水到二单元住户，双方多次协商无果，请求社区派人上门查看并调解。";
+
+/// One report as a phone sends it.
+pub(crate) fn report(grid: AreaCode) -> String {
+    format!(
+        "{{\"id\":\"{}\",\"kind\":\"dispute\",\"category\":\"dispute.neighbour\",\"channel\":\"grid_worker\",\
+         \"description\":\"{DESCRIPTION}\",\"grid\":\"{grid}\"}}",
+        uuid::Uuid::now_v7()
+    )
+}
+
+/// Requests with so many reports each, over all grids.
+pub(crate) fn reports(grids: &[AreaCode], token: &str, count: usize, number: usize) -> Requests {
+    let (grids, token) = (grids.to_vec(), token.to_owned());
+    let mut next = number * 7;
+    Box::new(move |request| {
+        let mut body = String::from("{\"reports\":[");
+        for index in 0..count {
+            if index > 0 {
+                body.push(',');
+            }
+            next += 1;
+            body += &report(grids[next % grids.len()]);
+        }
+        body += "]}";
+        load::post(request, "/v1/reports", &token, body.as_bytes());
+    })
+}
+
+/// The server that only parses, in a process of its own.
+pub(crate) struct ParseOnly {
+    pub(crate) address: String,
+    _child: Child,
+}
+
+impl ParseOnly {
+    pub(crate) async fn start(status: &str) -> Self {
+        let address = free_address();
+        let child = Command::new(beside_this("gridkeeper-bench"))
+            .args(["parse-only", &address, status])
+            .env("RUST_LOG", "warn")
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        gridkeeper_tests::until("the server that only parses is ready", async || {
+            let answer = load::ask(&address, "/readyz", "").await?;
+            (answer.0 == 200).then_some(())
+        })
+        .await;
+        Self {
+            address,
+            _child: child,
+        }
+    }
+}
+
+fn rate(outcome: &Outcome, reports: usize) -> f64 {
+    outcome.per_second() * reports as f64
+}
+
+/// Runs the benchmark.
+pub(crate) async fn run(rounds: usize, time: Duration) -> Figures {
+    let mut figures = Figures::of("ingest");
+    let mut site = Site::new().await;
+    site.start("intake").await;
+    let parse_only = ParseOnly::start("null").await;
+    let client = async_nats::connect(site.broker.url()).await.unwrap();
+    raw::stream(&client, "plain").await;
+    raw::stream(&client, "batches").await;
+    let intake = site.address("intake").to_owned();
+    let grids = site.grids.clone();
+    for round in 1..=rounds {
+        eprintln!("round {round}");
+        let (plain, _) = raw::publish(&client, "plain", &grids, 1_000, time).await;
+        figures.add("raw publish, 1,000 under way", "messages/s", plain);
+        let (_, micros) = raw::publish(&client, "plain", &grids, 1, time).await;
+        figures.add(
+            "raw publish, one at a time: p99",
+            "ms",
+            load::percentile_ms(&micros, 0.99),
+        );
+        let batches = raw::batches(&client, "batches", &grids, time).await;
+        figures.add("raw batches of 1,000", "messages/s", batches);
+        for (connections, count) in [(1, 1), (64, 1), (1_000, 1), (8, 20), (8, 500)] {
+            let requests = |number| reports(&grids, &site.token, count, number);
+            let what = match count {
+                1 => format!("reports, {connections} connections"),
+                _ => format!("reports in batches of {count}"),
+            };
+            let outcome = load::run(&intake, connections, time, requests).await;
+            figures.add(&what, "reports/s", rate(&outcome, count));
+            if count == 1 {
+                figures.add(&format!("{what}: p99"), "ms", outcome.percentile_ms(0.99));
+            }
+            if connections == 1_000 {
+                let outcome = load::run(&parse_only.address, connections, time, requests).await;
+                let name = format!("{what}: parse only");
+                figures.add(&name, "reports/s", rate(&outcome, count));
+            }
+        }
+    }
+    let single = "reports, 1000 connections";
+    figures.compare(single, "raw publish, 1,000 under way", Goal::Least(10.0));
+    figures.compare(single, &format!("{single}: parse only"), Goal::Least(0.5));
+    let lone = "reports, 1 connections: p99";
+    figures.compare(lone, "raw publish, one at a time: p99", Goal::Most(2.0));
+    let batched = "reports in batches of 500";
+    figures.compare(batched, "raw batches of 1,000", Goal::Least(0.6));
+    figures
+}
