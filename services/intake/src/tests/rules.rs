@@ -224,6 +224,18 @@ async fn what_has_happened_by_itself_is_recorded_before_a_step_is_decided() {
     intake.stop().await;
 }
 
+/// Adopts a second policy, whose cases are due for acceptance by hours of service.
+fn by_service_hours() -> serde_json::Value {
+    let mut newer = serde_json::to_value(adopt(policy())).unwrap();
+    newer["policy"]["version"] = json!(2);
+    newer["policy"]["general"]["accept"] = json!("4 service hours");
+    newer["policy"]["service"] = json!({
+        "calendar": "calendar",
+        "hours": { "workday": [{ "from": "08:30", "to": "18:30" }], "weekend": [], "holiday": [] },
+    });
+    newer
+}
+
 #[tokio::test]
 async fn a_policy_whose_calendar_does_not_know_today_is_refused() {
     let site = Site::new();
@@ -233,13 +245,7 @@ async fn a_policy_whose_calendar_does_not_know_today_is_refused() {
         let body = json!({ "id": id(), "command": command });
         admin.post("/v1/rules/commands", &body).await
     };
-    let mut newer = serde_json::to_value(adopt(policy())).unwrap();
-    newer["policy"]["version"] = json!(2);
-    newer["policy"]["general"]["accept"] = json!("4 service hours");
-    newer["policy"]["service"] = json!({
-        "calendar": "calendar",
-        "hours": { "workday": [{ "from": "08:30", "to": "18:30" }], "weekend": [], "holiday": [] },
-    });
+    let newer = by_service_hours();
     let year = |year: i16| json!({ "rule": "adopt_calendar", "year": { "year": year, "holidays": [format!("{year}-10-01")], "workdays": [] } });
     let unpublished = json!({ "rule": "adopt_calendar", "year": { "year": 2026, "holidays": [], "workdays": [] } });
     let (status, answer) = send(unpublished).await;
@@ -270,13 +276,7 @@ async fn a_policy_is_adopted_with_its_calendar_or_nothing_is() {
     let admin = intake.client_as(Role::Admin);
     let year =
         |year: i16| json!({ "year": year, "holidays": [format!("{year}-10-01")], "workdays": [] });
-    let mut newer = serde_json::to_value(adopt(policy())).unwrap();
-    newer["policy"]["version"] = json!(2);
-    newer["policy"]["general"]["accept"] = json!("4 service hours");
-    newer["policy"]["service"] = json!({
-        "calendar": "calendar",
-        "hours": { "workday": [{ "from": "08:30", "to": "18:30" }], "weekend": [], "holiday": [] },
-    });
+    let newer = by_service_hours();
     let send = async |calendar: Vec<serde_json::Value>, version: u32| {
         let mut command = newer.clone();
         command["calendar"] = json!(calendar);
