@@ -69,9 +69,7 @@ pub enum Error {
         detail: String,
     },
     /// The case's id is no UUIDv7.
-    #[error(
-        "the id of a report has to be a UUIDv7; make one on the phone when the report is saved"
-    )]
+    #[error("the id of a report or an inquiry has to be a UUIDv7, made when it is written down")]
     IdVersion,
     /// The category is none of the district's.
     #[error("'{category}' is no category of this district")]
