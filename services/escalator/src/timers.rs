@@ -25,7 +25,7 @@ use crate::Error;
 /// The layout of the timers. Raised with every change of keys, values or folding.
 pub const SCHEMA: Schema = Schema {
     name: "escalator",
-    version: 4,
+    version: 5,
 };
 
 const CASE: u8 = 1;
