@@ -44,29 +44,25 @@ impl Aggregate {
             (ByAggregate::Case(recorded), Some(Self::Case(case))) => {
                 Self::Case(Case::evolve(Some(case), &recorded)?)
             }
-            (ByAggregate::Rules(recorded), None) => {
-                let mut rules = Rules::default();
+            (ByAggregate::Rules(recorded), before @ (None | Some(Self::Rules(_)))) => {
+                let mut rules = match before {
+                    Some(Self::Rules(rules)) => rules,
+                    _ => Rules::default(),
+                };
                 rules.evolve(&recorded);
                 Self::Rules(rules)
             }
-            (ByAggregate::Rules(recorded), Some(Self::Rules(mut rules))) => {
-                rules.evolve(&recorded);
-                Self::Rules(rules)
-            }
-            (ByAggregate::Roster(recorded), None) => {
-                let mut roster = Roster::default();
+            (ByAggregate::Roster(recorded), before @ (None | Some(Self::Roster(_)))) => {
+                let mut roster = match before {
+                    Some(Self::Roster(roster)) => roster,
+                    _ => Roster::default(),
+                };
                 roster.evolve(&recorded);
                 Self::Roster(roster)
             }
-            (ByAggregate::Roster(recorded), Some(Self::Roster(mut roster))) => {
-                roster.evolve(&recorded);
-                Self::Roster(roster)
-            }
-            (ByAggregate::Inquiry(recorded), None) => {
-                Self::Inquiry(Inquiry::evolve(None, &recorded).ok_or(foreign)?)
-            }
-            (ByAggregate::Inquiry(recorded), Some(Self::Inquiry(inquiry))) => {
-                Self::Inquiry(Inquiry::evolve(Some(&inquiry), &recorded).ok_or(foreign)?)
+            (ByAggregate::Inquiry(recorded), before @ (None | Some(Self::Inquiry(_)))) => {
+                let before = before.as_ref().and_then(Self::inquiry);
+                Self::Inquiry(Inquiry::evolve(before, &recorded).ok_or(foreign)?)
             }
             _ => return Err(foreign),
         })

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Output, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
@@ -18,7 +17,7 @@ use gridkeeper_proto::{
     api::{Receipt, ReportsAnswer},
     area::AreaCode,
 };
-use gridkeeper_tests::{BOUND, until};
+use gridkeeper_tests::{BOUND, free_address, until};
 use serde_json::{Value, json};
 use tokio::{
     process::{Child, Command},
@@ -46,12 +45,6 @@ pub(crate) struct Site {
     running: BTreeMap<&'static str, Child>,
     key: SigningKey,
     logs: AtomicUsize,
-}
-
-/// An address on which nobody listens now.
-pub(crate) fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 impl Site {

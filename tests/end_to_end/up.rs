@@ -9,9 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use gridkeeper_tests::{BOUND, sample_district, until};
-
-use crate::site::free_address;
+use gridkeeper_tests::{BOUND, free_address, sample_district, until};
 
 /// An installation that `up` runs.
 struct Installation {

@@ -11,6 +11,7 @@ mod written_log;
 pub use written_log::{WrittenLog, short_policy};
 
 use std::{
+    net::TcpListener,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -59,6 +60,16 @@ pub async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
         Ok(answer) => answer,
         Err(_) => panic!("within {BOUND:?} it did not come to this: {what}"),
     }
+}
+
+/// An address on which nobody listens now.
+///
+/// # Panics
+/// The machine has no free port.
+#[must_use]
+pub fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
 }
 
 /// The checkout.

@@ -121,6 +121,12 @@ impl WrittenLog {
         Position(self.events.len() as u64)
     }
 
+    /// The policies at work.
+    #[must_use]
+    pub fn timetables(&self) -> &Timetables {
+        &self.timetables
+    }
+
     /// An area's roster; none before its first plan.
     #[must_use]
     pub fn roster(&self, area: AreaCode) -> Option<&Roster> {

@@ -364,11 +364,14 @@ impl District {
     /// Its policy as a command, with the calendar that it goes by; none where it has no policy.
     #[must_use]
     pub fn policy(&self) -> Option<RulesCommand> {
-        let timetable = self.timetable()?;
+        self.policy_with(self.calendar.clone())
+    }
+
+    fn policy_with(&self, calendar: Vec<CalendarYear>) -> Option<RulesCommand> {
         Some(RulesCommand::AdoptPolicy {
             zone: self.zone_name.clone(),
-            policy: Box::new(timetable.policy().clone()),
-            calendar: self.calendar.clone(),
+            policy: Box::new(self.timetable()?.policy().clone()),
+            calendar,
         })
     }
 
@@ -379,7 +382,7 @@ impl District {
         let mut rules: Vec<_> = years
             .map(|year| RulesCommand::AdoptCalendar { year })
             .collect();
-        rules.extend(self.policy());
+        rules.extend(self.policy_with(Vec::new()));
         rules
     }
 }

@@ -43,11 +43,10 @@ pub(crate) async fn adopt<L: Log, K: Keys>(
 ) -> Result<(), ReadError> {
     for command in &own.rules {
         let known = decider.rules(own.district);
-        let mut command = command.clone();
-        match &mut command {
+        match command {
             RulesCommand::AdoptCalendar { year } => {
                 if let Some(adopted) = known.calendar().find(|known| known.year == year.year) {
-                    if *adopted != *year {
+                    if adopted != year {
                         tracing::warn!(
                             year = year.year,
                             "the folder's calendar is not the log's, which is used: see gridkeeper policy adopt"
@@ -56,11 +55,7 @@ pub(crate) async fn adopt<L: Log, K: Keys>(
                     continue;
                 }
             }
-            RulesCommand::AdoptPolicy {
-                policy, calendar, ..
-            } => {
-                // Its years were looked at one by one.
-                calendar.clear();
+            RulesCommand::AdoptPolicy { policy, .. } => {
                 let (own, newest) = (policy.version, known.newest());
                 if let Some(newest) = newest.filter(|newest| own < *newest) {
                     tracing::warn!(
@@ -72,7 +67,7 @@ pub(crate) async fn adopt<L: Log, K: Keys>(
                 }
             }
         }
-        send(decider, own, command, &known).await?;
+        send(decider, own, command.clone(), &known).await?;
     }
     match decider.rules(own.district).newest() {
         Some(_) => Ok(()),

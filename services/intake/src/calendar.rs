@@ -75,15 +75,8 @@ mod tests {
     use std::fs;
 
     use gridkeeper_district::District;
-    use gridkeeper_proto::{
-        access::{Claims, Role},
-        envelope::{EventHash, Header, Position},
-        event::Recorded,
-        id::{CommandId, EventId},
-        policy::Policy,
-        rules::{Rules, RulesCommand},
-    };
-    use gridkeeper_tests::{sample_district, short_policy};
+    use gridkeeper_proto::{policy::Policy, rules::RulesCommand};
+    use gridkeeper_tests::{WrittenLog, sample_district, short_policy};
 
     use super::*;
 
@@ -92,40 +85,19 @@ mod tests {
         let folder = sample_district();
         let text = fs::read_to_string(folder.join("policy-by-service-hours.toml")).unwrap();
         let district = District::load_with_policy(&folder, &text).unwrap();
-        let now = "2026-06-01T00:00:00Z".parse().unwrap();
-        let claims = Claims::lasting("admin".into(), Role::Admin, vec![district.code()], now, 1);
-        let years = district.rules().into_iter();
-        let years = years.filter(|rule| matches!(rule, RulesCommand::AdoptCalendar { .. }));
-        let policies = policies.iter().map(|policy| RulesCommand::AdoptPolicy {
-            zone: "Asia/Shanghai".into(),
-            policy: Box::new(policy.clone()),
-            calendar: Vec::new(),
-        });
-        let mut rules = Rules::default();
-        for (position, command) in (1..).zip(years.chain(policies)) {
-            for event in rules.decide(&command, &claims, now).unwrap() {
-                let header = Header {
-                    event_id: EventId::new(uuid::Uuid::from_u128(u128::from(position))),
-                    aggregate: Rules::id(district.code()),
-                    command_id: CommandId::new(uuid::Uuid::from_u128(u128::from(position))),
-                    command_digest: [0; 8],
-                    area: district.code(),
-                    occurred_at: now,
-                    recorded_at: now,
-                    actor: claims.actor(),
-                    event_type: 0,
-                    schema_version: 0,
-                    previous: EventHash::default(),
-                };
-                let position = Position(position);
-                rules.evolve(&Recorded {
-                    position,
-                    header,
-                    event,
-                });
-            }
+        let mut years = district.rules();
+        years.retain(|rule| matches!(rule, RulesCommand::AdoptCalendar { .. }));
+        let (first, others) = policies.split_first().unwrap();
+        let mut log = WrittenLog::under(district.code(), &years, first.clone());
+        for policy in others {
+            let adopt = RulesCommand::AdoptPolicy {
+                zone: "Asia/Shanghai".into(),
+                policy: Box::new(policy.clone()),
+                calendar: Vec::new(),
+            };
+            log.change_rules(district.code(), &adopt);
         }
-        rules.timetables().unwrap()
+        log.timetables().clone()
     }
 
     fn by_service_hours() -> Policy {

@@ -103,7 +103,8 @@ pub(crate) async fn gather<F: Feed>(
     options: &Options,
 ) -> Result<Batch, LogError> {
     let mut gathered = feed.next_batch(most, options.batch_bytes).await?;
-    let mut bytes: usize = gathered.events.iter().map(|event| event.bytes.len()).sum();
+    let length = |events: &[RawEvent]| events.iter().map(|event| event.bytes.len()).sum::<usize>();
+    let mut bytes = length(&gathered.events);
     loop {
         let Batch { events, last_known } = &gathered;
         let at_end = events
@@ -118,11 +119,7 @@ pub(crate) async fn gather<F: Feed>(
         if more.events.is_empty() {
             return Ok(gathered);
         }
-        bytes += more
-            .events
-            .iter()
-            .map(|event| event.bytes.len())
-            .sum::<usize>();
+        bytes += length(&more.events);
         gathered.events.extend(more.events);
     }
 }

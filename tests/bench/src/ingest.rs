@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use gridkeeper_proto::area::AreaCode;
+use gridkeeper_tests::free_address;
 use tokio::process::{Child, Command};
 
 use crate::{
     figures::{Figures, Goal},
     load::{self, Outcome, Requests},
     raw,
-    site::{Site, beside_this, free_address},
+    site::{Site, beside_this},
 };
 
 pub(crate) const DESCRIPTION: &str =

@@ -1,7 +1,6 @@
 //! The services under test: the real binary in processes of its own, with a broker beside.
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -14,7 +13,7 @@ use gridkeeper_proto::{
     access::{Claims, Role},
     area::AreaCode,
 };
-use gridkeeper_tests::{sample_district, until};
+use gridkeeper_tests::{free_address, sample_district, until};
 use tokio::process::{Child, Command};
 
 /// An installation in a folder of its own.
@@ -27,12 +26,6 @@ pub(crate) struct Site {
     binary: PathBuf,
     addresses: Vec<(&'static str, String)>,
     running: Vec<(&'static str, Child)>,
-}
-
-/// An address on which nobody listens now.
-pub(crate) fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 /// Where cargo has put the binaries.
