@@ -1,8 +1,8 @@
 //! Appending: one event as a plain publish, more as one atomic batch.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, HashSet};
 
-use async_nats::{HeaderMap, header};
+use async_nats::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
 use gridkeeper_proto::{area::AreaCode, envelope::Position, id::EventId};
 use serde::Deserialize;
@@ -86,32 +86,48 @@ impl EventLog {
                     last: Position(last),
                 });
             }
-            Err(error @ (AppendError::Conflict | AppendError::Unknown { .. })) => error,
+            Err(error @ (AppendError::Conflict { .. } | AppendError::Unknown { .. })) => error,
             Err(error) => return Err(error),
         };
-        // A lost acknowledgement makes the next try fail its expectation: if the last event of the
-        // append is its area's last, it was ours and had landed, and all before it with it.
-        match self.landed(appends).await {
-            Ok(Some(last)) => {
-                metrics::counter!(READ_BACK).increment(1);
-                let first = Position(last.0 + 1 - count);
-                Ok(Appended { first, last })
-            }
-            Ok(None) => Err(unsure),
-            Err(error) => Err(AppendError::Unknown {
-                what: error.to_string(),
-            }),
-        }
+        self.read_back(appends, unsure).await
     }
 
-    async fn landed(&self, appends: &[Append]) -> Result<Option<Position>, crate::LogError> {
-        let Some(last) = appends.last() else {
-            return Ok(None);
-        };
-        let head = self.head(last.area).await?;
-        Ok(head
-            .filter(|head| head.event_id == last.event_id)
-            .map(|head| head.position))
+    /// Looks where the areas of an append stand now, by one request.
+    ///
+    /// A lost acknowledgement makes the next try fail its expectation: if the last event of the append is its
+    /// area's last, it was ours and had landed, and all before it with it.
+    async fn read_back(
+        &self,
+        appends: &[Append],
+        unsure: AppendError,
+    ) -> Result<Appended, AppendError> {
+        let mut expected = BTreeMap::new();
+        for append in appends {
+            expected.entry(append.area).or_insert(append.expected);
+        }
+        let heads = self.heads(expected.keys().copied()).await;
+        let heads = heads.map_err(|error| AppendError::Unknown {
+            what: error.to_string(),
+        })?;
+        let last = appends.last().and_then(|last| {
+            let head = heads.get(&last.area)?;
+            (head.event_id == last.event_id).then_some(head.position)
+        });
+        if let Some(last) = last {
+            metrics::counter!(READ_BACK).increment(1);
+            let first = Position(last.0 + 1 - appends.len() as u64);
+            return Ok(Appended { first, last });
+        }
+        if matches!(unsure, AppendError::Unknown { .. }) {
+            return Err(unsure);
+        }
+        expected.retain(|area, expected| {
+            let stands = heads.get(area).map(|head| head.position);
+            stands.unwrap_or_default() != *expected
+        });
+        Err(AppendError::Conflict {
+            moved: expected.into_keys().collect(),
+        })
     }
 
     fn messages(&self, appends: &[Append]) -> Result<Vec<Message>, AppendError> {
@@ -119,27 +135,22 @@ impl EventLog {
             let what = format!("{} events", appends.len());
             return Err(AppendError::Shape { most: MOST, what });
         }
-        let mut areas = BTreeSet::new();
+        let mut areas = HashSet::with_capacity(appends.len());
         let message = |append: &Append| {
             if !self.district.contains(&append.area) {
                 return Err(outside(append.area, MOST));
             }
-            let subject = append.area.subject();
             let mut headers = HeaderMap::new();
-            headers.insert(
-                header::NATS_MESSAGE_ID,
-                append.event_id.to_string().as_str(),
-            );
+            headers.insert(header::NATS_MESSAGE_ID, append.event_id.to_string());
             // A second expectation on a subject that the batch writes already is refused.
             if areas.insert(append.area) {
-                let expected = append.expected.to_string();
                 headers.insert(
                     header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
-                    expected.as_str(),
+                    HeaderValue::from(append.expected.0),
                 );
             }
             Ok(Message {
-                subject,
+                subject: append.area.subject(),
                 headers,
                 bytes: append.bytes.clone(),
             })
@@ -155,12 +166,11 @@ impl EventLog {
             let last = messages.len();
             for (number, message) in (1..).zip(&mut messages) {
                 let number: usize = number;
-                message.headers.insert("Nats-Batch-Id", batch.as_str());
-                message
-                    .headers
-                    .insert("Nats-Batch-Sequence", number.to_string().as_str());
+                let headers = &mut message.headers;
+                headers.insert(header::NATS_BATCH_ID, batch.as_str());
+                headers.insert(header::NATS_BATCH_SEQUENCE, HeaderValue::from(number));
                 if number == last {
-                    message.headers.insert("Nats-Batch-Commit", "1");
+                    headers.insert(header::NATS_BATCH_COMMIT, header::NATS_BATCH_COMMIT_FINAL);
                 }
             }
         }
@@ -212,7 +222,7 @@ pub(crate) async fn send(
         }) => Err(match err_code {
             codes::WRONG_LAST_SEQUENCE
             | codes::WRONG_LAST_SEQUENCE_UNKNOWN
-            | codes::DUPLICATE_IN_BATCH => AppendError::Conflict,
+            | codes::DUPLICATE_IN_BATCH => AppendError::Conflict { moved: Vec::new() },
             codes::DUPLICATE_IN_PROCESS => unknown(description),
             code if codes::PASSING.contains(&code) => unknown(description),
             _ => AppendError::Refused {

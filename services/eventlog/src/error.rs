@@ -69,9 +69,12 @@ impl Coded for LogError {
 /// Why events were not appended, as far as is known.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// Nothing was appended: an area is not at the position expected.
-    #[error("an area went on since its state was read")]
-    Conflict,
+    /// Nothing was appended: areas are not at the positions expected.
+    #[error("areas went on since their state was read")]
+    Conflict {
+        /// Those areas.
+        moved: Vec<AreaCode>,
+    },
     /// Nobody knows whether they were appended; the same append again finds out.
     #[error("the broker did not answer: {what}")]
     Unknown {
@@ -99,7 +102,7 @@ pub enum AppendError {
 impl Coded for AppendError {
     fn code(&self) -> Code {
         match self {
-            Self::Conflict => Code(304),
+            Self::Conflict { .. } => Code(304),
             Self::Unknown { .. } => Code(305),
             Self::Refused { .. } => Code(306),
             Self::Shape { .. } => Code(307),

@@ -1,5 +1,7 @@
 //! Reading events that are there.
 
+use std::collections::HashMap;
+
 use async_nats::{
     header,
     jetstream::{message::StreamMessage, stream::DirectGetErrorKind},
@@ -54,16 +56,7 @@ impl EventLog {
                 ));
             }
         };
-        let position = Position(message.sequence);
-        let id = message.headers.get(header::NATS_MESSAGE_ID);
-        let event_id = id
-            .and_then(|id| id.as_str().parse().ok())
-            .ok_or(LogError::Foreign { position })?;
-        Ok(Some(Head {
-            position,
-            event_id,
-            bytes: message.payload,
-        }))
+        head(message).map(Some)
     }
 
     /// The event at a position.
@@ -91,27 +84,71 @@ impl EventLog {
         max_events: usize,
         max_bytes: usize,
     ) -> Result<Vec<Stored>, LogError> {
-        let inbox = self.client.new_inbox();
-        let mut replies = self
-            .client
-            .subscribe(inbox.clone())
-            .await
-            .map_err(|error| LogError::unavailable("read events")(error.into()))?;
         let request = RangeRequest {
             seq: after.0 + 1,
             batch: max_events,
             max_bytes,
             next_by_subj: ">",
         };
-        let request = serde_json::to_vec(&request)
+        let mut events = Vec::new();
+        let mut last = after;
+        self.ask_for_several(&request, |message| {
+            let stored = stored(message)?;
+            if stored.position.0 != last.0 + 1 {
+                let found = stored.position;
+                return Err(LogError::Gap { after: last, found });
+            }
+            last = stored.position;
+            events.push(stored);
+            Ok(())
+        })
+        .await?;
+        Ok(events)
+    }
+
+    /// The last events of areas, by one request; areas without events are left out.
+    ///
+    /// # Errors
+    /// As of [`EventLog::head`].
+    pub(crate) async fn heads(
+        &self,
+        areas: impl IntoIterator<Item = AreaCode>,
+    ) -> Result<HashMap<AreaCode, Head>, LogError> {
+        let subjects: Vec<_> = areas.into_iter().map(|area| area.subject()).collect();
+        let request = LastRequest {
+            batch: subjects.len(),
+            multi_last: subjects,
+        };
+        let mut heads = HashMap::new();
+        self.ask_for_several(&request, |message| {
+            let position = Position(message.sequence);
+            let area = AreaCode::from_subject(&message.subject);
+            heads.insert(area.ok_or(LogError::Foreign { position })?, head(message)?);
+            Ok(())
+        })
+        .await?;
+        Ok(heads)
+    }
+
+    /// Sends a request that the stream answers with several messages, and takes each of them.
+    async fn ask_for_several(
+        &self,
+        request: &impl Serialize,
+        mut take: impl FnMut(StreamMessage) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        let inbox = self.client.new_inbox();
+        let mut replies = self
+            .client
+            .subscribe(inbox.clone())
+            .await
+            .map_err(|error| LogError::unavailable("read events")(error.into()))?;
+        let request = serde_json::to_vec(request)
             .map_err(|error| LogError::unavailable("ask for events")(error.into()))?;
         let subject = format!("$JS.API.DIRECT.GET.EVT_{}", self.district);
         self.client
             .publish_with_reply(subject, inbox, request.into())
             .await
             .map_err(|error| LogError::unavailable("ask for events")(error.into()))?;
-        let mut events = Vec::new();
-        let mut last = after;
         loop {
             let reply = timeout(self.request_timeout, replies.next()).await;
             let Ok(Some(message)) = reply else {
@@ -121,7 +158,7 @@ impl EventLog {
             };
             match message.status.map(|status| status.as_u16()) {
                 None => {}
-                Some(END_OF_BATCH | NOTHING_THERE) => return Ok(events),
+                Some(END_OF_BATCH | NOTHING_THERE) => return Ok(()),
                 Some(status) => {
                     return Err(LogError::Unavailable {
                         what: format!("read events: the broker answers {status}"),
@@ -130,15 +167,16 @@ impl EventLog {
             }
             let message = StreamMessage::try_from(message)
                 .map_err(|error| LogError::unavailable("read an event")(error.into()))?;
-            let stored = stored(message)?;
-            if stored.position.0 != last.0 + 1 {
-                let found = stored.position;
-                return Err(LogError::Gap { after: last, found });
-            }
-            last = stored.position;
-            events.push(stored);
+            take(message)?;
         }
     }
+}
+
+/// JetStream's request for the last message of each subject.
+#[derive(Serialize)]
+struct LastRequest {
+    multi_last: Vec<String>,
+    batch: usize,
 }
 
 /// JetStream's request for a range of messages.
@@ -148,6 +186,19 @@ struct RangeRequest {
     batch: usize,
     max_bytes: usize,
     next_by_subj: &'static str,
+}
+
+fn head(message: StreamMessage) -> Result<Head, LogError> {
+    let position = Position(message.sequence);
+    let id = message.headers.get(header::NATS_MESSAGE_ID);
+    let event_id = id
+        .and_then(|id| id.as_str().parse().ok())
+        .ok_or(LogError::Foreign { position })?;
+    Ok(Head {
+        position,
+        event_id,
+        bytes: message.payload,
+    })
 }
 
 fn stored(message: StreamMessage) -> Result<Stored, LogError> {

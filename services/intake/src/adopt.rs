@@ -1,6 +1,6 @@
 //! At the start: the rules of the district's folder become those of the log, as far as they are newer.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use gridkeeper_http::Clock;
 use gridkeeper_proto::{
@@ -100,7 +100,7 @@ async fn send<L: Log, K: Keys>(
         sent: false,
         reply,
     };
-    let settled = decider.settle(VecDeque::from([job])).await;
+    let settled = decider.settle(job).await;
     settled.map_err(ReadError::Broken)?;
     match answer.await {
         Ok(Ok(_)) => Ok(()),

@@ -26,6 +26,16 @@ pub enum Error {
         /// The length of the queue.
         waiting: usize,
     },
+    /// More commands of one area wait than may.
+    #[error(
+        "{waiting} commands of area {area} wait to be decided; send the same id again in a moment"
+    )]
+    AreaBusy {
+        /// The area.
+        area: AreaCode,
+        /// How many may wait.
+        waiting: usize,
+    },
     /// The log did not acknowledge in time.
     #[error(
         "the log did not acknowledge in time ({detail}); nothing is known to be lost: send the same id again"
@@ -199,6 +209,7 @@ impl Coded for Error {
             Self::Adopt(refusal) => refusal.code(),
             Self::Endpoint { code, .. } | Self::Log { code, .. } => *code,
             Self::Busy { .. } => Code(500),
+            Self::AreaBusy { .. } => Code(507),
             Self::Unacknowledged { .. } => Code(501),
             Self::Contended { .. } => Code(502),
             Self::NotReady { .. } => Code(503),
@@ -228,6 +239,7 @@ impl Error {
         matches!(
             self,
             Self::Busy { .. }
+                | Self::AreaBusy { .. }
                 | Self::Unacknowledged { .. }
                 | Self::Contended { .. }
                 | Self::NotReady { .. }

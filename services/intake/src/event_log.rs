@@ -24,7 +24,7 @@ impl Log for EventLog {
             .collect();
         match Self::append(self, &appends).await {
             Ok(appended) => Ok(appended.first),
-            Err(StreamAppendError::Conflict) => Err(AppendError::Conflict),
+            Err(StreamAppendError::Conflict { moved }) => Err(AppendError::Conflict(moved)),
             Err(StreamAppendError::Unknown { what }) => Err(AppendError::Unknown(what)),
             Err(refused) => Err(AppendError::NotTaken(refused.to_string())),
         }

@@ -22,15 +22,13 @@ use gridkeeper_proto::{
         CommandRequest, Receipt, RefusedItem, ReportRequest, ReportResult, ReportsAnswer,
         ReportsRequest,
     },
+    area::AreaCode,
     code::Coded as _,
     command::{CaseCommand, Command},
     id::CaseId,
     sealed::{CaseKey, Party, SealedParties, seal},
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -38,6 +36,7 @@ use crate::{
     decider::Shared,
     log::Keys,
     plan::{Answer, Job},
+    queue::{Queue, STOPPING},
     validate,
 };
 
@@ -49,7 +48,7 @@ pub(crate) struct Intake<K> {
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) clock: Clock,
     pub(crate) options: Options,
-    pub(crate) queue: mpsc::Sender<Job>,
+    pub(crate) queue: Arc<Queue>,
     /// Whether the decider takes commands.
     pub(crate) open: Arc<AtomicBool>,
     pub(crate) state: Shared,
@@ -203,10 +202,9 @@ impl<K: Keys> Intake<K> {
         self.is_open()?;
         let (digest, occurred_at) = validate::step(&request, &self.district, self.clock.now())?;
         // A case that does not exist lies nowhere: whoever asks learns just that.
-        let area = claims
-            .areas
-            .first()
-            .copied()
+        let area = self
+            .grid(case_id)
+            .or_else(|| claims.areas.first().copied())
             .unwrap_or(self.district.code());
         let (reply, answer) = oneshot::channel();
         self.enqueue(Job {
@@ -227,12 +225,7 @@ impl<K: Keys> Intake<K> {
     }
 
     fn enqueue(&self, job: Job) -> Result<(), Error> {
-        self.queue.try_send(job).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Error::Busy {
-                waiting: self.options.queue_commands,
-            },
-            mpsc::error::TrySendError::Closed(_) => Error::NotReady { why: STOPPING },
-        })
+        self.queue.push(job)
     }
 
     fn is_open(&self) -> Result<(), Error> {
@@ -243,8 +236,12 @@ impl<K: Keys> Intake<K> {
     }
 
     fn knows(&self, case: CaseId) -> bool {
+        self.grid(case).is_some()
+    }
+
+    fn grid(&self, case: CaseId) -> Option<AreaCode> {
         let state = self.state.read().expect("no holder of the lock panics");
-        state.case(case).is_some()
+        state.case(case).map(|case| case.grid)
     }
 
     async fn seal(&self, case: CaseId, parties: &[Party]) -> Result<SealedParties, Error> {
@@ -258,7 +255,6 @@ impl<K: Keys> Intake<K> {
     }
 }
 
-const STOPPING: &str = "it stops";
 const CLOSED: &str = "it has not read the log to its end, or found it broken";
 
 async fn answered(reply: Reply) -> Result<Answer, Error> {

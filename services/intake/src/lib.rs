@@ -11,6 +11,7 @@ pub mod log;
 mod options;
 mod plan;
 mod problem;
+mod queue;
 mod run;
 mod state;
 #[cfg(test)]

@@ -30,8 +30,8 @@ pub struct NewEvent {
 /// Why events were not appended, as far as is known.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AppendError {
-    /// Nothing was appended: an area went on in between.
-    Conflict,
+    /// Nothing was appended: these areas went on in between.
+    Conflict(Vec<AreaCode>),
     /// Nobody knows whether they were appended.
     Unknown(String),
     /// Nothing was appended, and never will be.

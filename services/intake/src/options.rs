@@ -14,6 +14,8 @@ pub struct Options {
     pub nats_url: String,
     /// How many commands may wait to be decided; more are turned away with 429.
     pub queue_commands: usize,
+    /// How many of them may be of one area; more are turned away with 429, so that one area leaves room for others.
+    pub queue_commands_of_area: usize,
     /// How many events are appended at once at most; the broker takes 1,000.
     pub batch_events: usize,
     /// How long a command may wait for the broker's acknowledgement, in milliseconds.
@@ -33,6 +35,7 @@ impl Default for Options {
             listen: "127.0.0.1:8401".to_owned(),
             nats_url: "nats://127.0.0.1:4222".to_owned(),
             queue_commands: 4_096,
+            queue_commands_of_area: 1_024,
             batch_events: 1_000,
             append_deadline_ms: 10_000,
             conflict_tries: 20,

@@ -1,7 +1,5 @@
 //! Decides waiting commands one after the other, each on top of those before it.
 
-use std::collections::VecDeque;
-
 use gridkeeper_proto::{
     access::{Actor, Claims},
     aggregate::Aggregate,
@@ -21,7 +19,7 @@ use tokio::{sync::oneshot, time::Instant};
 use crate::{
     Error,
     log::NewEvent,
-    state::{Changes, State},
+    state::{Base, Changes},
 };
 
 /// How many moments of a case are recorded with one command, at most: rungs of the ladder, and reminders between
@@ -102,6 +100,21 @@ pub(crate) enum Outcome {
     Refused(Refusal),
 }
 
+impl Outcome {
+    /// Whether the job has events of its own.
+    pub(crate) fn has_events(&self) -> bool {
+        matches!(self, Self::Answer(answer) if !answer.repeated)
+    }
+
+    /// The area that its events lie in.
+    pub(crate) fn area(&self, job: &Job) -> AreaCode {
+        match self {
+            Self::Answer(answer) => answer.area,
+            Self::Refused(_) => job.area,
+        }
+    }
+}
+
 /// Decisions that belong together: all their events are appended, or none.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -114,40 +127,44 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Decides jobs from the front of the queue until it is empty or the next one's events would be too
-    /// many; `most_jobs` bounds how many are taken.
+    /// Nothing decided yet.
+    pub(crate) fn on(base: Base<'_>) -> Self {
+        Self {
+            jobs: Vec::new(),
+            events: Vec::new(),
+            changes: Changes::on(base),
+        }
+    }
+
+    /// How many jobs can be added whatever their events are, so that there are at most `most_events`; a plan
+    /// without events takes at least one.
+    pub(crate) fn room(&self, most_events: usize) -> usize {
+        let for_events = most_events.saturating_sub(self.events.len()) / ROOM_FOR_A_JOB;
+        let least = usize::from(self.events.is_empty());
+        let for_jobs = most_events.saturating_sub(self.jobs.len());
+        for_events.max(least).min(for_jobs)
+    }
+
+    /// Decides a job on top of those before it. `base` is that of the whole plan.
     ///
     /// # Errors
     /// An event that its own aggregate does not take.
-    pub(crate) fn of(
-        waiting: &mut VecDeque<Job>,
-        state: &State,
+    pub(crate) fn add_job(
+        &mut self,
+        job: Job,
+        base: Base<'_>,
         now: Timestamp,
-        (most_jobs, most_events): (usize, usize),
-    ) -> Result<Self, Error> {
-        let mut plan = Self {
-            jobs: Vec::new(),
-            events: Vec::new(),
-            changes: Changes::on(state),
+    ) -> Result<(), Error> {
+        let decided = match self.pass_time(&job, base, now)? {
+            Ok(now) => self.decide(&job, base, now),
+            Err(refusal) => Err(refusal),
         };
-        while plan.jobs.len() < most_jobs
-            && let Some(job) = waiting.pop_front()
-        {
-            if plan.events.len() + ROOM_FOR_A_JOB > most_events && !plan.events.is_empty() {
-                waiting.push_front(job);
-                break;
-            }
-            let decided = match plan.pass_time(&job, state, now)? {
-                Ok(now) => plan.decide(&job, state, now),
-                Err(refusal) => Err(refusal),
-            };
-            let outcome = match decided {
-                Err(refusal) => Outcome::Refused(refusal),
-                Ok((answer, events)) => Outcome::Answer(plan.add(&job, answer, events, state)?),
-            };
-            plan.jobs.push((job, outcome));
-        }
-        Ok(plan)
+        let outcome = match decided {
+            Err(refusal) => Outcome::Refused(refusal),
+            Ok((answer, events)) => Outcome::Answer(self.add(&job, answer, events, base)?),
+        };
+        self.jobs.push((job, outcome));
+        Ok(())
     }
 
     /// Records what has happened to a case by itself, before a step is decided, whatever becomes of the step.
@@ -155,7 +172,7 @@ impl Plan {
     fn pass_time(
         &mut self,
         job: &Job,
-        state: &State,
+        base: Base<'_>,
         now: Timestamp,
     ) -> Result<Result<Timestamp, Refusal>, Error> {
         let timetables = self.changes.timetables();
@@ -164,7 +181,7 @@ impl Plan {
         }
         let mut now = now;
         for _ in 0..MOST_MOMENTS {
-            let Some(case) = self.changes.case(state, job.case_id()) else {
+            let Some(case) = self.changes.case(base, job.case_id()) else {
                 return Ok(Ok(now));
             };
             now = now.max(case.last_recorded_at);
@@ -189,7 +206,7 @@ impl Plan {
                 actor: Actor::gridkeeper(),
             };
             for (index, event) in (0..).zip(happened.events) {
-                self.add_event(&by_itself, index, (now, event.into()), state)?;
+                self.add_event(&by_itself, index, (now, event.into()), base)?;
             }
         }
         Ok(Ok(now))
@@ -198,15 +215,15 @@ impl Plan {
     fn decide(
         &self,
         job: &Job,
-        state: &State,
+        base: Base<'_>,
         now: Timestamp,
     ) -> Result<(Answer, Vec<(Timestamp, Event)>), Refusal> {
-        let found = self.changes.aggregate(state, job.aggregate);
+        let found = self.changes.aggregate(base, job.aggregate);
         if found.is_some_and(|found| !found.takes(&job.command)) {
             return Err(Refusal::IdReused);
         }
         if let Command::Case(command) = &job.command {
-            return self.decide_case(job, command, state, now);
+            return self.decide_case(job, command, base, now);
         }
         let area = match found.and_then(Aggregate::inquiry) {
             Some(inquiry) => inquiry.area,
@@ -222,7 +239,7 @@ impl Plan {
             }
         }
         if let Command::Inquiry(InquiryCommand::Answer { case: Some(id), .. }) = &job.command {
-            let case = self.changes.case(state, *id);
+            let case = self.changes.case(base, *id);
             let theirs = |case: &&Case| job.claims.within(case.grid).is_ok();
             case.filter(theirs)
                 .ok_or(Refusal::NoSuchCase { case: *id })?;
@@ -271,13 +288,13 @@ impl Plan {
         &self,
         job: &Job,
         command: &CaseCommand,
-        state: &State,
+        base: Base<'_>,
         now: Timestamp,
     ) -> Result<(Answer, Vec<(Timestamp, Event)>), Refusal> {
-        let case = self.changes.case(state, job.case_id());
+        let case = self.changes.case(base, job.case_id());
         let area = case.map_or(job.area, |case| case.grid);
         let other = match command {
-            CaseCommand::Step(Step::Merge { into, .. }) => self.changes.case(state, *into),
+            CaseCommand::Step(Step::Merge { into, .. }) => self.changes.case(base, *into),
             _ => None,
         };
         let timetables = self.changes.timetables();
@@ -328,7 +345,7 @@ impl Plan {
         job: &Job,
         mut answer: Answer,
         events: Vec<(Timestamp, Event)>,
-        state: &State,
+        base: Base<'_>,
     ) -> Result<Answer, Error> {
         let by = By {
             aggregate: job.aggregate,
@@ -339,7 +356,7 @@ impl Plan {
             actor: job.claims.actor(),
         };
         for (index, event) in (0..).zip(events) {
-            (answer.position, answer.version) = self.add_event(&by, index, event, state)?;
+            (answer.position, answer.version) = self.add_event(&by, index, event, base)?;
         }
         Ok(answer)
     }
@@ -349,9 +366,9 @@ impl Plan {
         by: &By,
         index: u32,
         (recorded_at, event): (Timestamp, Event),
-        state: &State,
+        base: Base<'_>,
     ) -> Result<(Position, u32), Error> {
-        let (head, moved) = self.changes.head(state, by.area);
+        let (head, moved) = self.changes.head(base, by.area);
         let payload = event.encode();
         let header = Header {
             event_id: EventId::in_aggregate(by.aggregate, by.command_id, index),
@@ -379,7 +396,7 @@ impl Plan {
             header,
             event,
         };
-        let version = self.changes.add(state, recorded, &bytes)?;
+        let version = self.changes.add(base, recorded, &bytes)?;
         Ok((position, version))
     }
 }

@@ -63,7 +63,9 @@ fn of_refusal(refusal: &Refusal) -> (StatusCode, &'static str) {
 
 fn of_error(error: &Error) -> (StatusCode, &'static str) {
     match error {
-        Error::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "too many commands at once"),
+        Error::Busy { .. } | Error::AreaBusy { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, "too many commands at once")
+        }
         Error::Unacknowledged { .. } => {
             (StatusCode::SERVICE_UNAVAILABLE, "log does not acknowledge")
         }

@@ -11,7 +11,7 @@ use gridkeeper_identity::Verifier;
 use gridkeeper_proto::{
     code::Coded as _, envelope::Position, id::CaseId, rules::RulesCommand, sealed::CaseKey,
 };
-use tokio::{net::TcpListener, sync::mpsc, time::sleep};
+use tokio::{net::TcpListener, time::sleep};
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 
@@ -20,6 +20,7 @@ use crate::{
     decider::Decider,
     http::{self, Handle, Intake},
     log::{Keys, Log, ReadError},
+    queue::Queue,
     state::State,
 };
 
@@ -110,7 +111,7 @@ pub async fn run_on<L: Log, K: Keys>(
     };
     let keys = Arc::new(keys);
     let state = Arc::new(RwLock::new(State::default()));
-    let (queue, jobs) = mpsc::channel(options.queue_commands);
+    let queue = Arc::new(Queue::new(&options));
     let own = adopt::Own {
         district: district.code(),
         rules,
@@ -122,7 +123,7 @@ pub async fn run_on<L: Log, K: Keys>(
         verifier,
         clock: clock.clone(),
         options: options.clone(),
-        queue,
+        queue: Arc::clone(&queue),
         open: Arc::clone(&open),
         state: Arc::clone(&state),
         keys: Arc::clone(&keys),
@@ -143,7 +144,7 @@ pub async fn run_on<L: Log, K: Keys>(
         let decided = match start(&decider, &own, &options, &shutdown).await {
             Ok(true) => {
                 open.store(true, Ordering::Release);
-                decider.run(jobs, stop_deciding.clone()).await
+                decider.run(&queue, stop_deciding.clone()).await
             }
             Ok(false) => Ok(()),
             Err(error) => Err(error),
@@ -204,6 +205,9 @@ fn check(options: &Options) -> Result<(), Error> {
     let refused = |option, why| Err(Error::Option { option, why });
     if options.queue_commands == 0 {
         return refused("queue_commands", "has to be at least 1");
+    }
+    if options.queue_commands_of_area == 0 {
+        return refused("queue_commands_of_area", "has to be at least 1");
     }
     if !(2..=1_000).contains(&options.batch_events) {
         return refused(

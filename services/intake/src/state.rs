@@ -28,7 +28,7 @@ pub(crate) struct Head {
 }
 
 /// Aggregates and heads as of a position.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     aggregates: HashMap<AggregateId, Aggregate>,
     timetables: Arc<Timetables>,
@@ -127,9 +127,40 @@ fn timetables(after: &Aggregate, position: Position) -> Result<Option<Arc<Timeta
     Ok(Some(Arc::new(timetables)))
 }
 
+/// What commands are decided on: the state, and what an append that is under way will change of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Base<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) ahead: Option<&'a Changes>,
+}
+
+impl<'a> Base<'a> {
+    fn aggregate(self, id: AggregateId) -> Option<&'a Aggregate> {
+        let ahead = self.ahead.and_then(|ahead| ahead.aggregates.get(&id));
+        ahead.or_else(|| self.state.aggregate(id))
+    }
+
+    fn head(self, area: AreaCode) -> Head {
+        let ahead = self.ahead.and_then(|ahead| ahead.heads.get(&area));
+        let head = ahead.or_else(|| self.state.heads.get(&area));
+        head.copied().unwrap_or_default()
+    }
+
+    fn timetables(self) -> &'a Arc<Timetables> {
+        let ahead = self.ahead.map(|ahead| &ahead.timetables);
+        ahead.unwrap_or(&self.state.timetables)
+    }
+
+    fn position(self) -> Position {
+        let ahead = self.ahead.map(|ahead| ahead.position);
+        ahead.unwrap_or(self.state.position)
+    }
+}
+
 /// What a batch of decisions changes, in front of the state it was decided on.
 #[derive(Debug)]
 pub(crate) struct Changes {
+    based_on: Position,
     aggregates: HashMap<AggregateId, Aggregate>,
     timetables: Arc<Timetables>,
     heads: HashMap<AreaCode, Head>,
@@ -139,14 +170,20 @@ pub(crate) struct Changes {
 
 impl Changes {
     /// No change yet.
-    pub(crate) fn on(state: &State) -> Self {
+    pub(crate) fn on(base: Base<'_>) -> Self {
         Self {
+            based_on: base.position(),
             aggregates: HashMap::new(),
-            timetables: Arc::clone(&state.timetables),
+            timetables: Arc::clone(base.timetables()),
             heads: HashMap::new(),
             forgotten: Vec::new(),
-            position: state.position,
+            position: base.position(),
         }
+    }
+
+    /// The last place that was taken before them.
+    pub(crate) fn based_on(&self) -> Position {
+        self.based_on
     }
 
     /// The rules at work with these changes.
@@ -157,22 +194,22 @@ impl Changes {
     /// The aggregate with these changes.
     pub(crate) fn aggregate<'a>(
         &'a self,
-        state: &'a State,
+        base: Base<'a>,
         id: AggregateId,
     ) -> Option<&'a Aggregate> {
-        self.aggregates.get(&id).or_else(|| state.aggregate(id))
+        self.aggregates.get(&id).or_else(|| base.aggregate(id))
     }
 
     /// The case with these changes.
-    pub(crate) fn case<'a>(&'a self, state: &'a State, id: CaseId) -> Option<&'a Case> {
-        self.aggregate(state, id.into())?.case()
+    pub(crate) fn case<'a>(&'a self, base: Base<'a>, id: CaseId) -> Option<&'a Case> {
+        self.aggregate(base, id.into())?.case()
     }
 
     /// The area's head with these changes, and whether one of them moved it.
-    pub(crate) fn head(&self, state: &State, area: AreaCode) -> (Head, bool) {
+    pub(crate) fn head(&self, base: Base<'_>, area: AreaCode) -> (Head, bool) {
         match self.heads.get(&area) {
             Some(head) => (*head, true),
-            None => (state.heads.get(&area).copied().unwrap_or_default(), false),
+            None => (base.head(area), false),
         }
     }
 
@@ -192,7 +229,7 @@ impl Changes {
     /// An event that does not fit its aggregate, which a decision never yields.
     pub(crate) fn add(
         &mut self,
-        state: &State,
+        base: Base<'_>,
         recorded: Recorded,
         bytes: &[u8],
     ) -> Result<u32, Error> {
@@ -204,7 +241,7 @@ impl Changes {
         self.heads.insert(recorded.header.area, head);
         self.forgotten.extend(forgotten(&recorded));
         let own = self.aggregates.remove(&id);
-        let before = own.or_else(|| state.aggregate(id).cloned());
+        let before = own.or_else(|| base.aggregate(id).cloned());
         let aggregate = Aggregate::evolve(before, recorded)?;
         if let Some(timetables) = timetables(&aggregate, position)? {
             self.timetables = timetables;

@@ -1,6 +1,9 @@
 //! The endpoint and the decider on a log in memory, whose faults come when they are called for.
 
+mod decider;
+mod job;
 mod memory;
+mod queue;
 mod refusals;
 mod rules;
 mod site;

@@ -22,8 +22,13 @@ mod site;
 use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 
 /// Measures.
+/// That of the services, so that they are compared with nothing but themselves.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 #[derive(Debug, Parser)]
 struct Arguments {
     #[command(subcommand)]

@@ -48,15 +48,17 @@ async fn an_append_that_expects_wrongly_leaves_nothing_behind() {
     let log = site.log().await;
     log.append(&[append(grid(1), 1, 0)]).await.unwrap();
     let single = [append(grid(1), 2, 0)];
-    assert!(matches!(
-        log.append(&single).await,
-        Err(AppendError::Conflict)
-    ));
-    let batch = [append(grid(2), 3, 0), append(grid(1), 4, 0)];
-    assert!(matches!(
-        log.append(&batch).await,
-        Err(AppendError::Conflict)
-    ));
+    let batch = [
+        append(grid(2), 3, 0),
+        append(grid(1), 4, 0),
+        append(grid(3), 5, 0),
+    ];
+    for wrong in [&single[..], &batch] {
+        let Err(AppendError::Conflict { moved }) = log.append(wrong).await else {
+            panic!("the grid's first event stands before this one");
+        };
+        assert_eq!(moved, [grid(1)], "the other grids are where they were");
+    }
     assert_eq!(log.last_position().await.unwrap(), Position(1));
     assert_eq!(log.head(grid(2)).await.unwrap(), None);
 }
@@ -99,7 +101,7 @@ async fn appenders_that_race_on_a_grid_lose_nothing() {
                     let one = [append(grid(1), writer * EACH + number, expected)];
                     match log.append(&one).await {
                         Ok(_) => break,
-                        Err(AppendError::Conflict) => {}
+                        Err(AppendError::Conflict { .. }) => {}
                         Err(error) => panic!("{error}"),
                     }
                 }

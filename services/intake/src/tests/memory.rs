@@ -16,6 +16,8 @@ use gridkeeper_proto::{
     sealed::CaseKey,
 };
 
+use tokio::sync::watch;
+
 use crate::{
     Error,
     log::{AppendError, Keys, Log, NewEvent, ReadError, Stored},
@@ -37,9 +39,22 @@ pub(super) struct MemoryLog {
     events: Mutex<Vec<NewEvent>>,
     faults: Mutex<VecDeque<Fault>>,
     away: AtomicBool,
+    /// How many events each append had.
+    appends: Mutex<Vec<usize>>,
+    held: watch::Sender<bool>,
 }
 
 impl MemoryLog {
+    /// Keeps appends waiting, or lets them go.
+    pub(super) fn hold(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+
+    /// How many events each append had.
+    pub(super) fn appends(&self) -> Vec<usize> {
+        self.appends.lock().unwrap().clone()
+    }
+
     pub(super) fn next_append(&self, fault: Fault) {
         self.faults.lock().unwrap().push_back(fault);
     }
@@ -93,6 +108,9 @@ impl Log for Arc<MemoryLog> {
     async fn append(&self, new: Vec<NewEvent>) -> Result<Position, AppendError> {
         // Whoever waits for an answer lets others go on.
         tokio::task::yield_now().await;
+        self.appends.lock().unwrap().push(new.len());
+        let mut held = self.held.subscribe();
+        held.wait_for(|held| !held).await.unwrap();
         self.answers().map_err(AppendError::Unknown)?;
         let fault = self.faults.lock().unwrap().pop_front();
         let lost = || AppendError::Unknown("lost".to_owned());
@@ -104,7 +122,7 @@ impl Log for Arc<MemoryLog> {
             let last = events.iter().rposition(|stored| stored.area == event.area);
             let last = Position(last.map_or(0, |index| index as u64 + 1));
             if event.expected.is_some_and(|expected| expected != last) {
-                return Err(AppendError::Conflict);
+                return Err(AppendError::Conflict(vec![event.area]));
             }
         }
         let first = Position(events.len() as u64 + 1);

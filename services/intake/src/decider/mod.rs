@@ -1,0 +1,402 @@
+//! The one task that decides and appends.
+//!
+//! While an append is under way, the commands that come in are decided on top of it and make the next one; a
+//! command that comes alone goes alone and at once. Nothing is answered before the log has acknowledged it, and
+//! nothing is refused on a state that may be old: a refusal stands when the events decided beside it landed in
+//! the very next places, or when the log's last position is the state's own.
+
+pub(crate) mod line;
+mod log;
+
+use std::{
+    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use gridkeeper_http::Clock;
+use gridkeeper_proto::{
+    aggregate::Aggregate,
+    area::AreaCode,
+    envelope::Position,
+    id::CaseId,
+    rules::{Rules, Timetables},
+};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, Interval, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use self::line::Line;
+use crate::{
+    Error, Options,
+    calendar::Calendar,
+    log::{AppendError, Keys, Log, ReadError},
+    plan::{Job, Outcome, Plan},
+    queue::Queue,
+    state::{Base, Changes, State},
+};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+/// The state, which the endpoint looks into and the decider alone changes.
+pub(crate) type Shared = Arc<RwLock<State>>;
+
+/// Called with the own position and the log's last one whenever both are known.
+pub(crate) type Progress = Box<dyn Fn(Position, Position) + Send + Sync>;
+
+/// Decides and appends.
+pub(crate) struct Decider<L, K> {
+    log: Arc<L>,
+    keys: Arc<K>,
+    state: Shared,
+    clock: Clock,
+    options: Options,
+    progress: Progress,
+    calendar: Calendar,
+}
+
+/// An append under way.
+struct Flight {
+    jobs: Vec<(Job, Outcome)>,
+    changes: Changes,
+    began: Instant,
+    appending: JoinHandle<Result<Position, AppendError>>,
+}
+
+/// What the decider has in hand.
+struct Work {
+    line: Line,
+    flight: Option<Flight>,
+    /// How long to wait when the log does not answer; longer each time.
+    pause: Duration,
+    /// Whether it is time to look if the log went on without this intake.
+    follows: bool,
+}
+
+impl Work {
+    fn new() -> Self {
+        Self {
+            line: Line::default(),
+            flight: None,
+            pause: FIRST_PAUSE,
+            follows: false,
+        }
+    }
+}
+
+impl<L: Log, K: Keys> Decider<L, K> {
+    pub(crate) fn new(
+        log: L,
+        keys: Arc<K>,
+        state: Shared,
+        clock: Clock,
+        options: Options,
+        progress: Progress,
+    ) -> Self {
+        Self {
+            log: Arc::new(log),
+            keys,
+            state,
+            clock,
+            options,
+            progress,
+            calendar: Calendar::default(),
+        }
+    }
+
+    /// Works until it is told to stop; then answers what has been accepted.
+    ///
+    /// # Errors
+    /// A log that does not follow from itself. Nothing is appended to such a log.
+    pub(crate) async fn run(self, queue: &Queue, shutdown: CancellationToken) -> Result<(), Error> {
+        // A busy intake looks too: what it decides on is never older than this.
+        let mut ticks = interval(self.options.follow_every());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let stop = async {
+            shutdown.cancelled().await;
+            queue.close();
+            std::future::pending().await
+        };
+        tokio::select! {
+            worked = self.work(queue, Some(ticks)) => worked,
+            stopped = stop => stopped,
+        }
+    }
+
+    /// Decides and appends one job.
+    ///
+    /// # Errors
+    /// As [`Decider::run`].
+    pub(crate) async fn settle(&self, job: Job) -> Result<(), Error> {
+        let queue = Queue::new(&self.options);
+        queue.push(job)?;
+        queue.close();
+        self.work(&queue, None).await
+    }
+
+    /// Works until the queue is closed and everything that was in it is answered.
+    async fn work(&self, queue: &Queue, ticks: Option<Interval>) -> Result<(), Error> {
+        let mut work = Work::new();
+        let worked = self.go_on(&mut work, queue, ticks).await;
+        if worked.is_err() {
+            let why = "the log is broken";
+            refuse_all(work.line.drain(), &Error::NotReady { why });
+            queue.close();
+            refuse_all(queue.take(usize::MAX), &Error::NotReady { why });
+        }
+        worked
+    }
+
+    async fn go_on(
+        &self,
+        work: &mut Work,
+        queue: &Queue,
+        mut ticks: Option<Interval>,
+    ) -> Result<(), Error> {
+        let mut open = true;
+        loop {
+            self.decide(work, queue)?;
+            if work.flight.is_none() {
+                if std::mem::take(&mut work.follows) {
+                    self.follow().await?;
+                }
+                if let Some(plan) = work.line.take_plan() {
+                    self.launch(plan, work).await?;
+                    continue;
+                }
+                if !open {
+                    return Ok(());
+                }
+            }
+            tokio::select! {
+                biased;
+                landed = landing(&mut work.flight) => {
+                    if let Some(flight) = work.flight.take() {
+                        self.landed(flight, landed, work).await?;
+                    }
+                }
+                () = tick(&mut ticks) => work.follows = true,
+                more = queue.arrival(), if open && work.line.takes_more(&self.options) => open = more,
+            }
+        }
+    }
+
+    /// Decides what waits, on top of what is under way, as far as one append has room.
+    fn decide(&self, work: &mut Work, queue: &Queue) -> Result<(), Error> {
+        let state = self.read();
+        let base = Base {
+            state: &state,
+            ahead: work.flight.as_ref().map(|flight| &flight.changes),
+        };
+        work.line
+            .decide(queue, base, self.clock.now(), &self.options)
+    }
+
+    /// Begins to append a plan; one without events is answered.
+    async fn launch(&self, plan: Plan, work: &mut Work) -> Result<(), Error> {
+        if plan.changes.based_on() != self.position() {
+            work.line.put_back(plan.jobs, |_| {});
+            return Ok(());
+        }
+        let Plan {
+            jobs,
+            events,
+            changes,
+        } = plan;
+        if events.is_empty() {
+            return self.answer_without_events(jobs, work).await;
+        }
+        let count = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
+        metrics::histogram!("gridkeeper_intake_batch_commands").record(f64::from(count));
+        let log = Arc::clone(&self.log);
+        work.flight = Some(Flight {
+            jobs,
+            changes,
+            began: Instant::now(),
+            appending: tokio::spawn(async move { log.append(events).await }),
+        });
+        Ok(())
+    }
+
+    /// Answers the jobs of an append that has landed, or puts those back that have to be decided again.
+    async fn landed(
+        &self,
+        flight: Flight,
+        landed: Result<Position, AppendError>,
+        work: &mut Work,
+    ) -> Result<(), Error> {
+        let Flight { jobs, changes, .. } = flight;
+        let before = changes.based_on();
+        match landed {
+            Ok(first) if first.0 == before.0 + 1 && before == self.position() => {
+                let count = changes.position().0 - before.0;
+                self.write().apply(changes);
+                metrics::counter!("gridkeeper_intake_events_total").increment(count);
+                metrics::histogram!("gridkeeper_intake_append_seconds")
+                    .record(flight.began.elapsed());
+                let position = self.position();
+                (self.progress)(position, position);
+                work.pause = FIRST_PAUSE;
+                // First, so that the broker has something to do meanwhile.
+                if !work.follows
+                    && let Some(plan) = work.line.take_plan()
+                {
+                    self.launch(plan, work).await?;
+                }
+                self.answer(jobs).await;
+                Ok(())
+            }
+            // They landed behind events of others: their places are read from the log.
+            Ok(_) => {
+                work.line.put_plan_back();
+                work.line.put_back(jobs, |job| {
+                    job.sent = true;
+                    job.conflicts += 1;
+                });
+                self.read_on(work).await
+            }
+            Err(AppendError::Conflict(moved)) => {
+                metrics::counter!("gridkeeper_intake_conflicts_total").increment(1);
+                let tries = self.options.conflict_tries;
+                refuse_all(
+                    work.line.put_apart(jobs, &moved, tries),
+                    &Error::Contended { tries },
+                );
+                self.read_on(work).await
+            }
+            Err(AppendError::Unknown(detail)) => {
+                work.line.put_plan_back();
+                work.line.put_back(jobs, |job| job.sent = true);
+                self.wait_for_log(work, detail).await
+            }
+            Err(AppendError::NotTaken(detail)) if jobs.len() == 1 => {
+                tracing::error!(detail, "the log does not take an event");
+                work.line.put_plan_back();
+                let refused = jobs.into_iter().map(|(job, _)| job);
+                refuse_all(refused, &Error::NotTaken { detail });
+                Ok(())
+            }
+            // One of them is at fault: each goes alone.
+            Err(AppendError::NotTaken(_)) => {
+                work.line.put_plan_back();
+                work.line.put_back_singly(jobs);
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads the log to its end, or waits until it can be read.
+    async fn read_on(&self, work: &mut Work) -> Result<(), Error> {
+        match self.catch_up().await {
+            Ok(_) => Ok(()),
+            Err(ReadError::Unavailable(detail)) => self.wait_for_log(work, detail).await,
+            Err(ReadError::Broken(error)) => Err(error),
+        }
+    }
+
+    /// Repetitions stand for good; refusals only on the newest state.
+    async fn answer_without_events(
+        &self,
+        jobs: Vec<(Job, Outcome)>,
+        work: &mut Work,
+    ) -> Result<(), Error> {
+        let refused = jobs
+            .iter()
+            .any(|(_, outcome)| matches!(outcome, Outcome::Refused(_)));
+        let newest = match refused {
+            true => self.catch_up().await.map(|behind| !behind),
+            false => Ok(true),
+        };
+        match newest {
+            Ok(true) => {
+                self.answer(jobs).await;
+                Ok(())
+            }
+            Ok(false) => {
+                work.line.put_back(jobs, |_| {});
+                Ok(())
+            }
+            Err(ReadError::Unavailable(detail)) => {
+                work.line.put_back(jobs, |_| {});
+                self.wait_for_log(work, detail).await
+            }
+            Err(ReadError::Broken(error)) => {
+                work.line.put_back(jobs, |_| {});
+                Err(error)
+            }
+        }
+    }
+
+    async fn answer(&self, decided: Vec<(Job, Outcome)>) {
+        if decided.iter().any(|(job, _)| job.forgets()) {
+            self.destroy_keys().await;
+        }
+        for (job, outcome) in decided {
+            let case = job.case_id();
+            let answer = match outcome {
+                Outcome::Answer(_) if job.forgets() && self.key_remains(case) => {
+                    Err(Error::KeyRemains { case })
+                }
+                Outcome::Answer(answer) => Ok(answer),
+                Outcome::Refused(refusal) => Err(refusal.into()),
+            };
+            job.answer(answer);
+        }
+    }
+
+    /// The district's rules, as far as the log is read.
+    pub(crate) fn rules(&self, district: AreaCode) -> Rules {
+        let state = self.read();
+        let found = state.aggregate(Rules::id(district));
+        found
+            .and_then(Aggregate::rules)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    fn timetables(&self) -> Arc<Timetables> {
+        self.read().timetables()
+    }
+
+    fn position(&self) -> Position {
+        self.read().position()
+    }
+
+    fn key_remains(&self, case: CaseId) -> bool {
+        self.read().key_remains(case)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().expect("no holder of the lock panics")
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().expect("no holder of the lock panics")
+    }
+}
+
+/// What became of the append under way; never while there is none.
+async fn landing(flight: &mut Option<Flight>) -> Result<Position, AppendError> {
+    match flight {
+        Some(flight) => (&mut flight.appending)
+            .await
+            .unwrap_or_else(|failed| Err(AppendError::Unknown(failed.to_string()))),
+        None => std::future::pending().await,
+    }
+}
+
+async fn tick(ticks: &mut Option<Interval>) {
+    match ticks {
+        Some(ticks) => {
+            ticks.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn refuse_all(jobs: impl IntoIterator<Item = Job>, error: &Error) {
+    for job in jobs {
+        job.answer(Err(error.clone()));
+    }
+}
