@@ -4,7 +4,11 @@
 //! town, three more for a community, and two or three more for a grid, so that the code of an area
 //! begins with the code of the area it lies in.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    str::FromStr,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
@@ -56,7 +60,10 @@ impl Level {
 const CENTRE: &str = "centre";
 
 /// The code of an area of a district: its digits, and through their number its level.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+///
+/// Codes order as their digits do, an area before all that lie in it: unused digits are zero bytes, which are below
+/// every digit.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AreaCode {
     digits: [u8; AreaCode::LONGEST],
     length: u8,
@@ -226,15 +233,12 @@ impl fmt::Debug for AreaCode {
     }
 }
 
-impl PartialOrd for AreaCode {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for AreaCode {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.as_str().cmp(other.as_str())
+impl Hash for AreaCode {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // The length follows from the digits.
+        let mut bytes = [0; 16];
+        bytes[..Self::LONGEST].copy_from_slice(&self.digits);
+        state.write_u128(u128::from_ne_bytes(bytes));
     }
 }
 
@@ -299,6 +303,23 @@ mod tests {
         assert_eq!(grid.at(Level::Street), Some(area("510402002")));
         assert_eq!(grid.at(Level::City), Some(area("510402")));
         assert_eq!(area("510402002").at(Level::Grid), None);
+    }
+
+    #[test]
+    fn codes_order_as_their_digits_and_an_area_before_what_lies_in_it() {
+        let texts = [
+            "510402",
+            "510402002",
+            "510402002000",
+            "51040200200000",
+            "510402002000000",
+            "51040200200001",
+            "510402002005",
+            "510402003",
+            "510403",
+        ];
+        assert!(texts.is_sorted());
+        assert!(texts.map(area).is_sorted());
     }
 
     #[test]

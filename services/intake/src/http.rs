@@ -164,22 +164,27 @@ async fn take_step<K: Keys>(
 type Reply = oneshot::Receiver<Result<Answer, Error>>;
 
 impl<K: Keys> Intake<K> {
-    async fn enqueue_report(&self, report: ReportRequest, claims: &Claims) -> Result<Reply, Error> {
+    async fn enqueue_report(
+        &self,
+        mut report: ReportRequest,
+        claims: &Claims,
+    ) -> Result<Reply, Error> {
         self.is_open()?;
-        let mut checked = validate::report(&report, &self.district, self.clock.now())?;
+        let (id, parties) = (report.id, std::mem::take(&mut report.parties));
+        let mut checked = validate::report(report, &parties, &self.district, self.clock.now())?;
         // A case that exists has its parties; a repetition neither needs nor makes a key.
-        if !report.parties.is_empty() && !self.knows(report.id) {
+        if !parties.is_empty() && !self.knows(id) {
             // Whoever may not file here leaves no key behind either.
             claims
                 .may_file(checked.grid)
                 .map_err(|error| Error::Refused(error.into()))?;
-            checked.report.parties = Some(self.seal(report.id, &report.parties).await?);
+            checked.report.parties = Some(self.seal(id, &parties).await?);
         }
         let (reply, answer) = oneshot::channel();
         self.enqueue(Job {
-            command_id: report.id.into(),
+            command_id: id.into(),
             digest: checked.digest,
-            aggregate: report.id.into(),
+            aggregate: id.into(),
             area: checked.grid,
             command: Command::Case(CaseCommand::Report(checked.report)),
             claims: claims.clone(),

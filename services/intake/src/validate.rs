@@ -4,7 +4,7 @@ use gridkeeper_district::{District, coordinates};
 use gridkeeper_proto::{
     api::{CommandRequest, Location, ReportRequest},
     area::{AreaCode, Level},
-    case::{Place, Refusal},
+    case::{Place, Point, Refusal},
     command::{Assignee, Imported, Report, Step, digest},
     sealed::Party,
     time::Timestamp,
@@ -34,19 +34,20 @@ pub(crate) struct CheckedReport {
     pub(crate) occurred_at: Timestamp,
 }
 
-/// Checks a report.
+/// Checks a report, whose parties are given apart: they are no part of its digest.
 ///
 /// # Errors
 /// The first thing that is wrong with it.
 pub(crate) fn report(
-    request: &ReportRequest,
+    request: ReportRequest,
+    parties: &[Party],
     district: &District,
     now: Timestamp,
 ) -> Result<CheckedReport, Error> {
     if !request.id.is_time_ordered() {
         return Err(Error::IdVersion);
     }
-    category(request, district)?;
+    category(&request, district)?;
     text("description", &request.description, 1, 4_000, "1 to 4,000")?;
     if let Some(address) = &request.address {
         text("address", address, 0, 300, "at most 300")?;
@@ -57,7 +58,7 @@ pub(crate) fn report(
     {
         return Err(Error::People { people });
     }
-    parties(&request.parties)?;
+    check_parties(parties)?;
     if let Some(imported) = &request.imported {
         source(imported)?;
     }
@@ -74,27 +75,27 @@ pub(crate) fn report(
         .or(request.filed_at)
         .or(imported_at)
         .unwrap_or(now);
-    let (grid, place) = place(request, district)?;
+    let digest = digest_of(&request);
+    let (grid, point) = place(&request, district)?;
     let report = Report {
         kind: request.kind,
-        category: request.category.clone(),
+        category: request.category,
         severity: request.severity,
         channel: request.channel,
-        description: request.description.clone(),
-        place,
+        description: request.description,
+        place: Place {
+            point,
+            address: request.address,
+        },
         people: request.people,
         parties: None,
         filed_at: request.filed_at,
-        imported: request.imported.clone(),
-    };
-    let without_parties = ReportRequest {
-        parties: Vec::new(),
-        ..request.clone()
+        imported: request.imported,
     };
     Ok(CheckedReport {
         grid,
         report,
-        digest: digest_of(&without_parties),
+        digest,
         occurred_at,
     })
 }
@@ -152,7 +153,7 @@ fn category(request: &ReportRequest, district: &District) -> Result<(), Error> {
     Ok(())
 }
 
-fn parties(parties: &[Party]) -> Result<(), Error> {
+fn check_parties(parties: &[Party]) -> Result<(), Error> {
     if parties.len() > MOST_PARTIES {
         return Err(Error::TooManyParties {
             count: parties.len(),
@@ -198,7 +199,7 @@ fn occurred(occurred_at: Timestamp, now: Timestamp, imported: bool) -> Result<()
 }
 
 /// With both a grid and a point the grid decides; the point is kept.
-fn place(request: &ReportRequest, district: &District) -> Result<(AreaCode, Place), Error> {
+fn place(request: &ReportRequest, district: &District) -> Result<(AreaCode, Option<Point>), Error> {
     let point = match request.location {
         Some(Location {
             longitude,
@@ -212,8 +213,7 @@ fn place(request: &ReportRequest, district: &District) -> Result<(AreaCode, Plac
         (None, Some(point)) => district.locate(point)?,
         (None, None) => return Err(Error::NoPlace),
     };
-    let address = request.address.clone();
-    Ok((grid, Place { point, address }))
+    Ok((grid, point))
 }
 
 fn known_grid(area: AreaCode, district: &District) -> Result<AreaCode, Error> {
