@@ -85,6 +85,19 @@ impl Recorded {
     }
 }
 
+impl ByAggregate {
+    /// The event's header.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        match self {
+            Self::Case(recorded) => &recorded.header,
+            Self::Rules(recorded) => &recorded.header,
+            Self::Roster(recorded) => &recorded.header,
+            Self::Inquiry(recorded) => &recorded.header,
+        }
+    }
+}
+
 impl<E> Recorded<E> {
     fn new(position: Position, header: Header, event: E) -> Self {
         Self {

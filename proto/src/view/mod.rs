@@ -54,15 +54,15 @@ impl CaseView {
     /// # Errors
     /// A log that does not begin the case with exactly one report.
     pub fn evolve(
-        before: Option<Self>,
+        before: Option<Box<Self>>,
         recorded: &Recorded<CaseEvent>,
-    ) -> Result<Self, EvolveError> {
+    ) -> Result<Box<Self>, EvolveError> {
         let mut after = match (before, &recorded.event) {
-            (Some(before), _) => Self {
-                case: Case::evolve(Some(before.case), recorded)?,
-                ..before
-            },
-            (None, CaseEvent::Reported(report)) => Self {
+            (Some(mut view), _) => {
+                view.case = Case::evolve(Some(view.case), recorded)?;
+                view
+            }
+            (None, CaseEvent::Reported(report)) => Box::new(Self {
                 case: Case::evolve(None, recorded)?,
                 description: report.description.clone(),
                 place: report.place.clone(),
@@ -73,7 +73,7 @@ impl CaseView {
                 source: report.source.clone(),
                 closed_late: false,
                 events: Vec::new(),
-            },
+            }),
             // `Case::evolve` lets nothing but a report begin a case.
             (None, _) => {
                 let (position, case) = (recorded.position, recorded.header.aggregate.into());

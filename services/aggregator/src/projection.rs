@@ -1,18 +1,18 @@
 //! Folds events into the views. The same log gives the same views, bit for bit, however it is cut into
 //! batches.
 //!
-//! Within a batch each view is read and written once: events are folded into the cases first, and what
+//! Between two commits each view is read and written once: events are folded into the cases first, and what
 //! a case counts in its areas and has in the indexes is then replaced in one step by what it counts and
-//! has at the end of the batch. That is the same as replacing it at each event, since areas are sums.
+//! has at the end. That is the same as replacing it at each event, since areas are sums.
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use gridkeeper_liveviews::log::RawEvent;
+use gridkeeper_liveviews::log::LogEvent;
 use gridkeeper_proto::{
     area::AreaCode,
     case::EvolveError,
     duty::Roster,
-    envelope::{EventHash, Position},
+    envelope::{EventHash, Header, Position},
     event::{ByAggregate, CaseEvent, InquiryEvent, Recorded},
     id::{CaseId, InquiryId},
     inquiry::Inquiry,
@@ -34,46 +34,61 @@ pub const SCHEMA: Schema = Schema {
     version: 7,
 };
 
-/// The views of a district. Keeps nothing between batches.
+/// The views of a district. Keeps in memory what was folded since it was last written, and nothing else.
 #[derive(Clone, Debug)]
 pub struct Views {
     zone: Zone,
+    batch: Option<Batch>,
 }
 
 impl Views {
     /// Views whose days are those of the zone.
     #[must_use]
     pub fn new(zone: Zone) -> Self {
-        Self { zone }
+        Self { zone, batch: None }
     }
 }
 
-impl Projection<RawEvent> for Views {
-    fn apply(&mut self, events: &[RawEvent], changes: &mut Changes) -> Result<(), ProjectionError> {
-        let mut batch = Batch::new(&self.zone, changes.based_on());
+impl Projection<LogEvent> for Views {
+    fn fold(&mut self, events: &[LogEvent], changes: &mut Changes) -> Result<(), ProjectionError> {
+        let batch = self
+            .batch
+            .get_or_insert_with(|| Batch::after(changes.based_on()));
         for event in events {
             batch
-                .fold(event, changes)
+                .fold(event, &self.zone, changes)
                 .map_err(|error| ProjectionError::new(event.position, error))?;
         }
+        Ok(())
+    }
+
+    fn write(&mut self, changes: &mut Changes) -> Result<(), ProjectionError> {
+        let Some(batch) = self.batch.take() else {
+            return Ok(());
+        };
         let last = batch.last;
         batch
             .write(changes)
             .map_err(|error| ProjectionError::new(last, error))
     }
+
+    fn kept(&self) -> usize {
+        self.batch.as_ref().map_or(0, |batch| batch.cases.len())
+    }
 }
 
 /// A case that the batch touches.
+#[derive(Clone, Debug)]
 struct Touched {
     /// As it was before the batch; none when the batch reports it.
-    before: Option<CaseView>,
+    before: Option<Box<CaseView>>,
     /// After the batch's latest event of it; none until that is folded.
-    now: Option<CaseView>,
+    now: Option<Box<CaseView>>,
 }
 
 /// What a batch has folded so far.
-struct Batch<'a> {
-    zone: &'a Zone,
+#[derive(Clone, Debug, Default)]
+struct Batch {
     last: Position,
     heads: HashMap<AreaCode, EventHash>,
     cases: HashMap<CaseId, Touched>,
@@ -86,39 +101,32 @@ struct Batch<'a> {
     inquiries: HashMap<InquiryId, (Option<Inquiry>, Inquiry)>,
 }
 
-impl<'a> Batch<'a> {
-    fn new(zone: &'a Zone, last: Position) -> Self {
+impl Batch {
+    fn after(last: Position) -> Self {
         Self {
-            zone,
             last,
-            heads: HashMap::new(),
-            cases: HashMap::new(),
-            days: HashMap::new(),
-            units: HashMap::new(),
-            rules: None,
-            rosters: HashMap::new(),
-            inquiries: HashMap::new(),
+            ..Self::default()
         }
     }
 
-    fn fold(&mut self, raw: &RawEvent, changes: &Changes) -> Result<(), Error> {
-        if raw.position.0 != self.last.0 + 1 {
+    fn fold(&mut self, event: &LogEvent, zone: &Zone, changes: &Changes) -> Result<(), Error> {
+        if event.position.0 != self.last.0 + 1 {
             return Err(Error::Gap {
                 previous: self.last,
-                found: raw.position,
+                found: event.position,
             });
         }
-        let recorded = Recorded::decode(raw.position, &raw.bytes)?;
-        self.check_place(raw, &recorded, changes)?;
-        self.last = raw.position;
-        match recorded.by_aggregate() {
-            ByAggregate::Case(recorded) => self.fold_case(&recorded, changes),
+        let recorded = event.recorded.as_ref().map_err(Clone::clone)?;
+        self.check_place(event, recorded.header(), changes)?;
+        self.last = event.position;
+        match recorded {
+            ByAggregate::Case(recorded) => self.fold_case(recorded, zone, changes),
             ByAggregate::Rules(recorded) => {
                 let rules = match &mut self.rules {
                     Some(rules) => rules,
                     none => none.insert(changes.value(&keys::rules())?.unwrap_or_default()),
                 };
-                rules.evolve(&recorded);
+                rules.evolve(recorded);
                 Ok(())
             }
             ByAggregate::Roster(recorded) => {
@@ -129,10 +137,10 @@ impl<'a> Batch<'a> {
                         free.insert(stored.unwrap_or_default())
                     }
                 };
-                roster.evolve(&recorded);
+                roster.evolve(recorded);
                 Ok(())
             }
-            ByAggregate::Inquiry(recorded) => self.fold_inquiry(&recorded, changes),
+            ByAggregate::Inquiry(recorded) => self.fold_inquiry(recorded, changes),
         }
     }
 
@@ -161,19 +169,20 @@ impl<'a> Batch<'a> {
     fn fold_case(
         &mut self,
         recorded: &Recorded<CaseEvent>,
+        zone: &Zone,
         changes: &Changes,
     ) -> Result<(), Error> {
         let id = recorded.header.aggregate.into();
         let touched = match self.cases.entry(id) {
             Entry::Occupied(touched) => touched.into_mut(),
             Entry::Vacant(free) => free.insert(Touched {
-                before: changes.value(&keys::case(id))?,
+                before: changes.value(&keys::case(id))?.map(Box::new),
                 now: None,
             }),
         };
         let own = touched.now.take().or_else(|| touched.before.clone());
-        let found = own.as_ref();
-        let day = self.zone.day_of(recorded.header.recorded_at);
+        let found = own.as_deref();
+        let day = zone.day_of(recorded.header.recorded_at);
         for area in recorded.header.area.and_ancestors() {
             let rollup = match self.days.entry((area, day)) {
                 Entry::Occupied(rollup) => rollup.into_mut(),
@@ -201,16 +210,16 @@ impl<'a> Batch<'a> {
     /// The event lies under its own area's subject and names the hash of the one before it there.
     fn check_place(
         &mut self,
-        raw: &RawEvent,
-        recorded: &Recorded,
+        event: &LogEvent,
+        header: &Header,
         changes: &Changes,
     ) -> Result<(), Error> {
-        let (position, area) = (raw.position, recorded.header.area);
-        if area != raw.area {
+        let (position, area) = (event.position, header.area);
+        if area != event.area {
             return Err(Error::Misplaced {
                 position,
                 area,
-                subject: raw.area,
+                subject: event.area,
             });
         }
         let head = match self.heads.entry(area) {
@@ -219,10 +228,10 @@ impl<'a> Batch<'a> {
                 free.insert(changes.value(&keys::head(area))?.unwrap_or_default())
             }
         };
-        if recorded.header.previous != *head {
+        if header.previous != *head {
             return Err(Error::Chain { position, area });
         }
-        *head = EventHash::of(&raw.bytes);
+        *head = event.hash;
         Ok(())
     }
 
@@ -232,7 +241,7 @@ impl<'a> Batch<'a> {
         let mut summaries = HashMap::new();
         for (id, touched) in &self.cases {
             let Some(now) = &touched.now else { continue };
-            let before = touched.before.as_ref();
+            let before = touched.before.as_deref();
             for area in now.case.grid.and_ancestors() {
                 let summary = match summaries.entry(area) {
                     Entry::Occupied(summary) => summary.into_mut(),

@@ -9,7 +9,7 @@
 
 use std::{collections::HashMap, ops::Bound};
 
-use gridkeeper_liveviews::log::RawEvent;
+use gridkeeper_liveviews::log::LogEvent;
 use gridkeeper_proto::{
     case::{Case, Moment},
     command::Step,
@@ -67,8 +67,8 @@ pub struct Timers {
     at_work: Option<(u32, Timetables)>,
 }
 
-impl Projection<RawEvent> for Timers {
-    fn apply(&mut self, events: &[RawEvent], changes: &mut Changes) -> Result<(), ProjectionError> {
+impl Projection<LogEvent> for Timers {
+    fn fold(&mut self, events: &[LogEvent], changes: &mut Changes) -> Result<(), ProjectionError> {
         let Some(last) = events.last() else {
             return Ok(());
         };
@@ -108,11 +108,11 @@ enum Placed {
 }
 
 impl Batch {
-    fn fold(&mut self, raw: &RawEvent, changes: &Changes) -> Result<(), Error> {
-        match Recorded::decode(raw.position, &raw.bytes)?.by_aggregate() {
-            ByAggregate::Case(recorded) => self.fold_case(&recorded, changes),
+    fn fold(&mut self, event: &LogEvent, changes: &Changes) -> Result<(), Error> {
+        match event.recorded.as_ref().map_err(Clone::clone)? {
+            ByAggregate::Case(recorded) => self.fold_case(recorded, changes),
             ByAggregate::Rules(recorded) => {
-                self.rules.evolve(&recorded);
+                self.rules.evolve(recorded);
                 self.new_rules = true;
                 Ok(())
             }

@@ -8,7 +8,8 @@ use tokio::time::{Duration, Instant, sleep};
 
 use crate::{
     Error, LiveViews, Options, State,
-    log::{Batch, Feed, Log, LogError, RawEvent},
+    log::{Log, LogError, LogEvent},
+    read_ahead::{Portion, ReadAhead},
 };
 
 /// How often progress is logged while catching up.
@@ -29,7 +30,7 @@ impl From<LogError> for Ended {
     }
 }
 
-impl<P: Projection<RawEvent> + Clone + 'static> LiveViews<P> {
+impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
     /// Folds the log into the views for as long as it is polled. An error that asking again does not help
     /// stops the views, turns health red and is [`State::Stopped`] from then on.
     pub async fn follow<L: Log>(&self, log: &L) {
@@ -47,18 +48,23 @@ impl<P: Projection<RawEvent> + Clone + 'static> LiveViews<P> {
 
     async fn follow_once<L: Log>(&self, log: &L) -> Ended {
         let mut feed = match log.follow(self.store.position()).await {
-            Ok(feed) => feed,
+            Ok(feed) => ReadAhead::new(feed, &self.options),
             Err(error) => return error.into(),
         };
         let mut progress = Progress::new(self.store.position());
         let mut flushed = Instant::now();
         loop {
-            let most = progress.batch(&self.options);
-            let batch = match gather(&mut feed, most, &self.options).await {
-                Ok(batch) => batch,
-                Err(error) => return error.into(),
+            let portion = match feed.next().await {
+                Ok(portion) => portion,
+                // What is folded is not lost; the next feed begins behind it.
+                Err(error) => {
+                    return match self.commit().await {
+                        Ok(()) => error.into(),
+                        Err(failed) => Ended::Failed(failed),
+                    };
+                }
             };
-            if let Err(error) = self.take(batch, &mut progress).await {
+            if let Err(error) = self.take(portion, &mut progress).await {
                 return Ended::Failed(error);
             }
             if flushed.elapsed() >= self.options.flush_every() {
@@ -70,12 +76,22 @@ impl<P: Projection<RawEvent> + Clone + 'static> LiveViews<P> {
         }
     }
 
-    async fn take(&self, batch: Batch, progress: &mut Progress) -> Result<(), Error> {
-        let Batch { events, last_known } = batch;
-        if !events.is_empty() {
-            let projector = Arc::clone(&self.projector).lock_owned().await;
-            self.apply(projector, events).await?;
+    /// Folds a portion, and commits when the end of the log is reached or enough is folded.
+    async fn take(&self, portion: Portion, progress: &mut Progress) -> Result<(), Error> {
+        let Portion { events, last_known } = portion;
+        let at_end = events
+            .last()
+            .is_none_or(|event| event.position >= last_known);
+        let projector = Arc::clone(&self.projector).lock_owned().await;
+        progress.folded += events.len();
+        let enough = progress.folded >= progress.batch(&self.options);
+        let committed = self
+            .apply(projector, events, (at_end || enough, &self.options))
+            .await?;
+        if !committed {
+            return Ok(());
         }
+        progress.folded = 0;
         let position = self.store.position();
         let now = self.clock.now();
         self.check.progress(position.0, last_known.0, now);
@@ -93,34 +109,13 @@ impl<P: Projection<RawEvent> + Clone + 'static> LiveViews<P> {
         }
         Ok(())
     }
-}
 
-/// Events up to a number, as long as they follow each other without a pause: a feed hands them out in smaller
-/// portions. What was gathered before an error is read again.
-pub(crate) async fn gather<F: Feed>(
-    feed: &mut F,
-    most: usize,
-    options: &Options,
-) -> Result<Batch, LogError> {
-    let mut gathered = feed.next_batch(most, options.batch_bytes).await?;
-    let length = |events: &[RawEvent]| events.iter().map(|event| event.bytes.len()).sum::<usize>();
-    let mut bytes = length(&gathered.events);
-    loop {
-        let Batch { events, last_known } = &gathered;
-        let at_end = events
-            .last()
-            .is_none_or(|event| event.position >= *last_known);
-        if at_end || events.len() >= most || bytes >= options.batch_bytes {
-            return Ok(gathered);
-        }
-        let room = (most - events.len(), options.batch_bytes - bytes);
-        let more = feed.next_batch(room.0, room.1).await?;
-        gathered.last_known = more.last_known;
-        if more.events.is_empty() {
-            return Ok(gathered);
-        }
-        bytes += length(&more.events);
-        gathered.events.extend(more.events);
+    /// Commits what is folded.
+    async fn commit(&self) -> Result<(), Error> {
+        let projector = Arc::clone(&self.projector).lock_owned().await;
+        self.apply(projector, Vec::new(), (true, &self.options))
+            .await
+            .map(drop)
     }
 }
 
@@ -129,6 +124,8 @@ struct Progress {
     told: Instant,
     told_at: Position,
     behind: u64,
+    /// Events since the last commit.
+    folded: usize,
 }
 
 impl Progress {
@@ -136,12 +133,13 @@ impl Progress {
         Self {
             told: Instant::now(),
             told_at: position,
-            behind: 0,
+            behind: u64::MAX,
+            folded: 0,
         }
     }
 
-    /// The size of the next batch, by what is waiting: large ones pay while catching up, since each view is written
-    /// once per batch, and keep questions waiting longer.
+    /// How many events are committed at once, by what was waiting at the last commit: many pay while catching up,
+    /// since each view is written once per commit, and keep questions waiting longer.
     fn batch(&self, options: &Options) -> usize {
         let waiting = usize::try_from(self.behind).unwrap_or(usize::MAX);
         waiting

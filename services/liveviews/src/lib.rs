@@ -11,6 +11,7 @@ mod follow;
 mod live;
 pub mod log;
 mod options;
+mod read_ahead;
 mod rebuild;
 
 pub use error::Error;

@@ -7,13 +7,13 @@ use gridkeeper_proto::{
     code::{Code, Coded as _},
     envelope::Position,
 };
-use gridkeeper_viewstore::{Applied, Opened, Projection, Projector, Schema, ViewStore};
+use gridkeeper_viewstore::{Opened, Projection, Projector, Schema, ViewStore};
 use tokio::{
     sync::{Mutex, OwnedMutexGuard, watch},
     task::spawn_blocking,
 };
 
-use crate::{Error, Options, log::RawEvent};
+use crate::{Error, Options, log::LogEvent};
 
 const QUARANTINED: &str = "gridkeeper_views_quarantined_total";
 const FOLDED: &str = "gridkeeper_views_events_folded_total";
@@ -51,7 +51,7 @@ pub struct LiveViews<P> {
     pub(crate) ready_behind: u64,
 }
 
-impl<P: Projection<RawEvent> + Clone + 'static> LiveViews<P> {
+impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
     /// Opens the views in the folder, which no other process may use. A corrupt folder is set aside, logged and counted;
     /// the views then begin at the log's start.
     ///
@@ -118,11 +118,12 @@ impl<P: Projection<RawEvent> + Clone + 'static> LiveViews<P> {
     /// # Errors
     /// What stopped the views before, and [`Error::Store`].
     pub async fn close(&self) -> Result<(), Error> {
-        let _folding = self.projector.lock().await;
-        match self.stopped() {
-            Some(stopped) => Err(stopped),
-            None => self.flush().await,
+        let mut folding = Arc::clone(&self.projector).lock_owned().await;
+        if let Some(stopped) = self.stopped() {
+            return Err(stopped);
         }
+        blocking(move || folding.commit()).await?;
+        self.flush().await
     }
 
     /// Turns health red, for good.
@@ -144,15 +145,26 @@ impl<P: Projection<RawEvent> + Clone + 'static> LiveViews<P> {
         Ok(blocking(move || store.flush()).await?)
     }
 
-    /// Folds a batch away from the threads that answer.
+    /// Folds events away from the threads that answer, and commits what is folded: on demand, or when it takes as
+    /// much memory as it may. Says whether it did.
     pub(crate) async fn apply(
         &self,
         mut projector: OwnedMutexGuard<Projector<P>>,
-        events: Vec<RawEvent>,
-    ) -> Result<Applied, Error> {
-        let applied = blocking(move || projector.apply(&events)).await?;
-        metrics::counter!(FOLDED, "views" => self.name).increment(applied.folded as u64);
-        Ok(applied)
+        events: Vec<LogEvent>,
+        (commit, options): (bool, &Options),
+    ) -> Result<bool, Error> {
+        let most = options.catch_up_views;
+        let (folded, committed) = blocking(move || {
+            let folded = projector.fold(&events)?.folded;
+            let commit = commit || projector.waiting() >= most;
+            if commit {
+                projector.commit()?;
+            }
+            Ok::<_, gridkeeper_viewstore::Error>((folded, commit))
+        })
+        .await?;
+        metrics::counter!(FOLDED, "views" => self.name).increment(folded as u64);
+        Ok(committed)
     }
 }
 

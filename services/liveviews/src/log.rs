@@ -4,7 +4,12 @@
 
 use std::future::Future;
 
-use gridkeeper_proto::{area::AreaCode, code::Code, envelope::Position};
+use gridkeeper_proto::{
+    area::AreaCode,
+    code::Code,
+    envelope::{EnvelopeError, EventHash, Position},
+    event::{ByAggregate, Recorded},
+};
 use gridkeeper_viewstore::Positioned;
 
 /// An event as it stands in the log.
@@ -19,6 +24,45 @@ pub struct RawEvent {
 }
 
 impl Positioned for RawEvent {
+    fn position(&self) -> Position {
+        self.position
+    }
+}
+
+impl RawEvent {
+    /// The event, decoded.
+    #[must_use]
+    pub fn decode(&self) -> LogEvent {
+        let recorded = Recorded::decode(self.position, &self.bytes);
+        LogEvent {
+            position: self.position,
+            area: self.area,
+            hash: EventHash::of(&self.bytes),
+            recorded: recorded.map(Recorded::by_aggregate),
+        }
+    }
+}
+
+/// The events, decoded.
+#[must_use]
+pub fn decoded(events: &[RawEvent]) -> Vec<LogEvent> {
+    events.iter().map(RawEvent::decode).collect()
+}
+
+/// An event, decoded for being folded.
+#[derive(Clone, Debug)]
+pub struct LogEvent {
+    /// Its place.
+    pub position: Position,
+    /// The area of its subject.
+    pub area: AreaCode,
+    /// The hash of its bytes.
+    pub hash: EventHash,
+    /// What happened, or why the bytes do not say.
+    pub recorded: Result<ByAggregate, EnvelopeError>,
+}
+
+impl Positioned for LogEvent {
     fn position(&self) -> Position {
         self.position
     }

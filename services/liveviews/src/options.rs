@@ -10,10 +10,13 @@ use crate::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// How many events are folded at once at most, 1 to 100,000; questions wait for one batch.
+    /// How many events are folded and committed at once at most, 1 to 100,000; questions wait for one commit.
     pub batch_events: usize,
-    /// How many events are folded at once at most while catching up, 1 to 100,000.
+    /// How many events are committed at once at most while catching up, 1 to 10,000,000.
     pub catch_up_events: usize,
+    /// How many views, most of them cases, are kept in memory at most until they are committed, 1 to 10,000,000. A
+    /// case takes about 2 kB.
+    pub catch_up_views: usize,
     /// How many bytes of events are fetched at once at most; at least 1,000.
     pub batch_bytes: usize,
     /// How often views are handed to the disk, in milliseconds, at least 1. After a crash the log is
@@ -29,8 +32,9 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             batch_events: 512,
-            catch_up_events: 65_536,
-            batch_bytes: 32 << 20,
+            catch_up_events: 1_000_000,
+            catch_up_views: 65_536,
+            batch_bytes: 1 << 20,
             flush_every_ms: 1_000,
             retry_ms: 1_000,
             store: gridkeeper_viewstore::Options::default(),
@@ -57,12 +61,15 @@ impl Options {
                 return refused(option, "has to be at least 1");
             }
         }
+        if !(1..=100_000).contains(&self.batch_events) {
+            return refused("batch_events", "has to be 1 to 100,000");
+        }
         for (option, value) in [
-            ("batch_events", self.batch_events),
             ("catch_up_events", self.catch_up_events),
+            ("catch_up_views", self.catch_up_views),
         ] {
-            if !(1..=100_000).contains(&value) {
-                return refused(option, "has to be 1 to 100,000");
+            if !(1..=10_000_000).contains(&value) {
+                return refused(option, "has to be 1 to 10,000,000");
             }
         }
         match self.batch_bytes {

@@ -9,9 +9,9 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     Error, LiveViews,
-    follow::gather,
     live::blocking,
-    log::{Batch, Feed, Log, LogError, RawEvent},
+    log::{Log, LogError, LogEvent},
+    read_ahead::{Portion, ReadAhead},
 };
 
 /// How many differing keys a report names.
@@ -52,7 +52,7 @@ impl Report {
     }
 }
 
-impl<P: Projection<RawEvent> + Clone + 'static> LiveViews<P> {
+impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
     /// Builds the views anew from the log's start, compares them with the running ones at one position,
     /// and unless `diff_only` lets them take their place. The running views serve and follow the log
     /// meanwhile; they pause only for the comparison.
@@ -69,7 +69,10 @@ impl<P: Projection<RawEvent> + Clone + 'static> LiveViews<P> {
         let fresh = blocking(move || store.begin_rebuild()).await?;
         let generation = fresh.generation();
         let mut filling = Filling {
-            feed: log.follow(Position(0)).await.map_err(abandoned)?,
+            feed: ReadAhead::new(
+                log.follow(Position(0)).await.map_err(abandoned)?,
+                &self.options,
+            ),
             projector: Arc::new(Mutex::new(Projector::new(
                 fresh.generation(),
                 self.projection.clone(),
@@ -83,6 +86,12 @@ impl<P: Projection<RawEvent> + Clone + 'static> LiveViews<P> {
         if let Some(stopped) = self.stopped() {
             return Err(stopped);
         }
+        // What takes its place begins behind what is committed.
+        let mut serving = blocking(move || {
+            let committed = serving.commit();
+            committed.map(|()| serving)
+        })
+        .await?;
         filling.fill_to(self.store.position()).await?;
         let old = self.store.generation();
         let diff = blocking(move || old.diff(&generation, NAMED)).await?;
@@ -96,18 +105,19 @@ impl<P: Projection<RawEvent> + Clone + 'static> LiveViews<P> {
 }
 
 /// Views that are being built anew.
-struct Filling<'a, F, P> {
-    feed: F,
+struct Filling<'a, P> {
+    feed: ReadAhead,
     projector: Arc<Mutex<Projector<P>>>,
     views: &'a LiveViews<P>,
     told: Instant,
 }
 
-impl<F: Feed, P: Projection<RawEvent> + Clone + 'static> Filling<'_, F, P> {
-    /// Folds the log up to this position exactly.
+impl<P: Projection<LogEvent> + Clone + 'static> Filling<'_, P> {
+    /// Folds the log up to this position exactly, and commits it.
     async fn fill_to(&mut self, target: Position) -> Result<(), Error> {
         let options = &self.views.options;
         let mut silences = 0;
+        let mut folded = 0;
         loop {
             let projector = Arc::clone(&self.projector).lock_owned().await;
             let position = projector.position();
@@ -118,17 +128,24 @@ impl<F: Feed, P: Projection<RawEvent> + Clone + 'static> Filling<'_, F, P> {
                 tracing::info!(%position, %target, "rebuilding");
                 self.told = Instant::now();
             }
-            let missing = usize::try_from(target.0 - position.0).unwrap_or(usize::MAX);
-            let most = options.catch_up_events.min(missing);
-            let next = gather(&mut self.feed, most, options).await;
-            let Batch { events, .. } = next.map_err(abandoned)?;
+            let next = self.feed.next_to(target).await;
+            let Portion { events, .. } = next.map_err(abandoned)?;
             silences = if events.is_empty() { silences + 1 } else { 0 };
             if silences > SILENCES {
                 return Err(Error::RebuildAbandoned {
                     detail: format!("nothing came after position {position}"),
                 });
             }
-            self.views.apply(projector, events).await?;
+            folded += events.len();
+            let last = events.last().is_some_and(|event| event.position >= target);
+            let commit = last || folded >= options.catch_up_events;
+            if self
+                .views
+                .apply(projector, events, (commit, options))
+                .await?
+            {
+                folded = 0;
+            }
         }
     }
 }

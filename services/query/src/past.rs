@@ -21,7 +21,7 @@ impl Questions {
         &self,
         area: AreaCode,
         (at_least, as_of): (Position, Timestamp),
-    ) -> Result<(Position, BTreeMap<(AreaCode, CaseId), CaseView>), Error> {
+    ) -> Result<(Position, BTreeMap<(AreaCode, CaseId), Box<CaseView>>), Error> {
         if as_of > self.clock.now() {
             return Err(Error::NotYet { as_of });
         }
@@ -91,7 +91,7 @@ impl Questions {
             let later = filter.after.is_none_or(|after| *key > after);
             later && filter.wants(Listed::of(&view.case))
         });
-        Ok((position, page(wanted.map(|(_, view)| view), filter.limit)))
+        Ok((position, page(wanted.map(|(_, view)| *view), filter.limit)))
     }
 
     /// Open cases of an area as of a past moment, the earliest due first.
@@ -116,7 +116,7 @@ impl Questions {
             })
             .collect();
         due.sort_by_key(|(due, _)| *due);
-        let due = due.into_iter().map(|(_, view)| view);
+        let due = due.into_iter().map(|(_, view)| *view);
         Ok((position, page(due, filter.limit)))
     }
 }

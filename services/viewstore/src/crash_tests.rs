@@ -57,7 +57,7 @@ impl Positioned for Event {
 struct Sums;
 
 impl Projection<Event> for Sums {
-    fn apply(&mut self, events: &[Event], changes: &mut Changes) -> Result<(), ProjectionError> {
+    fn fold(&mut self, events: &[Event], changes: &mut Changes) -> Result<(), ProjectionError> {
         for event in events {
             let failed = |error| ProjectionError::new(event.position(), error);
             let key = [b's', event.key];

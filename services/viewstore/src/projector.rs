@@ -21,11 +21,26 @@ impl Positioned for Recorded {
 /// Folds events into views. The same events must give the same changes however they are cut into
 /// batches: no clock, no randomness, no order of hash maps.
 pub trait Projection<E = Recorded>: Send {
-    /// Folds a batch, in the order of the log.
+    /// Folds a batch, in the order of the log. What it changes may be kept in memory until [`Projection::write`],
+    /// so that a view that several batches change is encoded once.
     ///
     /// # Errors
-    /// When an event cannot be folded; nothing of the batch is committed then and the projector stops.
-    fn apply(&mut self, events: &[E], changes: &mut Changes) -> Result<(), ProjectionError>;
+    /// When an event cannot be folded; nothing since the last commit is committed then and the projector stops.
+    fn fold(&mut self, events: &[E], changes: &mut Changes) -> Result<(), ProjectionError>;
+
+    /// Puts what is kept in memory into the changes, which are then committed.
+    ///
+    /// # Errors
+    /// As [`Projection::fold`].
+    fn write(&mut self, changes: &mut Changes) -> Result<(), ProjectionError> {
+        let _all_put = changes;
+        Ok(())
+    }
+
+    /// How many views are kept in memory, besides those in the changes.
+    fn kept(&self) -> usize {
+        0
+    }
 }
 
 /// What became of a batch.
@@ -39,10 +54,10 @@ pub struct Applied {
     pub position: Position,
 }
 
-/// Drives a projection over a generation: one commit per batch.
+/// Drives a projection over a generation: batches are folded, and committed together.
 ///
 /// It blocks while it reads and commits, so give it a thread of its own (`spawn_blocking`) and send it
-/// batches. 512 events keep readers waiting about 10 ms; larger batches pay while catching up.
+/// batches. Commits of 512 events keep readers waiting about 10 ms; larger ones pay while catching up.
 ///
 /// After any error it takes no more events: what the projection keeps in memory may be ahead of the
 /// views. Make a new one from the store.
@@ -50,7 +65,15 @@ pub struct Applied {
 pub struct Projector<P> {
     generation: Arc<Generation>,
     projection: P,
+    folded: Option<Folded>,
     stopped: bool,
+}
+
+/// What is folded and not yet committed.
+#[derive(Debug)]
+struct Folded {
+    changes: Changes,
+    position: Position,
 }
 
 impl<P> Projector<P> {
@@ -59,14 +82,18 @@ impl<P> Projector<P> {
         Self {
             generation,
             projection,
+            folded: None,
             stopped: false,
         }
     }
 
-    /// The position to read the log after.
+    /// The position of the last event folded: the one to read the log after.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.generation.position()
+        match &self.folded {
+            Some(folded) => folded.position,
+            None => self.generation.position(),
+        }
     }
 
     /// The generation it fills.
@@ -85,47 +112,89 @@ impl<P> Projector<P> {
     /// position are left out and counted. Positions may have gaps: other subjects lie between.
     ///
     /// # Errors
-    /// [`Error::Projection`] with the position of the event that could not be folded, [`Error::Disorder`],
-    /// [`Error::Stopped`] after an earlier error; and as [`Changes::commit`]. The views are unchanged.
+    /// Those of [`Projector::fold`] and [`Projector::commit`].
     pub fn apply<E>(&mut self, events: &[E]) -> Result<Applied, Error>
     where
         E: Positioned,
         P: Projection<E>,
     {
-        if self.stopped {
-            return Err(Error::Stopped {
-                position: self.position(),
-            });
-        }
-        let applied = self.fold_and_commit(events);
-        self.stopped = applied.is_err();
-        applied
+        let applied = self.fold(events)?;
+        self.commit::<E>()?;
+        Ok(applied)
     }
 
-    fn fold_and_commit<E>(&mut self, events: &[E]) -> Result<Applied, Error>
+    /// Folds a batch, to be committed later. Events at or below the position are left out and counted.
+    ///
+    /// # Errors
+    /// [`Error::Projection`] with the position of the event that could not be folded, [`Error::Disorder`],
+    /// [`Error::Stopped`] after an earlier error. The views are unchanged.
+    pub fn fold<E>(&mut self, events: &[E]) -> Result<Applied, Error>
     where
         E: Positioned,
         P: Projection<E>,
     {
-        check_order(events)?;
-        let mut changes = self.generation.changes();
-        let stored = changes.based_on();
-        let repeated = events.partition_point(|event| event.position() <= stored);
-        let (_, new) = events.split_at(repeated);
-        let Some(last) = new.last().map(Positioned::position) else {
-            return Ok(Applied {
-                folded: 0,
+        self.guarded(|projector| {
+            check_order(events)?;
+            let position = projector.position();
+            let repeated = events.partition_point(|event| event.position() <= position);
+            let (_, new) = events.split_at(repeated);
+            if let Some(last) = new.last() {
+                let folded = projector.folded.get_or_insert_with(|| Folded {
+                    changes: projector.generation.changes(),
+                    position,
+                });
+                projector.projection.fold(new, &mut folded.changes)?;
+                folded.position = last.position();
+            }
+            Ok(Applied {
+                folded: new.len(),
                 repeated,
-                position: stored,
-            });
-        };
-        self.projection.apply(new, &mut changes)?;
-        changes.commit(last)?;
-        Ok(Applied {
-            folded: new.len(),
-            repeated,
-            position: last,
+                position: projector.position(),
+            })
         })
+    }
+
+    /// How many views wait to be committed: so much memory is taken.
+    #[must_use]
+    pub fn waiting<E>(&self) -> usize
+    where
+        P: Projection<E>,
+    {
+        let touched = self.folded.as_ref().map(|folded| folded.changes.touched());
+        self.projection.kept() + touched.unwrap_or(0)
+    }
+
+    /// Commits what was folded, with the position of its last event.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] after an earlier error; and as [`Changes::commit`]. The views are unchanged.
+    pub fn commit<E>(&mut self) -> Result<(), Error>
+    where
+        P: Projection<E>,
+    {
+        self.guarded(|projector| {
+            let Some(Folded {
+                mut changes,
+                position,
+            }) = projector.folded.take()
+            else {
+                return Ok(());
+            };
+            projector.projection.write(&mut changes)?;
+            changes.commit(position)
+        })
+    }
+
+    /// Works unless an earlier error stopped it.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        if self.stopped {
+            return Err(Error::Stopped {
+                position: self.generation.position(),
+            });
+        }
+        let worked = work(self);
+        self.stopped = worked.is_err();
+        worked
     }
 }
 

@@ -444,7 +444,7 @@ impl Coded for Unlucky {
 struct Count;
 
 impl Projection<Event> for Count {
-    fn apply(&mut self, events: &[Event], changes: &mut Changes) -> Result<(), ProjectionError> {
+    fn fold(&mut self, events: &[Event], changes: &mut Changes) -> Result<(), ProjectionError> {
         for event in events {
             let failed = |error: Error| ProjectionError::new(event.position(), error);
             if event.0 == 13 {

@@ -74,7 +74,7 @@ async fn main() {
             return parse_only::run(&address, status).await;
         }
         What::Projection { events } => {
-            projection::run(arguments.rounds, events, &[512, 4_096, 65_536])
+            projection::run(arguments.rounds, events, &[512, 4_096, 65_536, 350_000])
         }
         What::Ingest => ingest::run(arguments.rounds, time).await,
     };

@@ -4,11 +4,14 @@ use std::time::Instant;
 
 use gridkeeper_aggregator::projection::{SCHEMA, Views};
 use gridkeeper_district::{Area, District};
-use gridkeeper_liveviews::log::RawEvent;
+use gridkeeper_liveviews::log::{RawEvent, decoded};
 use gridkeeper_tests::sample_district;
 use gridkeeper_viewstore::{Options, Projector, ViewStore};
 
 use crate::{figures::Figures, history};
+
+/// How many events are read at once.
+const PORTION: usize = 512;
 
 /// Runs the benchmark on so many events, in batches of these lengths.
 pub(crate) fn run(rounds: usize, events: usize, batches: &[usize]) -> Figures {
@@ -37,7 +40,10 @@ fn fold(log: &[RawEvent], district: &District, batch: usize) -> (f64, f64) {
     let mut projector = Projector::new(store.generation(), views);
     let began = Instant::now();
     for events in log.chunks(batch) {
-        projector.apply(events).unwrap();
+        for portion in events.chunks(PORTION) {
+            projector.fold(&decoded(portion)).unwrap();
+        }
+        projector.commit().unwrap();
     }
     store.flush().unwrap();
     let rate = log.len() as f64 / began.elapsed().as_secs_f64();

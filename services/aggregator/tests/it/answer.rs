@@ -40,7 +40,7 @@ fn filled() -> Filled {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = ViewStore::open(folder.path(), SCHEMA, Options::default()).unwrap();
     Projector::new(store.generation(), Views::new(zone.clone()))
-        .apply(&log)
+        .apply(&gridkeeper_liveviews::log::decoded(&log))
         .unwrap();
     Filled {
         store,

@@ -77,8 +77,8 @@ impl Plain {
             let rollup = self.units.entry((unit, day)).or_default();
             rollup.count(before.map(|view| &view.case), recorded);
         }
-        let after = CaseView::evolve(before.cloned(), recorded).unwrap();
-        self.cases.insert(id, after);
+        let after = CaseView::evolve(before.cloned().map(Box::new), recorded).unwrap();
+        self.cases.insert(id, *after);
     }
 
     pub(crate) fn summaries(&self) -> HashMap<AreaCode, AreaSummary> {

@@ -6,7 +6,7 @@ use gridkeeper_aggregator::{
     keys,
     projection::{SCHEMA, Views},
 };
-use gridkeeper_liveviews::log::RawEvent;
+use gridkeeper_liveviews::log::{RawEvent, decoded};
 use gridkeeper_proto::{
     area::AreaCode,
     code::{Code, Coded as _},
@@ -53,7 +53,7 @@ fn feed(projector: &mut Projector<Views>, log: &[RawEvent], sizes: &[usize]) {
             return;
         }
         let (batch, later) = rest.split_at((*size).min(rest.len()));
-        projector.apply(batch).unwrap();
+        projector.apply(&decoded(batch)).unwrap();
         rest = later;
     }
 }
@@ -85,7 +85,7 @@ fn check(attempts: &[Attempt], sizes: &[usize], until_crash: usize) {
 
     let at_once = tempfile::tempdir().unwrap();
     let (whole, _) = open(at_once.path());
-    projector(whole.generation()).apply(&log).unwrap();
+    projector(whole.generation()).apply(&decoded(&log)).unwrap();
     assert_eq!(whole.checksum().unwrap(), store.checksum().unwrap());
 
     let rebuild = store.begin_rebuild().unwrap();
@@ -157,14 +157,17 @@ fn stopped_by(change: impl FnOnce(&mut RawEvent)) -> Code {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
     let mut projector = projector(store.generation());
-    projector.apply(&log[..2]).unwrap();
-    let stopped = projector.apply(&log[2..]).unwrap_err();
+    projector.apply(&decoded(&log[..2])).unwrap();
+    let stopped = projector.apply(&decoded(&log[2..])).unwrap_err();
     let Error::Projection(at) = &stopped else {
         panic!("{stopped}")
     };
     assert_eq!(at.position, log[2].position);
     assert_eq!(store.position(), Position(2), "nothing of it is kept");
-    assert!(projector.apply(&log[2..]).is_err(), "it stays stopped");
+    assert!(
+        projector.apply(&decoded(&log[2..])).is_err(),
+        "it stays stopped"
+    );
     stopped.code()
 }
 

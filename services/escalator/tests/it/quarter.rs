@@ -204,7 +204,11 @@ impl Quarter {
             }
             self.log.now = minute(now);
             loop {
-                timers.apply(&self.log.events[folded..]).unwrap();
+                timers
+                    .apply(&gridkeeper_liveviews::log::decoded(
+                        &self.log.events[folded..],
+                    ))
+                    .unwrap();
                 folded = self.log.events.len();
                 let found = store
                     .read(|reader| due(reader, self.log.now, usize::MAX))

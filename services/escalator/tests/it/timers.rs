@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gridkeeper_escalator::timers::{Due, SCHEMA, Timers, beyond, due};
-use gridkeeper_liveviews::log::RawEvent;
+use gridkeeper_liveviews::log::{RawEvent, decoded};
 use gridkeeper_proto::{
     access::{Claims, Role},
     area::{AreaCode, Level},
@@ -95,7 +95,7 @@ proptest! {
                 break;
             }
             let (batch, later) = rest.split_at((*size).min(rest.len()));
-            projector.apply(batch).unwrap();
+            projector.apply(&decoded(batch)).unwrap();
             rest = later;
             let so_far = &log[..log.len() - rest.len()];
             prop_assert_eq!(found(&store, far_ahead(), ALL), expected(so_far, far_ahead()));
@@ -108,7 +108,7 @@ proptest! {
 
         let anew = tempfile::tempdir().unwrap();
         let whole = open(&anew);
-        Projector::new(whole.generation(), Timers::default()).apply(&log).unwrap();
+        Projector::new(whole.generation(), Timers::default()).apply(&decoded(&log)).unwrap();
         prop_assert_eq!(whole.checksum().unwrap(), store.checksum().unwrap());
     }
 }
@@ -136,7 +136,7 @@ fn a_step_is_due_at_its_moment_and_not_a_millisecond_before() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     Projector::new(store.generation(), Timers::default())
-        .apply(&log)
+        .apply(&decoded(&log))
         .unwrap();
     let steps = expected(&log, far_ahead());
     assert_eq!(steps.len(), 2);
@@ -209,7 +209,7 @@ fn a_moment_beyond_the_calendar_waits_for_the_year_to_be_adopted() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     let mut projector = Projector::new(store.generation(), Timers::default());
-    projector.apply(&log.events).unwrap();
+    projector.apply(&decoded(&log.events)).unwrap();
     let known = |count: usize| {
         assert_eq!(found(&store, far_ahead(), ALL).len(), count);
         assert_eq!(store.read(beyond).unwrap(), 1 - count);
@@ -217,7 +217,7 @@ fn a_moment_beyond_the_calendar_waits_for_the_year_to_be_adopted() {
     known(0);
     let before = log.events.len();
     log.change_rules(district, &year(2027));
-    projector.apply(&log.events[before..]).unwrap();
+    projector.apply(&decoded(&log.events[before..])).unwrap();
     known(1);
     assert_eq!(
         found(&store, far_ahead(), ALL),
@@ -233,7 +233,7 @@ fn what_intake_never_writes_stops_the_timers_with_its_code() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(&folder);
         let mut projector = Projector::new(store.generation(), Timers::default());
-        let stopped = projector.apply(&log).unwrap_err();
+        let stopped = projector.apply(&decoded(&log)).unwrap_err();
         assert_eq!(
             store.position(),
             Position(0),
