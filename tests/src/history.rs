@@ -9,8 +9,13 @@ use gridkeeper_proto::{
     command::{Assignee, CaseCommand, Report, Step},
     id::CaseId,
 };
-use gridkeeper_tests::{WrittenLog, short_policy};
 use uuid::Uuid;
+
+use crate::{WrittenLog, short_policy};
+
+/// What has happened, in every report.
+pub const DESCRIPTION: &str =
+    "三单元楼上漏水到二单元住户，双方多次协商无果，请求社区派人上门查看并调解。";
 
 /// How many cases are open beside each other: some days of a district's.
 const OPEN: u64 = 10_000;
@@ -23,7 +28,11 @@ const CATEGORIES: [&str; 5] = [
 ];
 
 /// At least so many events of these grids.
-pub(crate) fn written(grids: &[AreaCode], events: usize) -> Vec<RawEvent> {
+///
+/// # Panics
+/// There are no grids.
+#[must_use]
+pub fn written(grids: &[AreaCode], events: usize) -> Vec<RawEvent> {
     let district = grids[0].district();
     let mut log = WrittenLog::new(district, short_policy());
     let claims = Claims::lasting("admin".into(), Role::Admin, vec![district], log.now, 1);
@@ -51,7 +60,8 @@ pub(crate) fn written(grids: &[AreaCode], events: usize) -> Vec<RawEvent> {
 }
 
 /// Ids in the order of time, as phones make them.
-pub(crate) fn id(case: u64) -> CaseId {
+#[must_use]
+pub fn id(case: u64) -> CaseId {
     let time = 0x0198_0000_0000_u128 + u128::from(case);
     let random = u128::from(case.wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 2;
     CaseId::new(Uuid::from_u128(
@@ -59,14 +69,16 @@ pub(crate) fn id(case: u64) -> CaseId {
     ))
 }
 
-fn report(case: u64) -> Report {
+/// The report of a case.
+#[must_use]
+pub fn report(case: u64) -> Report {
     let spread = |by: i32| i32::try_from(case % 997).unwrap() * by;
     Report {
         kind: CaseKind::Dispute,
         category: CATEGORIES[usize::try_from(case % 5).unwrap()].into(),
         severity: Severity::General,
         channel: Channel::GridWorker,
-        description: crate::ingest::DESCRIPTION.into(),
+        description: DESCRIPTION.into(),
         place: Place {
             point: Some(Point {
                 longitude_e7: 1_017_000_000 + spread(311),
@@ -81,7 +93,9 @@ fn report(case: u64) -> Report {
     }
 }
 
-fn next(version: u32, grid: AreaCode) -> Step {
+/// The step that a case of this version takes on its way, if nothing but steps has happened to it.
+#[must_use]
+pub fn next(version: u32, grid: AreaCode) -> Step {
     let note = || "双方已到场，正在协商。".to_owned();
     match version {
         1 => Step::Accept { note: note() },
