@@ -5,9 +5,10 @@ use gridkeeper_liveviews::log::RawEvent;
 use gridkeeper_proto::{
     access::{Claims, Role},
     area::AreaCode,
-    case::{CaseKind, Channel, Measure, Outcome, Place, Point, Severity},
+    case::{CaseKind, CaseState, Channel, Measure, Outcome, Place, Point, Severity},
     command::{Assignee, CaseCommand, Report, Step},
     id::CaseId,
+    time::Timestamp,
 };
 use uuid::Uuid;
 
@@ -35,7 +36,7 @@ const CATEGORIES: [&str; 5] = [
 pub fn written(grids: &[AreaCode], events: usize) -> Vec<RawEvent> {
     let district = grids[0].district();
     let mut log = WrittenLog::new(district, short_policy());
-    let claims = Claims::lasting("admin".into(), Role::Admin, vec![district], log.now, 1);
+    let people = People::of(district, log.now);
     let mut reported = 0_u64;
     let mut turn = 0_u64;
     while log.events.len() < events {
@@ -43,20 +44,50 @@ pub fn written(grids: &[AreaCode], events: usize) -> Vec<RawEvent> {
         log.now = log.now.plus_millis(300);
         let grid = |case: u64| grids[usize::try_from(case * 31).unwrap() % grids.len()];
         let command = CaseCommand::Report(report(reported));
-        log.command(&command, id(reported), grid(reported), &claims);
+        log.command(&command, id(reported), grid(reported), &people.handles);
         reported += 1;
         for _ in 0..5 {
             turn += 1;
             let oldest = reported.saturating_sub(OPEN);
             let case = oldest + (turn * 7_919) % (reported - oldest);
-            let Some(found) = log.cases.get(&id(case)) else {
+            let found = log.cases.get(&id(case));
+            let Some(step) = found.and_then(|found| next(found.state, found.grid)) else {
                 continue;
             };
-            let step = next(found.version, found.grid);
-            log.command(&CaseCommand::Step(step), id(case), grid(case), &claims);
+            let claims = people.taking(&step);
+            log.command(&CaseCommand::Step(step), id(case), grid(case), claims);
         }
     }
     log.events
+}
+
+/// Who takes the steps: nobody verifies what they have handled themselves.
+pub struct People {
+    /// Reports and handles.
+    pub handles: Claims,
+    /// Verifies.
+    pub verifies: Claims,
+}
+
+impl People {
+    /// Two people of a district.
+    #[must_use]
+    pub fn of(district: AreaCode, now: Timestamp) -> Self {
+        let person = |name: &str| Claims::lasting(name.into(), Role::Admin, vec![district], now, 1);
+        Self {
+            handles: person("admin"),
+            verifies: person("centre"),
+        }
+    }
+
+    /// The one who takes a step.
+    #[must_use]
+    pub fn taking(&self, step: &Step) -> &Claims {
+        match step {
+            Step::Verify { .. } => &self.verifies,
+            _ => &self.handles,
+        }
+    }
 }
 
 /// Ids in the order of time, as phones make them.
@@ -93,13 +124,13 @@ pub fn report(case: u64) -> Report {
     }
 }
 
-/// The step that a case of this version takes on its way, if nothing but steps has happened to it.
+/// The step that takes a case in this state on its way; none at its end.
 #[must_use]
-pub fn next(version: u32, grid: AreaCode) -> Step {
+pub fn next(state: CaseState, grid: AreaCode) -> Option<Step> {
     let note = || "双方已到场，正在协商。".to_owned();
-    match version {
-        1 => Step::Accept { note: note() },
-        2 => Step::Assign {
+    Some(match state {
+        CaseState::Reported => Step::Accept { note: note() },
+        CaseState::Accepted => Step::Assign {
             to: Assignee {
                 area: grid,
                 unit: Some("司法所".into()),
@@ -107,15 +138,16 @@ pub fn next(version: u32, grid: AreaCode) -> Step {
             },
             note: note(),
         },
-        3 => Step::RecordHandling {
+        CaseState::Assigned => Step::RecordHandling {
             measure: Measure::Visit,
             note: note(),
         },
-        4 => Step::Resolve {
+        CaseState::Handling => Step::Resolve {
             outcome: Outcome::Settled,
             note: note(),
         },
-        5 => Step::Verify { note: note() },
-        _ => Step::Close { note: note() },
-    }
+        CaseState::Resolved => Step::Verify { note: note() },
+        CaseState::Verified => Step::Close { note: note() },
+        _ => return None,
+    })
 }
