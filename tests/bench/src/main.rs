@@ -11,7 +11,6 @@
 )]
 
 mod figures;
-mod history;
 mod ingest;
 mod load;
 mod parse_only;

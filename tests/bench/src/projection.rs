@@ -5,10 +5,10 @@ use std::time::Instant;
 use gridkeeper_aggregator::projection::{SCHEMA, Views};
 use gridkeeper_district::{Area, District};
 use gridkeeper_liveviews::log::{RawEvent, decoded};
-use gridkeeper_tests::sample_district;
+use gridkeeper_tests::{history, sample_district};
 use gridkeeper_viewstore::{Options, Projector, ViewStore};
 
-use crate::{figures::Figures, history};
+use crate::figures::Figures;
 
 /// How many events are read at once.
 const PORTION: usize = 512;

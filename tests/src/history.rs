@@ -5,12 +5,18 @@ use gridkeeper_liveviews::log::RawEvent;
 use gridkeeper_proto::{
     access::{Claims, Role},
     area::AreaCode,
-    case::{CaseKind, Channel, Measure, Outcome, Place, Point, Severity},
+    case::{CaseKind, CaseState, Channel, Measure, Outcome, Place, Point, Severity},
     command::{Assignee, CaseCommand, Report, Step},
     id::CaseId,
+    time::Timestamp,
 };
-use gridkeeper_tests::{WrittenLog, short_policy};
 use uuid::Uuid;
+
+use crate::{WrittenLog, short_policy};
+
+/// What has happened, in every report.
+pub const DESCRIPTION: &str =
+    "三单元楼上漏水到二单元住户，双方多次协商无果，请求社区派人上门查看并调解。";
 
 /// How many cases are open beside each other: some days of a district's.
 const OPEN: u64 = 10_000;
@@ -23,10 +29,14 @@ const CATEGORIES: [&str; 5] = [
 ];
 
 /// At least so many events of these grids.
-pub(crate) fn written(grids: &[AreaCode], events: usize) -> Vec<RawEvent> {
+///
+/// # Panics
+/// There are no grids.
+#[must_use]
+pub fn written(grids: &[AreaCode], events: usize) -> Vec<RawEvent> {
     let district = grids[0].district();
     let mut log = WrittenLog::new(district, short_policy());
-    let claims = Claims::lasting("admin".into(), Role::Admin, vec![district], log.now, 1);
+    let people = People::of(district, log.now);
     let mut reported = 0_u64;
     let mut turn = 0_u64;
     while log.events.len() < events {
@@ -34,24 +44,55 @@ pub(crate) fn written(grids: &[AreaCode], events: usize) -> Vec<RawEvent> {
         log.now = log.now.plus_millis(300);
         let grid = |case: u64| grids[usize::try_from(case * 31).unwrap() % grids.len()];
         let command = CaseCommand::Report(report(reported));
-        log.command(&command, id(reported), grid(reported), &claims);
+        log.command(&command, id(reported), grid(reported), &people.handles);
         reported += 1;
         for _ in 0..5 {
             turn += 1;
             let oldest = reported.saturating_sub(OPEN);
             let case = oldest + (turn * 7_919) % (reported - oldest);
-            let Some(found) = log.cases.get(&id(case)) else {
+            let found = log.cases.get(&id(case));
+            let Some(step) = found.and_then(|found| next(found.state, found.grid)) else {
                 continue;
             };
-            let step = next(found.version, found.grid);
-            log.command(&CaseCommand::Step(step), id(case), grid(case), &claims);
+            let claims = people.taking(&step);
+            log.command(&CaseCommand::Step(step), id(case), grid(case), claims);
         }
     }
     log.events
 }
 
+/// Who takes the steps: nobody verifies what they have handled themselves.
+pub struct People {
+    /// Reports and handles.
+    pub handles: Claims,
+    /// Verifies.
+    pub verifies: Claims,
+}
+
+impl People {
+    /// Two people of a district.
+    #[must_use]
+    pub fn of(district: AreaCode, now: Timestamp) -> Self {
+        let person = |name: &str| Claims::lasting(name.into(), Role::Admin, vec![district], now, 1);
+        Self {
+            handles: person("admin"),
+            verifies: person("centre"),
+        }
+    }
+
+    /// The one who takes a step.
+    #[must_use]
+    pub fn taking(&self, step: &Step) -> &Claims {
+        match step {
+            Step::Verify { .. } => &self.verifies,
+            _ => &self.handles,
+        }
+    }
+}
+
 /// Ids in the order of time, as phones make them.
-pub(crate) fn id(case: u64) -> CaseId {
+#[must_use]
+pub fn id(case: u64) -> CaseId {
     let time = 0x0198_0000_0000_u128 + u128::from(case);
     let random = u128::from(case.wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 2;
     CaseId::new(Uuid::from_u128(
@@ -59,14 +100,16 @@ pub(crate) fn id(case: u64) -> CaseId {
     ))
 }
 
-fn report(case: u64) -> Report {
+/// The report of a case.
+#[must_use]
+pub fn report(case: u64) -> Report {
     let spread = |by: i32| i32::try_from(case % 997).unwrap() * by;
     Report {
         kind: CaseKind::Dispute,
         category: CATEGORIES[usize::try_from(case % 5).unwrap()].into(),
         severity: Severity::General,
         channel: Channel::GridWorker,
-        description: crate::ingest::DESCRIPTION.into(),
+        description: DESCRIPTION.into(),
         place: Place {
             point: Some(Point {
                 longitude_e7: 1_017_000_000 + spread(311),
@@ -81,11 +124,13 @@ fn report(case: u64) -> Report {
     }
 }
 
-fn next(version: u32, grid: AreaCode) -> Step {
+/// The step that takes a case in this state on its way; none at its end.
+#[must_use]
+pub fn next(state: CaseState, grid: AreaCode) -> Option<Step> {
     let note = || "双方已到场，正在协商。".to_owned();
-    match version {
-        1 => Step::Accept { note: note() },
-        2 => Step::Assign {
+    Some(match state {
+        CaseState::Reported => Step::Accept { note: note() },
+        CaseState::Accepted => Step::Assign {
             to: Assignee {
                 area: grid,
                 unit: Some("司法所".into()),
@@ -93,15 +138,16 @@ fn next(version: u32, grid: AreaCode) -> Step {
             },
             note: note(),
         },
-        3 => Step::RecordHandling {
+        CaseState::Assigned => Step::RecordHandling {
             measure: Measure::Visit,
             note: note(),
         },
-        4 => Step::Resolve {
+        CaseState::Handling => Step::Resolve {
             outcome: Outcome::Settled,
             note: note(),
         },
-        5 => Step::Verify { note: note() },
-        _ => Step::Close { note: note() },
-    }
+        CaseState::Resolved => Step::Verify { note: note() },
+        CaseState::Verified => Step::Close { note: note() },
+        _ => return None,
+    })
 }
