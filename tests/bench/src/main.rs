@@ -15,6 +15,7 @@ mod history;
 mod ingest;
 mod load;
 mod parse_only;
+mod postgres;
 mod projection;
 mod raw;
 mod site;
