@@ -1,4 +1,4 @@
-//! What the tests of several packages share: a broker, waiting for a condition, the sample district.
+//! What the tests of several packages share: a broker, waiting for a condition, the sample district, a log.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+pub mod history;
 mod written_log;
 
 pub use written_log::{WrittenLog, short_policy};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gridkeeper_proto::area::AreaCode;
-use gridkeeper_tests::free_address;
+use gridkeeper_tests::{free_address, history::DESCRIPTION};
 use tokio::process::{Child, Command};
 
 use crate::{
@@ -12,9 +12,6 @@ use crate::{
     raw,
     site::{Site, beside_this},
 };
-
-pub(crate) const DESCRIPTION: &str =
-    "三单元楼上漏水到二单元住户，双方多次协商无果，请求社区派人上门查看并调解。";
 
 /// One report as a phone sends it.
 pub(crate) fn report(grid: AreaCode) -> String {

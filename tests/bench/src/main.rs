@@ -10,14 +10,22 @@
     reason = "a bench fails by panicking, prints its figures and measures by the machine's clock"
 )]
 
+mod cases;
+mod districts;
 mod figures;
-mod history;
+mod filling;
+mod freshness;
+mod growth;
 mod ingest;
+mod live;
 mod load;
 mod parse_only;
+mod plot;
 mod postgres;
 mod projection;
 mod raw;
+mod rebuild;
+mod schedule;
 mod site;
 
 use std::{path::PathBuf, time::Duration};
@@ -32,9 +40,9 @@ struct Arguments {
     /// How many rounds, one after the other, each measuring everything once.
     #[arg(long, global = true, default_value_t = 5)]
     rounds: usize,
-    /// How long each load lasts, in seconds.
-    #[arg(long, global = true, default_value_t = 4.0)]
-    seconds: f64,
+    /// How long each load lasts, in seconds; each benchmark has its own default.
+    #[arg(long, global = true)]
+    seconds: Option<f64>,
     /// The folder that the figures are written to.
     #[arg(long, global = true, default_value = "docs/performance")]
     out: PathBuf,
@@ -50,6 +58,33 @@ enum What {
         #[arg(long, default_value_t = 200_000)]
         events: usize,
     },
+    /// Views built anew from logs of several lengths.
+    Rebuild {
+        /// How many events, shortest first; up to two million are measured in each round, more only once.
+        #[arg(
+            long,
+            value_delimiter = ',',
+            default_value = "1000000,2000000,5000000,10000000"
+        )]
+        events: Vec<u64>,
+    },
+    /// From the acknowledgement of a report until it can be seen.
+    Freshness,
+    /// The same load on districts of several sizes.
+    Growth {
+        /// How many grids, smallest first.
+        #[arg(
+            long,
+            value_delimiter = ',',
+            default_value = "519,10000,100000,1000000"
+        )]
+        grids: Vec<usize>,
+        /// How many cases are there before the load begins.
+        #[arg(long, default_value_t = 1_000_000)]
+        cases: u64,
+    },
+    /// Write pages and plots again from the figures that were measured.
+    Draw,
     /// Serve with handlers that only parse; started by the others.
     #[command(hide = true)]
     ParseOnly {
@@ -63,7 +98,7 @@ enum What {
 #[tokio::main]
 async fn main() {
     let arguments = Arguments::parse();
-    let time = Duration::from_secs_f64(arguments.seconds);
+    let time = |default: f64| Duration::from_secs_f64(arguments.seconds.unwrap_or(default));
     let figures = match arguments.what {
         What::ParseOnly { address, status } => {
             let status = serde_json::from_str(&status).unwrap();
@@ -72,8 +107,14 @@ async fn main() {
         What::Projection { events } => {
             projection::run(arguments.rounds, events, &[512, 4_096, 65_536])
         }
-        What::Ingest => ingest::run(arguments.rounds, time).await,
+        What::Ingest => ingest::run(arguments.rounds, time(4.0)).await,
+        What::Rebuild { events } => rebuild::run(arguments.rounds, &events).await,
+        What::Freshness => freshness::run(arguments.rounds, time(3.0)).await,
+        What::Growth { grids, cases } => {
+            growth::run(arguments.rounds, time(2.0), &grids, cases).await
+        }
+        What::Draw => return figures::Figures::write_again(&arguments.out),
     };
     figures.write(&arguments.out);
-    println!("{figures}");
+    println!("### {}\n\n{figures}", figures.name);
 }

@@ -5,10 +5,10 @@ use std::time::Instant;
 use gridkeeper_aggregator::projection::{SCHEMA, Views};
 use gridkeeper_district::{Area, District};
 use gridkeeper_liveviews::log::RawEvent;
-use gridkeeper_tests::sample_district;
+use gridkeeper_tests::{history, sample_district};
 use gridkeeper_viewstore::{Options, Projector, ViewStore};
 
-use crate::{figures::Figures, history};
+use crate::figures::Figures;
 
 /// Runs the benchmark on so many events, in batches of these lengths.
 pub(crate) fn run(rounds: usize, events: usize, batches: &[usize]) -> Figures {
