@@ -153,29 +153,29 @@ impl Figures {
     /// Writes them as JSON, and as a page with a plot.
     pub(crate) fn write(&self, folder: &Path) {
         std::fs::create_dir_all(folder).unwrap();
-        let write = |ending: &str, text: String| {
-            std::fs::write(folder.join(format!("{}.{ending}", self.name)), text).unwrap();
-        };
-        write("json", serde_json::to_string_pretty(self).unwrap() + "\n");
-        write("svg", plot::svg(self));
+        let text = serde_json::to_string_pretty(self).unwrap();
+        std::fs::write(folder.join(format!("{}.json", self.name)), text + "\n").unwrap();
+        self.write_page(folder);
+    }
+
+    fn write_page(&self, folder: &Path) {
         let name = &self.name;
-        write(
-            "md",
-            format!(
-                "# {name}\n\nWritten by `tests/bench/run {name}`; each round is in [{name}.json]({name}.json).\n\n{self}\n\
-                 ![The medians, with the least and the most of the rounds]({name}.svg)\n"
-            ),
+        std::fs::write(folder.join(format!("{name}.svg")), plot::svg(self)).unwrap();
+        let page = format!(
+            "# {name}\n\nWritten by `tests/bench/run {name}`; each round is in [{name}.json]({name}.json).\n\n{self}\n\
+             ![The medians, with the least and the most of the rounds]({name}.svg)\n"
         );
+        std::fs::write(folder.join(format!("{name}.md")), page).unwrap();
     }
 
     /// Writes page and plot again of all figures in a folder.
-    pub(crate) fn write_again(folder: &Path) {
+    pub(crate) fn write_pages(folder: &Path) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|ending| ending == "json") {
                 let text = std::fs::read_to_string(&path).unwrap();
                 let figures: Self = serde_json::from_str(&text).unwrap();
-                figures.write(folder);
+                figures.write_page(folder);
             }
         }
     }

@@ -138,7 +138,7 @@ async fn main() {
         What::Growth { grids, cases } => {
             growth::run(arguments.rounds, time(2.0), &grids, cases).await
         }
-        What::Draw => return figures::Figures::write_again(&arguments.out),
+        What::Draw => return figures::Figures::write_pages(&arguments.out),
     };
     figures.write(&arguments.out);
     println!("### {}\n\n{figures}", figures.name);

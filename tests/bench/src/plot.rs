@@ -131,7 +131,9 @@ impl Plot {
             }
         }
         self.below += PANEL + 36.0;
-        self.legend(curve, left);
+        if curve.lines.len() > 1 {
+            self.legend(curve, left);
+        }
         self.below += EDGE;
     }
 

@@ -1,7 +1,10 @@
 //! Questions for the status of a case and for the figures of an area, over a million cases: beside a server that
 //! only answers, and beside the same server on PostgreSQL.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use gridkeeper_district::District;
 use gridkeeper_http::Clock;
@@ -104,13 +107,17 @@ impl Prepared {
     async fn of(cases: u64, figures: &mut Figures) -> Self {
         let mut site = Site::new().await;
         let mut postgres = Peer::start(&site).await;
+        let began = Instant::now();
+        let tell = |what: &str| eprintln!("{what} after {:.0} s", began.elapsed().as_secs_f64());
         let last = fill(&site, postgres.as_mut(), cases).await;
+        tell(&format!("a log of {last} events is written"));
         if let Some(postgres) = &mut postgres {
             postgres.filled().await;
         }
         site.spawn("aggregator");
         site.until_at("aggregator", last).await;
         site.start("query").await;
+        tell("the views are ready");
         let memory = site.memory("aggregator");
         figures.add("memory of the aggregator, caught up", "MiB", memory.now);
         let peak = "memory of the aggregator, its most on the way";
@@ -122,6 +129,7 @@ impl Prepared {
         if let Some(postgres) = &mut postgres {
             postgres.take_over(&site, &areas, cases).await;
         }
+        tell("PostgreSQL is ready");
         let parse_only = ParseOnly::start(&answers(&site, cases).await).await;
         Self {
             site,
