@@ -55,7 +55,7 @@ pub(crate) struct Cases {
 
 /// The grid of a case.
 pub(crate) fn grid_of(grids: &[AreaCode], case: u64) -> AreaCode {
-    let index = case.wrapping_mul(7_919) % grids.len() as u64;
+    let index = case % grids.len() as u64;
     grids[usize::try_from(index).unwrap()]
 }
 

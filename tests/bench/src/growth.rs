@@ -26,11 +26,13 @@ const SPAN: i64 = 1_800_000;
 struct Grown {
     site: Site,
     size: usize,
+    cases: u64,
     grids: Arc<[AreaCode]>,
     _folder: tempfile::TempDir,
 }
 
-/// Runs the benchmark on districts with so many grids, smallest first, each with so many cases.
+/// Runs the benchmark on districts with so many grids, smallest first, each with a case in every grid, and with so
+/// many cases at least.
 pub(crate) async fn run(rounds: usize, time: Duration, sizes: &[usize], cases: u64) -> Figures {
     let mut figures = Figures::of("growth");
     let mut all = Vec::new();
@@ -40,7 +42,7 @@ pub(crate) async fn run(rounds: usize, time: Duration, sizes: &[usize], cases: u
     for round in 1..=rounds {
         eprintln!("round {round}");
         for grown in &all {
-            grown.measure(&mut figures, time, cases).await;
+            grown.measure(&mut figures, time).await;
         }
     }
     for grown in &all {
@@ -78,7 +80,8 @@ fn draw(figures: &mut Figures, sizes: &[usize], curve: &str, whats: &[&str]) {
 }
 
 impl Grown {
-    async fn of(size: usize, cases: u64) -> Self {
+    async fn of(size: usize, least_cases: u64) -> Self {
+        let cases = least_cases.max(size as u64);
         let folder = tempfile::tempdir().unwrap();
         districts::write(folder.path(), size);
         let mut site = Site::of(folder.path()).await;
@@ -95,12 +98,13 @@ impl Grown {
         Self {
             site,
             size,
+            cases,
             grids,
             _folder: folder,
         }
     }
 
-    async fn measure(&self, figures: &mut Figures, time: Duration, cases: u64) {
+    async fn measure(&self, figures: &mut Figures, time: Duration) {
         for (what, connections, count) in [
             ("reports, 1,000 connections", 1_000, 1),
             ("reports in batches of 500", 8, 500),
@@ -112,7 +116,7 @@ impl Grown {
             self.settle().await;
         }
         let query = self.site.address("query");
-        let outcome = load::run(query, 64, time, |number| self.questions(cases, number)).await;
+        let outcome = load::run(query, 64, time, |number| self.questions(number)).await;
         let name = of(self.size, "status, 64 connections");
         figures.add(&name, "answers/s", outcome.per_second());
     }
@@ -152,8 +156,8 @@ impl Grown {
         })
     }
 
-    fn questions(&self, cases: u64, number: usize) -> Requests {
-        let token = self.site.token.clone();
+    fn questions(&self, number: usize) -> Requests {
+        let (token, cases) = (self.site.token.clone(), self.cases);
         let mut next = number as u64 * 104_729;
         Box::new(move |request| {
             next += 7_919;

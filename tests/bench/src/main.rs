@@ -23,11 +23,14 @@ mod locate;
 mod parse_only;
 mod plot;
 mod postgres;
+mod postgres_answers;
+mod postgres_cases;
 mod projection;
 mod raw;
 mod rebuild;
 mod schedule;
 mod site;
+mod status;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -73,6 +76,12 @@ enum What {
     },
     /// From the acknowledgement of a report until it can be seen.
     Freshness,
+    /// Questions for cases and areas.
+    Status {
+        /// How many cases there are.
+        #[arg(long, default_value_t = 1_000_000)]
+        cases: u64,
+    },
     /// The same load on districts of several sizes.
     Growth {
         /// How many grids, smallest first.
@@ -82,8 +91,8 @@ enum What {
             default_value = "519,10000,100000,1000000"
         )]
         grids: Vec<usize>,
-        /// How many cases are there before the load begins.
-        #[arg(long, default_value_t = 1_000_000)]
+        /// How many cases there are at least before the load begins: each grid has one.
+        #[arg(long, default_value_t = 100_000)]
         cases: u64,
     },
     /// Write pages and plots again from the figures that were measured.
@@ -96,6 +105,16 @@ enum What {
         /// What to answer to questions, as JSON.
         status: String,
     },
+    /// Serve with handlers that answer from PostgreSQL; started by the others.
+    #[command(hide = true)]
+    PostgresAnswers {
+        /// Where to listen.
+        address: String,
+        /// The database.
+        database: String,
+        /// The folder of the keys by which tokens are believed.
+        keys: PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -107,6 +126,11 @@ async fn main() {
             let status = serde_json::from_str(&status).unwrap();
             return parse_only::run(&address, status).await;
         }
+        What::PostgresAnswers {
+            address,
+            database,
+            keys,
+        } => return postgres_answers::run(&address, &database, &keys).await,
         What::Projection { events } => {
             projection::run(arguments.rounds, events, &[512, 4_096, 65_536]).await
         }
@@ -114,6 +138,7 @@ async fn main() {
         What::Ingest => ingest::run(arguments.rounds, time(4.0)).await,
         What::Rebuild { events } => rebuild::run(arguments.rounds, &events).await,
         What::Freshness => freshness::run(arguments.rounds, time(3.0)).await,
+        What::Status { cases } => status::run(arguments.rounds, time(1.5), cases).await,
         What::Growth { grids, cases } => {
             growth::run(arguments.rounds, time(2.0), &grids, cases).await
         }

@@ -89,11 +89,15 @@ impl Postgres {
         clients
     }
 
+    /// What another process connects with.
+    pub(crate) fn parameters(&self) -> String {
+        let folder = self.folder.path().display();
+        format!("host={folder} user={USER} dbname=postgres")
+    }
+
     async fn try_connect(&self) -> Option<Client> {
-        let mut config = tokio_postgres::Config::new();
-        config.host_path(self.folder.path());
-        config.user(USER).dbname("postgres");
-        let (client, connection) = config.connect(NoTls).await.ok()?;
+        let connected = tokio_postgres::connect(&self.parameters(), NoTls).await;
+        let (client, connection) = connected.ok()?;
         // It ends with its client; what goes wrong with it is the answer to what the client asks.
         tokio::spawn(connection);
         Some(client)
