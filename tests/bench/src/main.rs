@@ -19,6 +19,7 @@ mod growth;
 mod ingest;
 mod live;
 mod load;
+mod locate;
 mod parse_only;
 mod plot;
 mod postgres;
@@ -58,9 +59,11 @@ enum What {
     /// Events folded a second.
     Projection {
         /// How many events.
-        #[arg(long, default_value_t = 200_000)]
+        #[arg(long, default_value_t = 2_000_000)]
         events: usize,
     },
+    /// From a point to its grid.
+    Locate,
     /// Views built anew from logs of several lengths.
     Rebuild {
         /// How many events, shortest first; up to two million are measured in each round, more only once.
@@ -129,8 +132,9 @@ async fn main() {
             keys,
         } => return postgres_answers::run(&address, &database, &keys).await,
         What::Projection { events } => {
-            projection::run(arguments.rounds, events, &[512, 4_096, 65_536])
+            projection::run(arguments.rounds, events, &[512, 4_096, 65_536]).await
         }
+        What::Locate => locate::run(arguments.rounds, time(1.0)).await,
         What::Ingest => ingest::run(arguments.rounds, time(4.0)).await,
         What::Rebuild { events } => rebuild::run(arguments.rounds, &events).await,
         What::Freshness => freshness::run(arguments.rounds, time(3.0)).await,

@@ -6,6 +6,7 @@ use std::{
     time::Instant,
 };
 
+use async_nats::jetstream;
 use gridkeeper_broker::Broker;
 use gridkeeper_district::{Area, District};
 use gridkeeper_http::{Clock, HealthReport};
@@ -164,6 +165,14 @@ impl Site {
                 return (Instant::now(), at);
             }
         }
+    }
+
+    /// The last position of the log, as the broker knows it.
+    pub(crate) async fn last_position(&self) -> u64 {
+        let client = async_nats::connect(self.broker.url()).await.unwrap();
+        let name = format!("EVT_{}", self.grids[0].district());
+        let mut stream = jetstream::new(client).get_stream(name).await.unwrap();
+        stream.info().await.unwrap().state.last_sequence
     }
 
     /// The memory of a service, or of the broker.
