@@ -5,9 +5,10 @@ use gridkeeper_liveviews::log::RawEvent;
 use gridkeeper_proto::{
     access::{Claims, Role},
     area::AreaCode,
-    case::{CaseKind, Channel, Measure, Outcome, Place, Point, Severity},
+    case::{CaseKind, CaseState, Channel, Measure, Outcome, Place, Point, Severity},
     command::{Assignee, CaseCommand, Report, Step},
     id::CaseId,
+    time::Timestamp,
 };
 use uuid::Uuid;
 
@@ -39,9 +40,7 @@ pub fn written(grids: &[AreaCode], events: usize) -> Vec<RawEvent> {
 /// Such a log, piece by piece: it keeps no more than what is open.
 pub struct History {
     log: WrittenLog,
-    claims: Claims,
-    /// Whoever checks what others have resolved.
-    checks: Claims,
+    people: People,
     grids: Vec<AreaCode>,
     reported: u64,
     turn: u64,
@@ -56,11 +55,8 @@ impl History {
     pub fn of(grids: &[AreaCode]) -> Self {
         let district = grids[0].district();
         let log = WrittenLog::new(district, short_policy());
-        let claims =
-            |name: &str| Claims::lasting(name.into(), Role::Admin, vec![district], log.now, 1);
         Self {
-            claims: claims("admin"),
-            checks: claims("inspector"),
+            people: People::of(district, log.now),
             log,
             grids: grids.to_vec(),
             reported: 0,
@@ -79,17 +75,12 @@ impl History {
 
     /// A case is reported, and so many before it are taken a step further.
     fn go_on(&mut self) {
-        let Self {
-            log,
-            claims,
-            checks,
-            ..
-        } = self;
+        let Self { log, people, .. } = self;
         let grids = &self.grids;
         let grid = |case: u64| grids[usize::try_from(case * 31).unwrap() % grids.len()];
         log.now = log.now.plus_millis(300);
         let (case, command) = (self.reported, CaseCommand::Report(report(self.reported)));
-        log.command(&command, id(case), grid(case), claims);
+        log.command(&command, id(case), grid(case), &people.handles);
         self.reported += 1;
         let oldest = self.reported.saturating_sub(OPEN);
         if let Some(left_behind) = oldest.checked_sub(1) {
@@ -98,15 +89,41 @@ impl History {
         for _ in 0..5 {
             self.turn += 1;
             let case = oldest + (self.turn * 7_919) % (self.reported - oldest);
-            let Some(found) = log.cases.get(&id(case)) else {
+            let found = log.cases.get(&id(case));
+            let Some(step) = found.and_then(|found| next(found.state, found.grid)) else {
                 continue;
             };
-            let step = next(found.version, found.grid);
-            let claims = match step {
-                Step::Verify { .. } => &*checks,
-                _ => &*claims,
-            };
+            let claims = people.taking(&step);
             log.command(&CaseCommand::Step(step), id(case), grid(case), claims);
+        }
+    }
+}
+
+/// Who takes the steps: nobody verifies what they have handled themselves.
+pub struct People {
+    /// Reports and handles.
+    pub handles: Claims,
+    /// Verifies.
+    pub verifies: Claims,
+}
+
+impl People {
+    /// Two people of a district.
+    #[must_use]
+    pub fn of(district: AreaCode, now: Timestamp) -> Self {
+        let person = |name: &str| Claims::lasting(name.into(), Role::Admin, vec![district], now, 1);
+        Self {
+            handles: person("admin"),
+            verifies: person("centre"),
+        }
+    }
+
+    /// The one who takes a step.
+    #[must_use]
+    pub fn taking(&self, step: &Step) -> &Claims {
+        match step {
+            Step::Verify { .. } => &self.verifies,
+            _ => &self.handles,
         }
     }
 }
@@ -145,13 +162,13 @@ pub fn report(case: u64) -> Report {
     }
 }
 
-/// The step that a case of this version takes on its way, if nothing but steps has happened to it.
+/// The step that takes a case in this state on its way; none at its end.
 #[must_use]
-pub fn next(version: u32, grid: AreaCode) -> Step {
+pub fn next(state: CaseState, grid: AreaCode) -> Option<Step> {
     let note = || "双方已到场，正在协商。".to_owned();
-    match version {
-        1 => Step::Accept { note: note() },
-        2 => Step::Assign {
+    Some(match state {
+        CaseState::Reported => Step::Accept { note: note() },
+        CaseState::Accepted => Step::Assign {
             to: Assignee {
                 area: grid,
                 unit: Some("司法所".into()),
@@ -159,15 +176,16 @@ pub fn next(version: u32, grid: AreaCode) -> Step {
             },
             note: note(),
         },
-        3 => Step::RecordHandling {
+        CaseState::Assigned => Step::RecordHandling {
             measure: Measure::Visit,
             note: note(),
         },
-        4 => Step::Resolve {
+        CaseState::Handling => Step::Resolve {
             outcome: Outcome::Settled,
             note: note(),
         },
-        5 => Step::Verify { note: note() },
-        _ => Step::Close { note: note() },
-    }
+        CaseState::Resolved => Step::Verify { note: note() },
+        CaseState::Verified => Step::Close { note: note() },
+        _ => return None,
+    })
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use gridkeeper_district::District;
 use gridkeeper_liveviews::log::RawEvent;
 use gridkeeper_proto::{
-    access::{Claims, Role},
     area::AreaCode,
     case::Case,
     command::{CaseCommand, Step},
@@ -15,7 +14,7 @@ use gridkeeper_proto::{
 };
 use gridkeeper_tests::{
     WrittenLog,
-    history::{id, next, report},
+    history::{People, id, next, report},
 };
 
 /// For how long a case is suspended, in milliseconds.
@@ -40,9 +39,7 @@ pub(crate) type Done = Box<dyn FnMut(&Case) + Send>;
 /// Makes the log.
 pub(crate) struct Cases {
     log: WrittenLog,
-    claims: Claims,
-    /// Whoever checks what others have resolved.
-    checks: Claims,
+    people: People,
     grids: Arc<[AreaCode]>,
     mix: Mix,
     made: u64,
@@ -81,11 +78,9 @@ impl Cases {
             panic!("the district has no policy");
         };
         let code = district.code();
-        let claims = |name: &str| Claims::lasting(name.into(), Role::Admin, vec![code], end, 1);
         Self {
             log: WrittenLog::under(code, &years, *policy),
-            claims: claims("admin"),
-            checks: claims("inspector"),
+            people: People::of(code, end),
             grids: Arc::clone(grids),
             mix,
             made: 0,
@@ -120,7 +115,7 @@ impl Cases {
         self.log.now = self.end.plus_millis(-before_end);
         let (id, grid) = (id(case), grid_of(&self.grids, case));
         let command = CaseCommand::Report(report(case));
-        self.log.command(&command, id, grid, &self.claims);
+        self.log.command(&command, id, grid, &self.people.handles);
         if self.mix == Mix::AllStates {
             if is_late(case) {
                 self.late.push(case);
@@ -134,8 +129,9 @@ impl Cases {
     fn take_steps(&mut self, case: u64) {
         let steps = STEPS[usize::try_from(case % 10).unwrap()];
         let grid = grid_of(&self.grids, case);
-        for version in (1..).take(steps) {
-            self.step(case, next(version, grid));
+        for _ in 0..steps {
+            let found = self.log.cases.get(&id(case)).unwrap();
+            self.step(case, next(found.state, grid).unwrap());
         }
         let reason = || "双方要求改期，待其返回后再议。".to_owned();
         let until = self.log.now.plus_millis(SUSPENDED);
@@ -156,10 +152,7 @@ impl Cases {
 
     fn step(&mut self, case: u64, step: Step) {
         let grid = grid_of(&self.grids, case);
-        let claims = match step {
-            Step::Verify { .. } => &self.checks,
-            _ => &self.claims,
-        };
+        let claims = self.people.taking(&step);
         let command = CaseCommand::Step(step);
         self.log.command(&command, id(case), grid, claims);
     }

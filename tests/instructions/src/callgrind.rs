@@ -1,0 +1,110 @@
+//! Counting with valgrind's callgrind.
+
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    path::Path,
+    process::{Command, Output},
+};
+
+/// What callgrind counts in; as a pattern it fits whatever way the compiler writes the names of functions.
+const COUNTED: &str = "*counted_calls*";
+
+/// Why there is no count.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CountError {
+    #[error("instructions are counted with valgrind, which is not on the PATH")]
+    NoValgrind,
+    #[error("valgrind does not start: {0}")]
+    Start(io::Error),
+    #[error("{name} ended with {status}:\n{output}")]
+    Ended {
+        name: String,
+        status: std::process::ExitStatus,
+        output: String,
+    },
+    #[error("{name} does not say how many operations it did: {output}")]
+    Operations { name: String, output: String },
+    #[error("callgrind's counts of {name} cannot be read: {error}")]
+    Read { name: String, error: io::Error },
+    #[error("callgrind counted nothing in {COUNTED} for {name}")]
+    Nothing { name: String },
+}
+
+/// An installed valgrind.
+#[derive(Debug)]
+pub(crate) struct Valgrind;
+
+impl Valgrind {
+    /// None where there is none on the PATH.
+    pub(crate) fn find() -> Result<Option<Self>, CountError> {
+        match Command::new("valgrind").arg("--version").output() {
+            Ok(_) => Ok(Some(Self)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(CountError::Start(error)),
+        }
+    }
+
+    /// Instructions of one operation of a measurement.
+    pub(crate) fn count(&self, name: &str) -> Result<u64, CountError> {
+        let folder = tempfile::tempdir().map_err(CountError::Start)?;
+        let counts = folder.path().join("counts");
+        let output = self.run(name, &counts).map_err(CountError::Start)?;
+        let name = name.to_owned();
+        if !output.status.success() {
+            return Err(CountError::Ended {
+                name,
+                status: output.status,
+                output: String::from_utf8_lossy(&output.stderr).into_owned(),
+            });
+        }
+        let said = String::from_utf8_lossy(&output.stdout);
+        let operations = match said.trim().parse::<u64>() {
+            Ok(operations) if operations > 0 => operations,
+            _ => {
+                let output = said.into_owned();
+                return Err(CountError::Operations { name, output });
+            }
+        };
+        match fs::read_to_string(&counts) {
+            Ok(text) => match total(&text) {
+                Some(total) if total > 0 => Ok(total.div_ceil(operations)),
+                _ => Err(CountError::Nothing { name }),
+            },
+            Err(error) => Err(CountError::Read { name, error }),
+        }
+    }
+
+    fn run(&self, name: &str, counts: &Path) -> io::Result<Output> {
+        Command::new("valgrind")
+            .args(["--tool=callgrind", "--quiet"])
+            .arg(format!("--toggle-collect={COUNTED}"))
+            .arg(format!("--callgrind-out-file={}", counts.display()))
+            .arg(std::env::current_exe()?)
+            .args(["work", name])
+            .output()
+    }
+}
+
+/// All that was counted, as a file of callgrind's gives it.
+fn total(counts: &str) -> Option<u64> {
+    let mut lines = counts.lines();
+    let total = lines.find_map(|line| line.strip_prefix("totals: "))?;
+    total.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::total;
+
+    #[test]
+    fn the_total_of_a_file_is_read() {
+        let file = |end: &str| {
+            format!("version: 1\ncreator: callgrind-3.19.0\nevents: Ir\n\nfn=(1)\n16 3\n{end}")
+        };
+        assert_eq!(total(&file("totals: 1820133\n")), Some(1_820_133));
+        assert_eq!(total(&file("\ntotals: 0\n")), Some(0));
+        assert_eq!(total(&file("totals: many\n")), None);
+        assert_eq!(total(&file("")), None);
+    }
+}
