@@ -34,22 +34,61 @@ const CATEGORIES: [&str; 5] = [
 /// There are no grids.
 #[must_use]
 pub fn written(grids: &[AreaCode], events: usize) -> Vec<RawEvent> {
-    let district = grids[0].district();
-    let mut log = WrittenLog::new(district, short_policy());
-    let people = People::of(district, log.now);
-    let mut reported = 0_u64;
-    let mut turn = 0_u64;
-    while log.events.len() < events {
-        // A case is reported, and so many before it are taken a step further.
-        log.now = log.now.plus_millis(300);
+    History::of(grids).next_events(events)
+}
+
+/// Such a log, piece by piece: it keeps no more than what is open.
+pub struct History {
+    log: WrittenLog,
+    people: People,
+    grids: Vec<AreaCode>,
+    reported: u64,
+    turn: u64,
+}
+
+impl History {
+    /// Of these grids.
+    ///
+    /// # Panics
+    /// There are none.
+    #[must_use]
+    pub fn of(grids: &[AreaCode]) -> Self {
+        let district = grids[0].district();
+        let log = WrittenLog::new(district, short_policy());
+        Self {
+            people: People::of(district, log.now),
+            log,
+            grids: grids.to_vec(),
+            reported: 0,
+            turn: 0,
+        }
+    }
+
+    /// At least so many events, right after those that it gave before.
+    #[must_use]
+    pub fn next_events(&mut self, events: usize) -> Vec<RawEvent> {
+        while self.log.events.len() < events {
+            self.go_on();
+        }
+        self.log.take()
+    }
+
+    /// A case is reported, and so many before it are taken a step further.
+    fn go_on(&mut self) {
+        let Self { log, people, .. } = self;
+        let grids = &self.grids;
         let grid = |case: u64| grids[usize::try_from(case * 31).unwrap() % grids.len()];
-        let command = CaseCommand::Report(report(reported));
-        log.command(&command, id(reported), grid(reported), &people.handles);
-        reported += 1;
+        log.now = log.now.plus_millis(300);
+        let (case, command) = (self.reported, CaseCommand::Report(report(self.reported)));
+        log.command(&command, id(case), grid(case), &people.handles);
+        self.reported += 1;
+        let oldest = self.reported.saturating_sub(OPEN);
+        if let Some(left_behind) = oldest.checked_sub(1) {
+            log.cases.remove(&id(left_behind));
+        }
         for _ in 0..5 {
-            turn += 1;
-            let oldest = reported.saturating_sub(OPEN);
-            let case = oldest + (turn * 7_919) % (reported - oldest);
+            self.turn += 1;
+            let case = oldest + (self.turn * 7_919) % (self.reported - oldest);
             let found = log.cases.get(&id(case));
             let Some(step) = found.and_then(|found| next(found.state, found.grid)) else {
                 continue;
@@ -58,7 +97,6 @@ pub fn written(grids: &[AreaCode], events: usize) -> Vec<RawEvent> {
             log.command(&CaseCommand::Step(step), id(case), grid(case), claims);
         }
     }
-    log.events
 }
 
 /// Who takes the steps: nobody verifies what they have handled themselves.

@@ -54,7 +54,7 @@ pub fn short_policy() -> Policy {
 
 /// A log of one district. Commands are decided by the real rules; what is refused leaves nothing behind.
 pub struct WrittenLog {
-    /// The events so far.
+    /// The events since they were last taken.
     pub events: Vec<RawEvent>,
     /// The cases after them.
     pub cases: HashMap<CaseId, Case>,
@@ -65,6 +65,7 @@ pub struct WrittenLog {
     rules: Rules,
     timetables: Timetables,
     heads: HashMap<AreaCode, EventHash>,
+    last: Position,
     commands: u128,
 }
 
@@ -101,6 +102,7 @@ impl WrittenLog {
             rules: Rules::default(),
             timetables: Timetables::default(),
             heads: HashMap::new(),
+            last: Position(0),
             commands: 0,
         };
         let adopt = RulesCommand::AdoptPolicy {
@@ -118,7 +120,13 @@ impl WrittenLog {
     /// The place of the last event.
     #[must_use]
     pub fn last(&self) -> Position {
-        Position(self.events.len() as u64)
+        self.last
+    }
+
+    /// Gives the events since they were last taken, so that a long log need not be kept whole.
+    #[must_use]
+    pub fn take(&mut self) -> Vec<RawEvent> {
+        std::mem::take(&mut self.events)
     }
 
     /// The policies at work.
@@ -306,7 +314,7 @@ impl WrittenLog {
     }
 
     fn append(&mut self, by: &By<'_>, recorded_at: Timestamp, event: &Event) -> Recorded {
-        let position = Position(self.last().0 + 1);
+        let position = Position(self.last.0 + 1);
         let payload = event.encode();
         let header = Header {
             event_id: EventId::new(Uuid::from_u128(u128::from(position.0))),
@@ -324,6 +332,7 @@ impl WrittenLog {
         let bytes = header.encode(&payload.bytes);
         let recorded = Recorded::decode(position, &bytes).unwrap();
         self.heads.insert(by.area, EventHash::of(&bytes));
+        self.last = position;
         let area = by.area;
         self.events.push(RawEvent {
             position,

@@ -2,21 +2,23 @@
 
 use std::{fmt, path::Path};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::plot;
 
 /// Something measured once in each round.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Figure {
     /// What.
     pub(crate) name: String,
     /// In which unit.
-    pub(crate) unit: &'static str,
+    pub(crate) unit: String,
     /// Round by round.
     pub(crate) rounds: Vec<f64>,
 }
 
 /// One figure against another, in the same rounds.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ratio {
     /// What against what.
     pub(crate) name: String,
@@ -26,8 +28,8 @@ pub(crate) struct Ratio {
     pub(crate) rounds: Vec<f64>,
 }
 
-/// What is wanted of a ratio.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// What is wanted of a ratio or a figure.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Goal {
     /// At least.
@@ -36,15 +38,38 @@ pub(crate) enum Goal {
     Most(f64),
 }
 
+/// Figures along a size, to be drawn as lines.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Curve {
+    /// What is drawn.
+    pub(crate) name: String,
+    /// Of what the size is, such as `events`.
+    pub(crate) across: String,
+    /// The lines.
+    pub(crate) lines: Vec<Line>,
+}
+
+/// One line: sizes, and the names of the figures there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Line {
+    /// What the line is of.
+    pub(crate) name: String,
+    /// In the order of the sizes.
+    pub(crate) points: Vec<(f64, String)>,
+}
+
 /// The figures of one benchmark.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Figures {
     /// The benchmark.
     pub(crate) name: String,
     /// Figures.
     pub(crate) figures: Vec<Figure>,
-    /// Ratios.
+    /// Ratios, and figures that have a goal of their own.
     pub(crate) ratios: Vec<Ratio>,
+    /// Lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) curves: Vec<Curve>,
 }
 
 impl Figures {
@@ -56,27 +81,26 @@ impl Figures {
     }
 
     /// Adds what a round measured.
-    pub(crate) fn add(&mut self, name: &str, unit: &'static str, value: f64) {
+    pub(crate) fn add(&mut self, name: &str, unit: &str, value: f64) {
         eprintln!("  {name}: {value:.1} {unit}");
         match self.figures.iter_mut().find(|figure| figure.name == name) {
             Some(figure) => figure.rounds.push(value),
             None => self.figures.push(Figure {
                 name: name.to_owned(),
-                unit,
+                unit: unit.to_owned(),
                 rounds: vec![value],
             }),
         }
     }
 
+    /// A figure by its name.
+    pub(crate) fn figure(&self, name: &str) -> Option<&Figure> {
+        self.figures.iter().find(|figure| figure.name == name)
+    }
+
     /// Compares two figures, round by round.
     pub(crate) fn compare(&mut self, one: &str, other: &str, goal: Goal) {
-        let rounds = |name: &str| {
-            let found = self.figures.iter().find(|figure| figure.name == name);
-            found
-                .map(|figure| figure.rounds.clone())
-                .unwrap_or_default()
-        };
-        let ratios = rounds(one).into_iter().zip(rounds(other));
+        let ratios = self.rounds(one).into_iter().zip(self.rounds(other));
         self.ratios.push(Ratio {
             name: format!("{one} / {other}"),
             goal,
@@ -84,27 +108,92 @@ impl Figures {
         });
     }
 
-    /// Writes them as JSON.
+    /// Compares the medians of two figures that were not measured equally often.
+    pub(crate) fn compare_medians(&mut self, one: &str, other: &str, goal: Goal) {
+        let median = |name: &str| spread(&self.rounds(name)).0;
+        self.ratios.push(Ratio {
+            name: format!("{one} / {other}, medians"),
+            goal,
+            rounds: vec![median(one) / median(other)],
+        });
+    }
+
+    /// Holds a figure against a goal.
+    pub(crate) fn want(&mut self, name: &str, goal: Goal) {
+        let unit = self.figure(name).map_or("", |figure| &figure.unit);
+        self.ratios.push(Ratio {
+            name: format!("{name}, {unit}"),
+            goal,
+            rounds: self.rounds(name),
+        });
+    }
+
+    /// Draws figures as a line, beside those of the curve's other lines.
+    pub(crate) fn draw(&mut self, curve: &str, across: &str, line: &str, points: &[(f64, String)]) {
+        let line = Line {
+            name: line.to_owned(),
+            points: points.to_vec(),
+        };
+        match self.curves.iter_mut().find(|found| found.name == curve) {
+            Some(curve) => curve.lines.push(line),
+            None => self.curves.push(Curve {
+                name: curve.to_owned(),
+                across: across.to_owned(),
+                lines: vec![line],
+            }),
+        }
+    }
+
+    fn rounds(&self, name: &str) -> Vec<f64> {
+        self.figure(name)
+            .map(|figure| figure.rounds.clone())
+            .unwrap_or_default()
+    }
+
+    /// Writes them as JSON, and as a page with a plot.
     pub(crate) fn write(&self, folder: &Path) {
         std::fs::create_dir_all(folder).unwrap();
         let text = serde_json::to_string_pretty(self).unwrap();
         std::fs::write(folder.join(format!("{}.json", self.name)), text + "\n").unwrap();
+        self.write_page(folder);
+    }
+
+    fn write_page(&self, folder: &Path) {
+        let name = &self.name;
+        std::fs::write(folder.join(format!("{name}.svg")), plot::svg(self)).unwrap();
+        let page = format!(
+            "# {name}\n\nWritten by `tests/bench/run {name}`; each round is in [{name}.json]({name}.json).\n\n{self}\n\
+             ![The medians, with the least and the most of the rounds]({name}.svg)\n"
+        );
+        std::fs::write(folder.join(format!("{name}.md")), page).unwrap();
+    }
+
+    /// Writes page and plot again of all figures in a folder.
+    pub(crate) fn write_pages(folder: &Path) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|ending| ending == "json") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let figures: Self = serde_json::from_str(&text).unwrap();
+                figures.write_page(folder);
+            }
+        }
     }
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "### {}\n", self.name)?;
-        writeln!(f, "| figure | median | least | most | unit |")?;
-        writeln!(f, "|---|---:|---:|---:|---|")?;
+        writeln!(f, "| figure | median | least | most | unit | rounds |")?;
+        writeln!(f, "|---|---:|---:|---:|---|---:|")?;
         for Figure { name, unit, rounds } in &self.figures {
             let (median, least, most) = spread(rounds);
             writeln!(
                 f,
-                "| {name} | {} | {} | {} | {unit} |",
+                "| {name} | {} | {} | {} | {unit} | {} |",
                 short(median),
                 short(least),
-                short(most)
+                short(most),
+                rounds.len()
             )?;
         }
         if self.ratios.is_empty() {
@@ -140,7 +229,8 @@ pub(crate) fn spread(rounds: &[f64]) -> (f64, f64, f64) {
     )
 }
 
-fn short(value: f64) -> String {
+/// A number with as many digits as a reader needs.
+pub(crate) fn short(value: f64) -> String {
     match value.abs() {
         big if big >= 100.0 => format!("{value:.0}"),
         middle if middle >= 1.0 => format!("{value:.2}"),

@@ -168,13 +168,44 @@ async fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> io::Result
     }
 }
 
+/// A connection on which one request follows the other.
+pub(crate) struct Conversation {
+    stream: TcpStream,
+    answer: Vec<u8>,
+}
+
+impl Conversation {
+    pub(crate) async fn with(address: &str) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self {
+            stream,
+            answer: Vec::new(),
+        }
+    }
+
+    /// Sends a request and reads the answer; gives its status.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> io::Result<u16> {
+        self.stream.write_all(request).await?;
+        read_answer(&mut self.stream, &mut self.answer).await
+    }
+
+    /// The body of the latest answer.
+    pub(crate) fn body(&self) -> &[u8] {
+        let mut ends = self.answer.windows(4);
+        let head = ends.position(|end| end == b"\r\n\r\n");
+        head.map_or(&[], |head| &self.answer[head + 4..])
+    }
+}
+
 /// Asks once; gives status and body, or nothing when nobody answers.
 pub(crate) async fn ask(address: &str, path: &str, token: &str) -> Option<(u16, Vec<u8>)> {
-    let mut stream = TcpStream::connect(address).await.ok()?;
-    let (mut request, mut answer) = (Vec::new(), Vec::new());
+    let mut conversation = Conversation {
+        stream: TcpStream::connect(address).await.ok()?,
+        answer: Vec::new(),
+    };
+    let mut request = Vec::new();
     get(&mut request, path, token);
-    stream.write_all(&request).await.ok()?;
-    let status = read_answer(&mut stream, &mut answer).await.ok()?;
-    let head = answer.windows(4).position(|end| end == b"\r\n\r\n")?;
-    Some((status, answer.split_off(head + 4)))
+    let status = conversation.ask(&request).await.ok()?;
+    Some((status, conversation.body().to_owned()))
 }

@@ -10,13 +10,27 @@
     reason = "a bench fails by panicking, prints its figures and measures by the machine's clock"
 )]
 
+mod cases;
+mod districts;
 mod figures;
+mod filling;
+mod freshness;
+mod growth;
 mod ingest;
+mod live;
 mod load;
+mod locate;
 mod parse_only;
+mod plot;
+mod postgres;
+mod postgres_answers;
+mod postgres_cases;
 mod projection;
 mod raw;
+mod rebuild;
+mod schedule;
 mod site;
+mod status;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -35,9 +49,9 @@ struct Arguments {
     /// How many rounds, one after the other, each measuring everything once.
     #[arg(long, global = true, default_value_t = 5)]
     rounds: usize,
-    /// How long each load lasts, in seconds.
-    #[arg(long, global = true, default_value_t = 4.0)]
-    seconds: f64,
+    /// How long each load lasts, in seconds; each benchmark has its own default.
+    #[arg(long, global = true)]
+    seconds: Option<f64>,
     /// The folder that the figures are written to.
     #[arg(long, global = true, default_value = "docs/performance")]
     out: PathBuf,
@@ -50,9 +64,44 @@ enum What {
     /// Events folded a second.
     Projection {
         /// How many events.
-        #[arg(long, default_value_t = 200_000)]
+        #[arg(long, default_value_t = 2_000_000)]
         events: usize,
     },
+    /// From a point to its grid.
+    Locate,
+    /// Views built anew from logs of several lengths.
+    Rebuild {
+        /// How many events, shortest first; up to two million are measured in each round, more only once.
+        #[arg(
+            long,
+            value_delimiter = ',',
+            default_value = "1000000,2000000,5000000,10000000"
+        )]
+        events: Vec<u64>,
+    },
+    /// From the acknowledgement of a report until it can be seen.
+    Freshness,
+    /// Questions for cases and areas.
+    Status {
+        /// How many cases there are.
+        #[arg(long, default_value_t = 1_000_000)]
+        cases: u64,
+    },
+    /// The same load on districts of several sizes.
+    Growth {
+        /// How many grids, smallest first.
+        #[arg(
+            long,
+            value_delimiter = ',',
+            default_value = "519,10000,100000,1000000"
+        )]
+        grids: Vec<usize>,
+        /// How many cases there are at least before the load begins: each grid has one.
+        #[arg(long, default_value_t = 100_000)]
+        cases: u64,
+    },
+    /// Write pages and plots again from the figures that were measured.
+    Draw,
     /// Serve with handlers that only parse; started by the others.
     #[command(hide = true)]
     ParseOnly {
@@ -61,22 +110,45 @@ enum What {
         /// What to answer to questions, as JSON.
         status: String,
     },
+    /// Serve with handlers that answer from PostgreSQL; started by the others.
+    #[command(hide = true)]
+    PostgresAnswers {
+        /// Where to listen.
+        address: String,
+        /// The database.
+        database: String,
+        /// The folder of the keys by which tokens are believed.
+        keys: PathBuf,
+    },
 }
 
 #[tokio::main]
 async fn main() {
     let arguments = Arguments::parse();
-    let time = Duration::from_secs_f64(arguments.seconds);
+    let time = |default: f64| Duration::from_secs_f64(arguments.seconds.unwrap_or(default));
     let figures = match arguments.what {
         What::ParseOnly { address, status } => {
             let status = serde_json::from_str(&status).unwrap();
             return parse_only::run(&address, status).await;
         }
+        What::PostgresAnswers {
+            address,
+            database,
+            keys,
+        } => return postgres_answers::run(&address, &database, &keys).await,
         What::Projection { events } => {
-            projection::run(arguments.rounds, events, &[512, 4_096, 65_536, 350_000])
+            projection::run(arguments.rounds, events, &[512, 4_096, 65_536]).await
         }
-        What::Ingest => ingest::run(arguments.rounds, time).await,
+        What::Locate => locate::run(arguments.rounds, time(1.0)).await,
+        What::Ingest => ingest::run(arguments.rounds, time(4.0)).await,
+        What::Rebuild { events } => rebuild::run(arguments.rounds, &events).await,
+        What::Freshness => freshness::run(arguments.rounds, time(3.0)).await,
+        What::Status { cases } => status::run(arguments.rounds, time(1.5), cases).await,
+        What::Growth { grids, cases } => {
+            growth::run(arguments.rounds, time(2.0), &grids, cases).await
+        }
+        What::Draw => return figures::Figures::write_pages(&arguments.out),
     };
     figures.write(&arguments.out);
-    println!("{figures}");
+    println!("### {}\n\n{figures}", figures.name);
 }

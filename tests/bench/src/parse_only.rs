@@ -1,5 +1,7 @@
 //! The same HTTP server with handlers that only parse what they get and answer: what is left to gain at the door.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use gridkeeper_http::{
     About, Clock, Health, Json, Options, Path, Problem, Standard, application, listen, metrics,
@@ -15,8 +17,9 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// Serves until the process is ended. `status` is what is answered to every question for a case's status.
-pub(crate) async fn run(address: &str, status: Value) {
+/// Serves until the process is ended. `answers` holds what is answered to every question for a case's status, as
+/// `escalation`, and to every question for an area's figures, as `area`.
+pub(crate) async fn run(address: &str, answers: Value) {
     let options = Options::default();
     let clock = Clock::system();
     let health = Health::new(&options, clock.now());
@@ -35,8 +38,9 @@ pub(crate) async fn run(address: &str, status: Value) {
     };
     let routes = OpenApiRouter::new()
         .routes(routes!(reports))
-        .routes(routes!(escalation));
-    let (router, _) = application(&about, routes, status, standard);
+        .routes(routes!(escalation))
+        .routes(routes!(area));
+    let (router, _) = application(&about, routes, Arc::new(answers), standard);
     let listener = listen(address).await.unwrap();
     serve(listener, router, CancellationToken::new(), options.drain()).await;
 }
@@ -63,6 +67,11 @@ async fn reports(Json(request): Json<ReportsRequest>) -> Result<Json<ReportsAnsw
 }
 
 #[utoipa::path(get, path = "/v1/cases/{id}/escalation", params(("id" = CaseId, Path)), responses((status = 200)))]
-async fn escalation(State(status): State<Value>, Path(_id): Path<CaseId>) -> Json<Value> {
-    Json(status)
+async fn escalation(State(answers): State<Arc<Value>>, Path(_id): Path<CaseId>) -> Json<Value> {
+    Json(answers["escalation"].clone())
+}
+
+#[utoipa::path(get, path = "/v1/areas/{code}", params(("code" = AreaCode, Path)), responses((status = 200)))]
+async fn area(State(answers): State<Arc<Value>>, Path(_code): Path<AreaCode>) -> Json<Value> {
+    Json(answers["area"].clone())
 }

@@ -3,18 +3,23 @@
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
+    time::Instant,
 };
 
+use async_nats::jetstream;
 use gridkeeper_broker::Broker;
 use gridkeeper_district::{Area, District};
-use gridkeeper_http::Clock;
+use gridkeeper_http::{Clock, HealthReport};
 use gridkeeper_identity::SigningKey;
 use gridkeeper_proto::{
     access::{Claims, Role},
     area::AreaCode,
 };
-use gridkeeper_tests::{free_address, sample_district, until};
-use tokio::process::{Child, Command};
+use gridkeeper_tests::{BOUND, free_address, sample_district, until};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
 
 /// An installation in a folder of its own.
 pub(crate) struct Site {
@@ -88,13 +93,29 @@ impl Site {
 
     /// Starts a service and waits until it is ready.
     pub(crate) async fn start(&mut self, service: &'static str) {
+        self.spawn(service);
+        self.until_ready(service).await;
+    }
+
+    /// Waits until a service is ready.
+    pub(crate) async fn until_ready(&self, service: &str) {
+        let address = self.address(service).to_owned();
+        until(&format!("{service} is ready"), async || {
+            let answer = crate::load::ask(&address, "/readyz", "").await?;
+            (answer.0 == 200).then_some(())
+        })
+        .await;
+    }
+
+    /// Starts a service, which may have a long log to read before it is ready.
+    pub(crate) fn spawn(&mut self, service: &'static str) {
         let log = self.folder.path().join(format!("{service}.log"));
         let child = Command::new(&self.binary)
             .arg(service)
             .arg("--config")
             .arg(self.config())
             .arg("--data")
-            .arg(self.folder.path().join("data"))
+            .arg(self.data())
             .arg("--district")
             .arg(&self.district_folder)
             .env("RUST_LOG", "warn")
@@ -105,11 +126,110 @@ impl Site {
             .spawn()
             .unwrap();
         self.running.push((service, child));
-        let address = self.address(service).to_owned();
-        until(&format!("{service} is ready"), async || {
-            let answer = crate::load::ask(&address, "/readyz", "").await?;
-            (answer.0 == 200).then_some(())
-        })
-        .await;
     }
+
+    /// Asks a service to stop, and waits until it has.
+    pub(crate) async fn stop(&mut self, service: &str) {
+        let mut running = self.running.iter();
+        let index = running.position(|(name, _)| *name == service).unwrap();
+        let (_, mut child) = self.running.remove(index);
+        let pid = child.id().unwrap().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status().await;
+        assert!(asked.unwrap().success());
+        timeout(BOUND, child.wait()).await.unwrap().unwrap();
+    }
+
+    /// The position that a service tells of itself.
+    pub(crate) async fn position(&self, service: &str) -> Option<u64> {
+        let (_, body) = crate::load::ask(self.address(service), "/readyz", "").await?;
+        let report: HealthReport = serde_json::from_slice(&body).ok()?;
+        let check = report.checks.first()?;
+        assert!(check.code.is_none(), "{service}: {}", check.detail);
+        check.position
+    }
+
+    /// Waits until a service has come to a position, as long as it goes on; gives the moment, and the position
+    /// that it had by then.
+    pub(crate) async fn until_at(&self, service: &str, wanted: u64) -> (Instant, u64) {
+        let mut at = 0;
+        loop {
+            at = until(
+                &format!("{service} goes on from {at} to {wanted}"),
+                async || {
+                    let position = self.position(service).await?;
+                    (position > at || position >= wanted).then_some(position)
+                },
+            )
+            .await;
+            if at >= wanted {
+                return (Instant::now(), at);
+            }
+        }
+    }
+
+    /// The last position of the log, as the broker knows it.
+    pub(crate) async fn last_position(&self) -> u64 {
+        let client = async_nats::connect(self.broker.url()).await.unwrap();
+        let name = format!("EVT_{}", self.grids[0].district());
+        let mut stream = jetstream::new(client).get_stream(name).await.unwrap();
+        stream.info().await.unwrap().state.last_sequence
+    }
+
+    /// The memory of a service, or of the broker.
+    pub(crate) fn memory(&self, service: &str) -> Memory {
+        let mut running = self.running.iter();
+        let pid = match running.find(|(name, _)| *name == service) {
+            Some((_, child)) => child.id(),
+            None => self.broker.pid(),
+        };
+        Memory::of(pid.unwrap())
+    }
+
+    /// The folder of what services keep.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Where the district is described.
+    pub(crate) fn district_folder(&self) -> &Path {
+        &self.district_folder
+    }
+}
+
+/// The resident memory of a process, in MiB.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// Now.
+    pub(crate) now: f64,
+    /// At its highest.
+    pub(crate) peak: f64,
+}
+
+impl Memory {
+    fn of(pid: u32) -> Self {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let mebibytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kibibytes = line.and_then(|line| line.split_whitespace().next());
+            kibibytes.unwrap().parse::<f64>().unwrap() / 1_024.0
+        };
+        Self {
+            now: mebibytes("VmRSS:"),
+            peak: mebibytes("VmHWM:"),
+        }
+    }
+}
+
+/// Bytes of all files of a folder.
+pub(crate) fn bytes_of(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let bytes = entries.map(|entry| {
+        let entry = entry.unwrap();
+        let about = entry.metadata().unwrap();
+        match about.is_dir() {
+            true => bytes_of(&entry.path()),
+            false => about.len(),
+        }
+    });
+    bytes.sum()
 }

@@ -1,0 +1,91 @@
+//! The whole log from a broker: all of it only read, and all of it in the views of the real aggregator.
+
+use std::time::Instant;
+
+use async_nats::jetstream::{
+    self,
+    consumer::{AckPolicy, pull},
+};
+use futures::StreamExt as _;
+use gridkeeper_aggregator::projection::SCHEMA;
+use gridkeeper_tests::history::History;
+use gridkeeper_viewstore::{Options, ViewStore};
+
+use crate::{
+    figures::Figures,
+    filling::Filling,
+    site::{Site, bytes_of},
+};
+
+pub(super) const RAW: &str = "raw consumer";
+pub(super) const CATCH_UP: &str = "catch-up of the aggregator";
+pub(super) const DISK: &str = "catch-up: views on the disk";
+pub(super) const LIVE: &str = "catch-up: keys and values in the views";
+/// How many messages the raw consumer asks for ahead.
+const AHEAD: usize = 10_000;
+
+/// A broker that holds a log.
+pub(super) struct CatchUp {
+    site: Site,
+    last: u64,
+}
+
+impl CatchUp {
+    /// Writes a log of so many events.
+    pub(super) async fn of(events: usize) -> Self {
+        let site = Site::new().await;
+        let mut filling = Filling::of(&site, site.grids[0].district()).await;
+        let mut history = History::of(&site.grids);
+        let make = move |count| history.next_events(count);
+        drop(filling.fill(events as u64, make).await);
+        let last = filling.last();
+        Self { site, last }
+    }
+
+    /// One round.
+    pub(super) async fn measure(&mut self, figures: &mut Figures) {
+        figures.add(RAW, "events/s", self.read().await);
+        let folder = self.site.data().join("aggregator");
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).unwrap();
+        }
+        let began = Instant::now();
+        self.site.spawn("aggregator");
+        let (ended, _) = self.site.until_at("aggregator", self.last).await;
+        let peak = self.site.memory("aggregator").peak;
+        self.site.stop("aggregator").await;
+        let events = self.last as f64;
+        figures.add(CATCH_UP, "events/s", events / (ended - began).as_secs_f64());
+        figures.add("catch-up: peak memory", "MiB", peak);
+        figures.add(DISK, "bytes/event", bytes_of(&folder) as f64 / events);
+        let (store, _) = ViewStore::open(&folder, SCHEMA, Options::default()).unwrap();
+        let live: usize = store.read(|reader| {
+            let entries = reader.range(..).map(Result::unwrap);
+            entries
+                .map(|entry| entry.key.len() + entry.value.len())
+                .sum()
+        });
+        figures.add(LIVE, "bytes/event", live as f64 / events);
+    }
+
+    /// Reads all events in their order and does nothing with them; gives events in a second.
+    async fn read(&self) -> f64 {
+        let client = async_nats::connect(self.site.broker.url()).await.unwrap();
+        let name = format!("EVT_{}", self.site.grids[0].district());
+        let stream = jetstream::new(client).get_stream(name).await.unwrap();
+        let began = Instant::now();
+        let config = pull::Config {
+            ack_policy: AckPolicy::None,
+            memory_storage: true,
+            ..pull::Config::default()
+        };
+        let consumer = stream.create_consumer(config).await.unwrap();
+        let ahead = consumer.stream().max_messages_per_batch(AHEAD);
+        let mut messages = ahead.messages().await.unwrap();
+        for position in 1..=self.last {
+            let message = messages.next().await.unwrap().unwrap();
+            assert_eq!(message.info().unwrap().stream_sequence, position);
+        }
+        self.last as f64 / began.elapsed().as_secs_f64()
+    }
+}
