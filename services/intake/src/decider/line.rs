@@ -129,10 +129,14 @@ impl Line {
         given_up
     }
 
+    /// How many jobs are decided for the next append.
+    pub(crate) fn planned(&self) -> usize {
+        self.plan.as_ref().map_or(0, |plan| plan.jobs.len())
+    }
+
     /// How many jobs are in hand.
     pub(crate) fn len(&self) -> usize {
-        let planned = self.plan.as_ref().map_or(0, |plan| plan.jobs.len());
-        planned + self.groups.iter().map(VecDeque::len).sum::<usize>()
+        self.planned() + self.groups.iter().map(VecDeque::len).sum::<usize>()
     }
 
     /// Takes out the jobs that may not wait longer than until now.
