@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gridkeeper_proto::envelope::Position;
-use gridkeeper_viewstore::Projection;
+use gridkeeper_viewstore::{Projection, Way};
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::{
@@ -86,7 +86,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         progress.folded += events.len();
         let enough = progress.folded >= progress.batch(&self.options);
         let committed = self
-            .apply(projector, events, (at_end || enough, &self.options))
+            .apply(projector, events, (at_end || enough, self.way()))
             .await?;
         if !committed {
             return Ok(());
@@ -113,9 +113,16 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
     /// Commits what is folded.
     async fn commit(&self) -> Result<(), Error> {
         let projector = Arc::clone(&self.projector).lock_owned().await;
-        self.apply(projector, Vec::new(), (true, &self.options))
+        self.apply(projector, Vec::new(), (true, self.way()))
             .await
             .map(drop)
+    }
+
+    fn way(&self) -> Way {
+        match self.new && *self.state.borrow() == State::CatchingUp {
+            true => Way::InParts,
+            false => Way::Whole,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use gridkeeper_proto::{
     code::{Code, Coded as _},
     envelope::Position,
 };
-use gridkeeper_viewstore::{Opened, Projection, Projector, Schema, ViewStore};
+use gridkeeper_viewstore::{Opened, Projection, Projector, Schema, ViewStore, Way};
 use tokio::{
     sync::{Mutex, OwnedMutexGuard, watch},
     task::spawn_blocking,
@@ -16,6 +16,10 @@ use tokio::{
 use crate::{Error, Options, log::LogEvent};
 
 const QUARANTINED: &str = "gridkeeper_views_quarantined_total";
+/// How many views are committed whole at most: until such a commit ends, the store keeps a copy of every page for
+/// each of them.
+const MOST_WHOLE: usize = 8_192;
+
 const FOLDED: &str = "gridkeeper_views_events_folded_total";
 
 /// How far views are.
@@ -47,6 +51,8 @@ pub struct LiveViews<P> {
     pub(crate) last_known: watch::Sender<Option<Position>>,
     pub(crate) check: Check,
     pub(crate) clock: Clock,
+    /// Whether the views began at the log's start: until they have caught up a crash costs no more than beginning again.
+    pub(crate) new: bool,
     /// Up to how many events behind the log views count as caught up.
     pub(crate) ready_behind: u64,
 }
@@ -70,6 +76,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         tell(&store, &opened);
         let projector = Projector::new(store.generation(), projection.clone());
         Ok(Self {
+            new: store.position() == Position(0),
             options,
             store,
             projection,
@@ -122,7 +129,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         if let Some(stopped) = self.stopped() {
             return Err(stopped);
         }
-        blocking(move || folding.commit()).await?;
+        blocking(move || folding.commit(Way::Whole)).await?;
         self.flush().await
     }
 
@@ -151,14 +158,17 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         &self,
         mut projector: OwnedMutexGuard<Projector<P>>,
         events: Vec<LogEvent>,
-        (commit, options): (bool, &Options),
+        (commit, way): (bool, Way),
     ) -> Result<bool, Error> {
-        let most = options.catch_up_views;
+        let most = match way {
+            Way::InParts => self.options.catch_up_views,
+            Way::Whole => self.options.catch_up_views.min(MOST_WHOLE),
+        };
         let (folded, committed) = blocking(move || {
             let folded = projector.fold(&events)?.folded;
             let commit = commit || projector.waiting() >= most;
             if commit {
-                projector.commit()?;
+                projector.commit(way)?;
             }
             Ok::<_, gridkeeper_viewstore::Error>((folded, commit))
         })

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use gridkeeper_proto::envelope::Position;
-use gridkeeper_viewstore::{Diff, Projection, Projector};
+use gridkeeper_viewstore::{Diff, Projection, Projector, Way};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Mutex, time::Instant};
 
@@ -88,7 +88,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         }
         // What takes its place begins behind what is committed.
         let mut serving = blocking(move || {
-            let committed = serving.commit();
+            let committed = serving.commit(Way::Whole);
             committed.map(|()| serving)
         })
         .await?;
@@ -141,7 +141,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> Filling<'_, P> {
             let commit = last || folded >= options.catch_up_events;
             if self
                 .views
-                .apply(projector, events, (commit, options))
+                .apply(projector, events, (commit, Way::InParts))
                 .await?
             {
                 folded = 0;

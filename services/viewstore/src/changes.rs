@@ -10,7 +10,7 @@ use gridkeeper_proto::envelope::Position;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Entry, Error, Generation,
+    Entry, Error, Generation, Way,
     reader::{data_bounds, is_empty_range, prefix_bounds},
     value::{check_key, decode, encode},
 };
@@ -129,8 +129,16 @@ impl Changes {
     /// [`Error::Stale`] when somebody else committed in between or the position is not a later one,
     /// [`Error::Retired`] when the generation was replaced, [`Error::Disk`] and [`Error::Corrupt`].
     pub fn commit(self, position: Position) -> Result<(), Error> {
+        self.commit_as(position, Way::Whole)
+    }
+
+    /// Writes all changes and the position of the last event folded, whole or in parts. Readers wait for it.
+    ///
+    /// # Errors
+    /// As [`Changes::commit`].
+    pub fn commit_as(self, position: Position, way: Way) -> Result<(), Error> {
         self.generation
-            .commit(self.overlay, self.based_on, position)
+            .commit(self.overlay, (self.based_on, position), way)
     }
 
     fn merged(

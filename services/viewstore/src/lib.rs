@@ -40,7 +40,7 @@ mod crash_tests;
 pub use changes::Changes;
 pub use diff::{Diff, Difference};
 pub use error::{CodedError, Error, ProjectionError};
-pub use generation::{Checksum, Generation};
+pub use generation::{Checksum, Generation, Way};
 pub use projector::{Applied, Positioned, Projection, Projector};
 pub use reader::{Entries, Entry, Reader};
 pub use rebuild::Rebuild;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gridkeeper_proto::{envelope::Position, event::Recorded};
 
-use crate::{Changes, Error, Generation, ProjectionError};
+use crate::{Changes, Error, Generation, ProjectionError, Way};
 
 /// Something with a place in the log.
 pub trait Positioned {
@@ -119,7 +119,7 @@ impl<P> Projector<P> {
         P: Projection<E>,
     {
         let applied = self.fold(events)?;
-        self.commit::<E>()?;
+        self.commit::<E>(Way::Whole)?;
         Ok(applied)
     }
 
@@ -168,7 +168,7 @@ impl<P> Projector<P> {
     ///
     /// # Errors
     /// [`Error::Stopped`] after an earlier error; and as [`Changes::commit`]. The views are unchanged.
-    pub fn commit<E>(&mut self) -> Result<(), Error>
+    pub fn commit<E>(&mut self, way: Way) -> Result<(), Error>
     where
         P: Projection<E>,
     {
@@ -181,7 +181,7 @@ impl<P> Projector<P> {
                 return Ok(());
             };
             projector.projection.write(&mut changes)?;
-            changes.commit(position)
+            changes.commit_as(position, way)
         })
     }
 

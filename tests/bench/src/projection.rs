@@ -11,7 +11,7 @@ use gridkeeper_aggregator::projection::{SCHEMA, Views};
 use gridkeeper_district::{Area, District};
 use gridkeeper_liveviews::log::{RawEvent, decoded};
 use gridkeeper_tests::{history, sample_district};
-use gridkeeper_viewstore::{Options, Projector, ViewStore};
+use gridkeeper_viewstore::{Options, Projector, ViewStore, Way};
 
 use self::catch_up::CatchUp;
 use crate::{
@@ -77,7 +77,7 @@ fn fold(log: &[RawEvent], district: &District, batch: usize) -> (f64, f64) {
         for portion in events.chunks(PORTION) {
             projector.fold(&decoded(portion)).unwrap();
         }
-        projector.commit().unwrap();
+        projector.commit(Way::Whole).unwrap();
     }
     store.flush().unwrap();
     let rate = log.len() as f64 / began.elapsed().as_secs_f64();
