@@ -61,6 +61,26 @@ pub enum ViewQuestion {
     Position,
 }
 
+impl ViewQuestion {
+    /// Whether the answer takes a few reads at most, however large the views are.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        const FEW: usize = 16;
+        match self {
+            Self::Case(_) | Self::Rules | Self::Roster(_) | Self::Inquiry(_) | Self::Position => {
+                true
+            }
+            Self::Summaries(areas) => areas.len() <= FEW,
+            Self::Cases(_)
+            | Self::Escalations(_)
+            | Self::Days(..)
+            | Self::Spans(..)
+            | Self::Inquiries(_)
+            | Self::Units(..) => false,
+        }
+    }
+}
+
 /// Which cases.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CaseFilter {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, Message};
+use async_nats::{Client, Message, Subject};
 use futures::StreamExt as _;
 use gridkeeper_liveviews::{State, blocking};
 use gridkeeper_proto::{
@@ -36,6 +36,9 @@ pub(crate) async fn answer_all(aggregator: Arc<Aggregator>, client: Client) -> R
     let turns = Arc::new(Semaphore::new(aggregator.options.questions));
     let mut under_way = JoinSet::new();
     while let Some(message) = questions.next().await {
+        if answered_at_once(&aggregator, &client, &message).await {
+            continue;
+        }
         let turn = Arc::clone(&turns).acquire_owned().await;
         let turn = turn.expect("the semaphore is never closed");
         let (aggregator, client) = (Arc::clone(&aggregator), client.clone());
@@ -54,6 +57,32 @@ pub(crate) async fn answer_all(aggregator: Arc<Aggregator>, client: Client) -> R
     })
 }
 
+/// Answers a question that takes no more than a few reads of views that are there: handing it over to another thread
+/// would take longer than answering it.
+async fn answered_at_once(aggregator: &Aggregator, client: &Client, message: &Message) -> bool {
+    let store = aggregator.views.store();
+    let (Some(reply_to), Ok(request)) = (&message.reply, ViewRequest::decode(&message.payload))
+    else {
+        return false;
+    };
+    let ready = request.at_least <= store.position() && aggregator.views.stopped().is_none();
+    if !ready || !request.question.is_short() {
+        return false;
+    }
+    let began = tokio::time::Instant::now();
+    let max_bytes = client.max_payload();
+    let bytes = encode(&answer(store, &request.question, max_bytes), max_bytes);
+    metrics::histogram!(TOOK).record(began.elapsed().as_secs_f64());
+    send(client, reply_to.clone(), bytes).await;
+    true
+}
+
+async fn send(client: &Client, reply_to: Subject, bytes: Vec<u8>) {
+    if let Err(error) = client.publish(reply_to, bytes.into()).await {
+        tracing::warn!(%error, "an answer could not be sent");
+    }
+}
+
 async fn respond(aggregator: &Aggregator, client: &Client, message: Message) {
     let Some(reply_to) = message.reply else {
         tracing::warn!(subject = %message.subject, "a question says not where to answer");
@@ -67,9 +96,7 @@ async fn respond(aggregator: &Aggregator, client: &Client, message: Message) {
     };
     let bytes = encode(&reply, max_bytes);
     metrics::histogram!(TOOK).record(began.elapsed().as_secs_f64());
-    if let Err(error) = client.publish(reply_to, bytes.into()).await {
-        tracing::warn!(%error, "an answer could not be sent");
-    }
+    send(client, reply_to, bytes).await;
 }
 
 async fn reply_to_request(

@@ -148,7 +148,11 @@ fn an_entry_that_was_lost_or_is_older_than_its_position_is_noticed_at_opening() 
     let lost = |database: &sled::Db| {
         database.remove(b"b").unwrap();
     };
-    let damages: [&dyn Fn(&sled::Db); 2] = [&older, &lost];
+    // As it is in the middle of a commit in parts.
+    let interrupted = |database: &sled::Db| {
+        database.remove(crate::generation::COMMITTED).unwrap();
+    };
+    let damages: [&dyn Fn(&sled::Db); 3] = [&older, &lost, &interrupted];
     for damage in damages {
         let folder = tempfile::tempdir().unwrap();
         let (store, _) = open(folder.path());

@@ -23,7 +23,7 @@ use crate::{
 };
 
 // Position and seal lie in the tree of the data, because one write is atomic on one tree only.
-const COMMITTED: &[u8] = &[RESERVED, b'c'];
+pub(crate) const COMMITTED: &[u8] = &[RESERVED, b'c'];
 const SCHEMA: &[u8] = &[RESERVED, b's'];
 
 /// Marks a generation that was found corrupt while it was in use.

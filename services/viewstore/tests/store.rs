@@ -13,7 +13,7 @@ use gridkeeper_proto::{
 };
 use gridkeeper_viewstore::{
     Changes, Difference, Error, Generation, Opened, Options, Positioned, Projection,
-    ProjectionError, Projector, Schema, ViewStore,
+    ProjectionError, Projector, Schema, ViewStore, Way,
 };
 
 const SCHEMA: Schema = Schema {
@@ -459,6 +459,49 @@ impl Projection<Event> for Count {
 
 fn events(positions: impl IntoIterator<Item = u64>) -> Vec<Event> {
     positions.into_iter().map(Event).collect()
+}
+
+#[test]
+fn changes_committed_in_parts_are_those_committed_whole_and_stay() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let commit = |folder: &Path, way| {
+        let (store, _) = open(folder);
+        for round in 1..=2_u64 {
+            let mut changes = store.changes();
+            for number in 0..5_000_u32 {
+                let key = [&[b'k'][..], &number.to_be_bytes()].concat();
+                match (u64::from(number) + round) % 3 {
+                    0 => changes.remove(key).unwrap(),
+                    _ => changes.put_value(key, &round).unwrap(),
+                }
+            }
+            changes.commit_as(Position(round), way).unwrap();
+        }
+        store.flush().unwrap();
+    };
+    commit(one.path(), Way::Whole);
+    commit(other.path(), Way::InParts);
+    let [(one, _), (other, opened)] = [one.path(), other.path()].map(open);
+    assert!(matches!(opened, Opened::Continued), "{opened:?}");
+    assert_eq!(one.checksum().unwrap(), other.checksum().unwrap());
+}
+
+#[test]
+fn a_projector_folds_several_batches_into_one_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    let mut projector = Projector::new(store.generation(), Count);
+    projector.fold(&events([1, 2, 4])).unwrap();
+    let folded = projector.fold(&events([2, 4, 5])).unwrap();
+    assert_eq!(
+        (folded.folded, folded.repeated, projector.position()),
+        (1, 2, Position(5))
+    );
+    assert_eq!(store.position(), Position(0), "nothing is committed yet");
+    projector.commit(Way::Whole).unwrap();
+    assert_eq!(store.position(), Position(5));
+    let count: Option<u64> = store.read(|reader| reader.value(b"count").unwrap());
+    assert_eq!(count, Some(4));
 }
 
 #[test]
