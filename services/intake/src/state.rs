@@ -186,6 +186,11 @@ impl Changes {
         self.based_on
     }
 
+    /// How many events they are of.
+    pub(crate) fn count(&self) -> u64 {
+        self.position.0 - self.based_on.0
+    }
+
     /// The rules at work with these changes.
     pub(crate) fn timetables(&self) -> Arc<Timetables> {
         Arc::clone(&self.timetables)

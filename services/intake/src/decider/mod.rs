@@ -101,6 +101,17 @@ impl Work {
         }
     }
 
+    /// Waits for more jobs after an append of so many, if that pays.
+    fn gather(&mut self, sent: usize, took: Duration) {
+        let planned = self.line.planned();
+        if sent > FEW_JOBS && planned < CHEAP_JOBS {
+            self.gathering = Some(Gathering {
+                until: Instant::now() + (took / 3).min(LONGEST_GATHERING),
+                jobs: (sent + planned).min(CHEAP_JOBS),
+            });
+        }
+    }
+
     /// Whether the next append waits for more jobs.
     fn gathers(&mut self) -> bool {
         let jobs = self.line.planned();
@@ -255,41 +266,15 @@ impl<L: Log, K: Keys> Decider<L, K> {
         landed: Result<Position, AppendError>,
         work: &mut Work,
     ) -> Result<(), Error> {
-        let Flight { jobs, changes, .. } = flight;
-        let before = changes.based_on();
+        let before = flight.changes.based_on();
         match landed {
             Ok(first) if first.0 == before.0 + 1 && before == self.position() => {
-                let count = changes.position().0 - before.0;
-                self.write().apply(changes);
-                metrics::counter!("gridkeeper_intake_events_total").increment(count);
-                metrics::histogram!("gridkeeper_intake_append_seconds")
-                    .record(flight.began.elapsed());
-                let position = self.position();
-                (self.progress)(position, position);
-                work.pause = FIRST_PAUSE;
-                let sent = jobs.len();
-                let planned = work.line.planned();
-                if sent > FEW_JOBS && planned < CHEAP_JOBS {
-                    let longest = (flight.began.elapsed() / 3).min(LONGEST_GATHERING);
-                    work.gathering = Some(Gathering {
-                        until: Instant::now() + longest,
-                        jobs: (sent + planned).min(CHEAP_JOBS),
-                    });
-                }
-                // First, so that the broker has something to do meanwhile.
-                if !work.follows
-                    && !work.gathers()
-                    && let Some(plan) = work.line.take_plan()
-                {
-                    self.launch(plan, work).await?;
-                }
-                self.answer(jobs).await;
-                Ok(())
+                self.landed_in_place(flight, work).await
             }
             // They landed behind events of others: their places are read from the log.
             Ok(_) => {
                 work.line.put_plan_back();
-                work.line.put_back(jobs, |job| {
+                work.line.put_back(flight.jobs, |job| {
                     job.sent = true;
                     job.conflicts += 1;
                 });
@@ -298,31 +283,48 @@ impl<L: Log, K: Keys> Decider<L, K> {
             Err(AppendError::Conflict(moved)) => {
                 metrics::counter!("gridkeeper_intake_conflicts_total").increment(1);
                 let tries = self.options.conflict_tries;
-                refuse_all(
-                    work.line.put_apart(jobs, &moved, tries),
-                    &Error::Contended { tries },
-                );
+                let given_up = work.line.put_apart(flight.jobs, &moved, tries);
+                refuse_all(given_up, &Error::Contended { tries });
                 self.read_on(work).await
             }
             Err(AppendError::Unknown(detail)) => {
                 work.line.put_plan_back();
-                work.line.put_back(jobs, |job| job.sent = true);
+                work.line.put_back(flight.jobs, |job| job.sent = true);
                 self.wait_for_log(work, detail).await
             }
-            Err(AppendError::NotTaken(detail)) if jobs.len() == 1 => {
-                tracing::error!(detail, "the log does not take an event");
+            Err(AppendError::NotTaken(detail)) => {
                 work.line.put_plan_back();
-                let refused = jobs.into_iter().map(|(job, _)| job);
-                refuse_all(refused, &Error::NotTaken { detail });
-                Ok(())
-            }
-            // One of them is at fault: each goes alone.
-            Err(AppendError::NotTaken(_)) => {
-                work.line.put_plan_back();
-                work.line.put_back_singly(jobs);
+                not_taken(flight.jobs, detail, &mut work.line);
                 Ok(())
             }
         }
+    }
+
+    /// Takes over what was decided, sends the next append, and then answers.
+    async fn landed_in_place(&self, flight: Flight, work: &mut Work) -> Result<(), Error> {
+        let Flight {
+            jobs,
+            changes,
+            began,
+            ..
+        } = flight;
+        let took = began.elapsed();
+        metrics::counter!("gridkeeper_intake_events_total").increment(changes.count());
+        metrics::histogram!("gridkeeper_intake_append_seconds").record(took);
+        self.write().apply(changes);
+        let position = self.position();
+        (self.progress)(position, position);
+        work.pause = FIRST_PAUSE;
+        work.gather(jobs.len(), took);
+        // First, so that the broker has something to do meanwhile.
+        if !work.follows
+            && !work.gathers()
+            && let Some(plan) = work.line.take_plan()
+        {
+            self.launch(plan, work).await?;
+        }
+        self.answer(jobs).await;
+        Ok(())
     }
 
     /// Reads the log to its end, or waits until it can be read.
@@ -439,6 +441,20 @@ async fn tick(ticks: &mut Option<Interval>) {
             ticks.tick().await;
         }
         None => std::future::pending().await,
+    }
+}
+
+/// Refuses the only job of an append that the log does not take. Of several one is at fault: each goes alone.
+fn not_taken(mut jobs: Vec<(Job, Outcome)>, detail: String, line: &mut Line) {
+    match jobs.pop() {
+        Some((job, _)) if jobs.is_empty() => {
+            tracing::error!(detail, "the log does not take an event");
+            job.answer(Err(Error::NotTaken { detail }));
+        }
+        last => {
+            jobs.extend(last);
+            line.put_back_singly(jobs);
+        }
     }
 }
 
