@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, Message, Subject};
+use async_nats::{Client, Subject};
 use futures::StreamExt as _;
 use gridkeeper_liveviews::{State, blocking};
 use gridkeeper_proto::{
     code::Coded as _,
     view::{ViewError, ViewReply, ViewRequest},
 };
-use tokio::{sync::Semaphore, task::JoinSet};
+use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use crate::{
     Error,
@@ -36,14 +36,25 @@ pub(crate) async fn answer_all(aggregator: Arc<Aggregator>, client: Client) -> R
     let turns = Arc::new(Semaphore::new(aggregator.options.questions));
     let mut under_way = JoinSet::new();
     while let Some(message) = questions.next().await {
-        if answered_at_once(&aggregator, &client, &message).await {
+        let Some(reply_to) = message.reply else {
+            tracing::warn!(subject = %message.subject, "a question says not where to answer");
+            continue;
+        };
+        let request = ViewRequest::decode(&message.payload);
+        let began = Instant::now();
+        if let Ok(request) = &request
+            && is_at_once(&aggregator, request)
+        {
+            let store = aggregator.views.store();
+            let reply = answer(store, &request.question, client.max_payload());
+            send(&client, reply_to, &reply, began).await;
             continue;
         }
         let turn = Arc::clone(&turns).acquire_owned().await;
         let turn = turn.expect("the semaphore is never closed");
         let (aggregator, client) = (Arc::clone(&aggregator), client.clone());
         under_way.spawn(async move {
-            respond(&aggregator, &client, message).await;
+            respond(&aggregator, &client, reply_to, request).await;
             drop(turn);
         });
         while let Some(ended) = under_way.try_join_next() {
@@ -57,46 +68,34 @@ pub(crate) async fn answer_all(aggregator: Arc<Aggregator>, client: Client) -> R
     })
 }
 
-/// Answers a question that takes no more than a few reads of views that are there: handing it over to another thread
-/// would take longer than answering it.
-async fn answered_at_once(aggregator: &Aggregator, client: &Client, message: &Message) -> bool {
-    let store = aggregator.views.store();
-    let (Some(reply_to), Ok(request)) = (&message.reply, ViewRequest::decode(&message.payload))
-    else {
-        return false;
-    };
-    let ready = request.at_least <= store.position() && aggregator.views.stopped().is_none();
-    if !ready || !request.question.is_short() {
-        return false;
-    }
-    let began = tokio::time::Instant::now();
-    let max_bytes = client.max_payload();
-    let bytes = encode(&answer(store, &request.question, max_bytes), max_bytes);
-    metrics::histogram!(TOOK).record(began.elapsed().as_secs_f64());
-    send(client, reply_to.clone(), bytes).await;
-    true
+/// Whether a question takes no more than a few reads of views that are there: handing it over to another thread would
+/// take longer than answering it.
+fn is_at_once(aggregator: &Aggregator, request: &ViewRequest) -> bool {
+    let views = &aggregator.views;
+    let ready = request.at_least <= views.store().position() && views.stopped().is_none();
+    ready && request.question.is_short()
 }
 
-async fn send(client: &Client, reply_to: Subject, bytes: Vec<u8>) {
+async fn respond(
+    aggregator: &Aggregator,
+    client: &Client,
+    reply_to: Subject,
+    request: Result<ViewRequest, ViewError>,
+) {
+    let began = Instant::now();
+    let reply = match request {
+        Ok(request) => reply_to_request(aggregator, request, client.max_payload()).await,
+        Err(error) => refusal(aggregator.views.store().position(), error),
+    };
+    send(client, reply_to, &reply, began).await;
+}
+
+async fn send(client: &Client, reply_to: Subject, reply: &ViewReply, began: Instant) {
+    let bytes = encode(reply, client.max_payload());
+    metrics::histogram!(TOOK).record(began.elapsed().as_secs_f64());
     if let Err(error) = client.publish(reply_to, bytes.into()).await {
         tracing::warn!(%error, "an answer could not be sent");
     }
-}
-
-async fn respond(aggregator: &Aggregator, client: &Client, message: Message) {
-    let Some(reply_to) = message.reply else {
-        tracing::warn!(subject = %message.subject, "a question says not where to answer");
-        return;
-    };
-    let began = tokio::time::Instant::now();
-    let max_bytes = client.max_payload();
-    let reply = match ViewRequest::decode(&message.payload) {
-        Ok(request) => reply_to_request(aggregator, request, max_bytes).await,
-        Err(error) => refusal(aggregator.views.store().position(), error),
-    };
-    let bytes = encode(&reply, max_bytes);
-    metrics::histogram!(TOOK).record(began.elapsed().as_secs_f64());
-    send(client, reply_to, bytes).await;
 }
 
 async fn reply_to_request(

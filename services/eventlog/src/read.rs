@@ -46,17 +46,7 @@ impl EventLog {
     /// # Errors
     /// The broker does not answer, or a foreign message stands there.
     pub async fn head(&self, area: AreaCode) -> Result<Option<Head>, LogError> {
-        let message = self.stream.direct_get_last_for_subject(area.subject());
-        let message = match message.await {
-            Ok(message) => message,
-            Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
-            Err(error) => {
-                return Err(LogError::unavailable("read the head of an area")(
-                    error.into(),
-                ));
-            }
-        };
-        head(message).map(Some)
+        Ok(self.heads([area]).await?.remove(&area))
     }
 
     /// The event at a position.
