@@ -15,7 +15,7 @@ use gridkeeper_proto::case::Point;
 use gridkeeper_tests::sample_district;
 
 use self::postgis::Peer;
-use crate::figures::Figures;
+use crate::{districts::row, figures::Figures};
 
 const MANY: usize = 100_000;
 const POINTS: u32 = 50_000;
@@ -111,14 +111,6 @@ fn divided(grids: usize) -> District {
 }
 
 fn communities(district: &str, streets: usize, in_each: usize) -> Vec<AreaRow> {
-    let row = |code: &str, kind| AreaRow {
-        code: code.to_owned(),
-        kind,
-        name: format!("{code}号"),
-        short_name: None,
-        valid_from: None,
-        valid_to: None,
-    };
     let mut rows = Vec::new();
     for street in 1..=streets {
         let street = format!("{district}{street:03}");

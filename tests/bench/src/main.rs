@@ -29,6 +29,7 @@ mod projection;
 mod raw;
 mod rebuild;
 mod schedule;
+mod server;
 mod site;
 mod status;
 

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use gridkeeper_http::{
-    About, Clock, Health, Json, Options, Path, Problem, Standard, application, listen, metrics,
-    serve,
-};
+use gridkeeper_http::{About, Json, Path, Problem};
 use gridkeeper_proto::{
     api::{Receipt, ReportResult, ReportsAnswer, ReportsRequest},
     area::AreaCode,
@@ -14,24 +11,13 @@ use gridkeeper_proto::{
     id::CaseId,
 };
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::server;
 
 /// Serves until the process is ended. `answers` holds what is answered to every question for a case's status, as
 /// `escalation`, and to every question for an area's figures, as `area`.
 pub(crate) async fn run(address: &str, answers: Value) {
-    let options = Options::default();
-    let clock = Clock::system();
-    let health = Health::new(&options, clock.now());
-    health
-        .register("nothing", clock.now())
-        .progress(1, 1, clock.now());
-    let standard = Standard {
-        health,
-        clock,
-        metrics: metrics::recorder().unwrap(),
-        options: options.clone(),
-    };
     let about = About {
         title: "Parse only",
         description: "Parses and answers.",
@@ -40,9 +26,7 @@ pub(crate) async fn run(address: &str, answers: Value) {
         .routes(routes!(reports))
         .routes(routes!(escalation))
         .routes(routes!(area));
-    let (router, _) = application(&about, routes, Arc::new(answers), standard);
-    let listener = listen(address).await.unwrap();
-    serve(listener, router, CancellationToken::new(), options.drain()).await;
+    server::run(address, about, routes, Arc::new(answers)).await;
 }
 
 #[utoipa::path(post, path = "/v1/reports", responses((status = 200)))]

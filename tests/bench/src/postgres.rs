@@ -8,10 +8,12 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Instant,
 };
 
 use gridkeeper_tests::until;
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use tokio_postgres::{Client, NoTls};
 
 /// Every commit is on the disk before it is acknowledged, as in the broker; the rest is room, so that neither
@@ -102,6 +104,30 @@ impl Postgres {
         tokio::spawn(connection);
         Some(client)
     }
+}
+
+/// Runs work on so many of these connections beside each other; gives what they have done in a second. Work gets a
+/// connection, its number and when all began, and gives back the connection and how much it has done.
+pub(crate) async fn load<F>(
+    clients: &mut Vec<Client>,
+    connections: usize,
+    work: impl Fn(Client, usize, Instant) -> F,
+) -> f64
+where
+    F: Future<Output = (Client, u64)> + Send + 'static,
+{
+    let mut all = JoinSet::new();
+    let began = Instant::now();
+    for (number, client) in clients.drain(..connections).enumerate() {
+        all.spawn(work(client, number, began));
+    }
+    let mut done = 0;
+    while let Some(one) = all.join_next().await {
+        let (client, count) = one.unwrap();
+        clients.push(client);
+        done += count;
+    }
+    done as f64 / began.elapsed().as_secs_f64()
 }
 
 impl Drop for Postgres {

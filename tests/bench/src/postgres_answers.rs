@@ -16,17 +16,15 @@ use axum::{
     extract::{FromRef, State},
     response::{IntoResponse as _, Response},
 };
-use gridkeeper_http::{
-    About, Bearer, Clock, Health, Json, Options, Path, Problem, Standard, application, listen,
-    metrics, serve,
-};
+use gridkeeper_http::{About, Bearer, Clock, Json, Path, Problem};
 use gridkeeper_identity::Verifier;
 use gridkeeper_proto::{area::AreaCode, id::CaseId, time::Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio_postgres::{Client, NoTls, Row, Statement};
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::server;
 
 /// How many connections to the database.
 const CONNECTIONS: usize = 16;
@@ -100,22 +98,12 @@ pub(crate) async fn run(address: &str, database: &str, keys: &Folder) {
         let area = client.prepare(AREA).await.unwrap();
         connections.push(Connection { client, case, area });
     }
-    let options = Options::default();
-    let clock = Clock::system();
-    let health = Health::new(&options, clock.now());
-    health.register("connections", clock.now()).ready();
     let state = Handle(Arc::new(Shared {
         verifier: Arc::new(Verifier::load(keys, None).unwrap()),
-        clock: clock.clone(),
+        clock: Clock::system(),
         connections,
         next: AtomicUsize::new(0),
     }));
-    let standard = Standard {
-        health,
-        clock,
-        metrics: metrics::recorder().unwrap(),
-        options: options.clone(),
-    };
     let about = About {
         title: "PostgreSQL",
         description: "Answers from PostgreSQL.",
@@ -123,9 +111,7 @@ pub(crate) async fn run(address: &str, database: &str, keys: &Folder) {
     let routes = OpenApiRouter::new()
         .routes(routes!(escalation))
         .routes(routes!(area));
-    let (router, _) = application(&about, routes, state, standard);
-    let listener = listen(address).await.unwrap();
-    serve(listener, router, CancellationToken::new(), options.drain()).await;
+    server::run(address, about, routes, state).await;
 }
 
 #[derive(Serialize)]

@@ -6,15 +6,19 @@
 use std::{
     cmp::Reverse,
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use gridkeeper_proto::area::AreaCode;
-use tokio::task::JoinSet;
 use tokio_postgres::{Client, types::ToSql};
 use uuid::Uuid;
 
-use crate::{figures::Figures, postgres::Postgres, raw::EVENT_BYTES};
+use crate::{
+    figures::Figures,
+    postgres::{Postgres, load},
+    raw::EVENT_BYTES,
+};
 
 /// The most connections.
 const MOST: usize = 128;
@@ -71,22 +75,26 @@ impl Peer {
         grids: &[AreaCode],
         time: Duration,
     ) -> f64 {
-        let work = |client: Client, number: usize, grids: Vec<AreaCode>, began: Instant| async move {
-            let report = client.prepare(REPORT).await.unwrap();
-            let slot = i16::try_from(number % slots).unwrap();
-            let (bytes, mut done) = (vec![7_u8; EVENT_BYTES], 0_u64);
-            while began.elapsed() < time {
-                let grid = grids[(number * 7 + usize::try_from(done).unwrap()) % grids.len()];
-                let [grid, community, street, district] = areas(grid);
-                let id = Uuid::now_v7();
-                let parameters: [&(dyn ToSql + Sync); 7] =
-                    [&id, &grid, &community, &street, &district, &slot, &bytes];
-                client.execute(&report, &parameters).await.unwrap();
-                done += 1;
+        let grids: Arc<[_]> = grids.into();
+        let work = |client: Client, number: usize, began: Instant| {
+            let grids = Arc::clone(&grids);
+            async move {
+                let report = client.prepare(REPORT).await.unwrap();
+                let slot = i16::try_from(number % slots).unwrap();
+                let (bytes, mut done) = (vec![7_u8; EVENT_BYTES], 0_u64);
+                while began.elapsed() < time {
+                    let grid = grids[(number * 7 + usize::try_from(done).unwrap()) % grids.len()];
+                    let [grid, community, street, district] = areas(grid);
+                    let id = Uuid::now_v7();
+                    let parameters: [&(dyn ToSql + Sync); 7] =
+                        [&id, &grid, &community, &street, &district, &slot, &bytes];
+                    client.execute(&report, &parameters).await.unwrap();
+                    done += 1;
+                }
+                (client, done)
             }
-            (client, done)
         };
-        self.load(connections, grids, work).await
+        load(&mut self.clients, connections, work).await
     }
 
     async fn many(
@@ -96,53 +104,37 @@ impl Peer {
         grids: &[AreaCode],
         time: Duration,
     ) -> f64 {
-        let work = |client: Client, number: usize, grids: Vec<AreaCode>, began: Instant| async move {
-            let report = client.prepare(REPORT_MANY).await.unwrap();
-            let bytes = vec![vec![7_u8; EVENT_BYTES]; count];
-            let (mut next, mut done) = (number * 7, 0_u64);
-            while began.elapsed() < time {
-                let ids: Vec<_> = (0..count).map(|_| Uuid::now_v7()).collect();
-                let mut counters = BTreeMap::new();
-                let mut filed_in = Vec::with_capacity(count);
-                for _ in 0..count {
-                    next += 1;
-                    let all = areas(grids[next % grids.len()]);
-                    filed_in.push(all[0]);
-                    for area in all {
-                        // Longer codes are greater: the same order in all transactions, and the district last.
-                        *counters.entry(Reverse(area)).or_insert(0_i64) += 1;
+        let grids: Arc<[_]> = grids.into();
+        let work = |client: Client, number: usize, began: Instant| {
+            let grids = Arc::clone(&grids);
+            async move {
+                let report = client.prepare(REPORT_MANY).await.unwrap();
+                let bytes = vec![vec![7_u8; EVENT_BYTES]; count];
+                let (mut next, mut done) = (number * 7, 0_u64);
+                while began.elapsed() < time {
+                    let ids: Vec<_> = (0..count).map(|_| Uuid::now_v7()).collect();
+                    let mut counters = BTreeMap::new();
+                    let mut filed_in = Vec::with_capacity(count);
+                    for _ in 0..count {
+                        next += 1;
+                        let all = areas(grids[next % grids.len()]);
+                        filed_in.push(all[0]);
+                        for area in all {
+                            // Longer codes are greater: the same order in all transactions, and the district last.
+                            *counters.entry(Reverse(area)).or_insert(0_i64) += 1;
+                        }
                     }
+                    let named: Vec<_> = counters.keys().map(|area| area.0).collect();
+                    let counts: Vec<_> = counters.into_values().collect();
+                    let parameters: [&(dyn ToSql + Sync); 5] =
+                        [&ids, &filed_in, &bytes, &named, &counts];
+                    client.execute(&report, &parameters).await.unwrap();
+                    done += count as u64;
                 }
-                let named: Vec<_> = counters.keys().map(|area| area.0).collect();
-                let counts: Vec<_> = counters.into_values().collect();
-                let parameters: [&(dyn ToSql + Sync); 5] =
-                    [&ids, &filed_in, &bytes, &named, &counts];
-                client.execute(&report, &parameters).await.unwrap();
-                done += count as u64;
+                (client, done)
             }
-            (client, done)
         };
-        self.load(connections, grids, work).await
-    }
-
-    /// Runs work on so many connections; gives what they have done in a second.
-    async fn load<W, F>(&mut self, connections: usize, grids: &[AreaCode], work: W) -> f64
-    where
-        W: Fn(Client, usize, Vec<AreaCode>, Instant) -> F,
-        F: Future<Output = (Client, u64)> + Send + 'static,
-    {
-        let mut all = JoinSet::new();
-        let began = Instant::now();
-        for (number, client) in self.clients.drain(..connections).enumerate() {
-            all.spawn(work(client, number, grids.to_vec(), began));
-        }
-        let mut done = 0;
-        while let Some(one) = all.join_next().await {
-            let (client, count) = one.unwrap();
-            self.clients.push(client);
-            done += count;
-        }
-        done as f64 / began.elapsed().as_secs_f64()
+        load(&mut self.clients, connections, work).await
     }
 }
 

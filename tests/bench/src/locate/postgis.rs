@@ -1,13 +1,18 @@
 //! PostGIS answering in which grid a point lies.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use gridkeeper_district::{Area, District, coordinates::degrees};
 use gridkeeper_proto::case::Point;
-use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
-use crate::{figures::Figures, postgres::Postgres};
+use crate::{
+    figures::Figures,
+    postgres::{Postgres, load},
+};
 
 const TABLES: &str = "
     CREATE EXTENSION postgis;
@@ -86,11 +91,10 @@ impl Peer {
     }
 
     async fn one_by_one(&mut self, connections: usize, points: &[Point], time: Duration) -> f64 {
-        let mut all = JoinSet::new();
-        let began = Instant::now();
-        for (number, client) in self.clients.drain(..connections).enumerate() {
-            let points = points.to_vec();
-            all.spawn(async move {
+        let points: Arc<[_]> = points.into();
+        let work = |client: Client, number: usize, began: Instant| {
+            let points = Arc::clone(&points);
+            async move {
                 let locate = client.prepare(ONE).await.unwrap();
                 let (mut next, mut done) = (number * 997, 0_u64);
                 while began.elapsed() < time {
@@ -101,15 +105,9 @@ impl Peer {
                     done += 1;
                 }
                 (client, done)
-            });
-        }
-        let mut done = 0;
-        while let Some(one) = all.join_next().await {
-            let (client, count) = one.unwrap();
-            self.clients.push(client);
-            done += count;
-        }
-        done as f64 / began.elapsed().as_secs_f64()
+            }
+        };
+        load(&mut self.clients, connections, work).await
     }
 
     async fn all_at_once(&self, points: usize, time: Duration) -> f64 {
