@@ -1,13 +1,15 @@
 //! A running aggregator.
 
-use gridkeeper_liveviews::LiveViews;
+use std::sync::Arc;
+
+use gridkeeper_districtviews::DistrictViews;
 use gridkeeper_proto::area::AreaCode;
 
-use crate::{Options, projection::Views};
+use crate::Options;
 
 /// What the parts of a running aggregator share.
 pub(crate) struct Aggregator {
     pub(crate) district: AreaCode,
     pub(crate) options: Options,
-    pub(crate) views: LiveViews<Views>,
+    pub(crate) views: Arc<DistrictViews>,
 }

@@ -1,12 +1,8 @@
-//! The aggregator: follows the log of a district, folds it into views, and answers questions about them
-//! over the broker.
+//! The aggregator: keeps the views of a district, and answers questions about them over the broker.
 
 mod aggregator;
-pub mod answer;
 mod error;
-pub mod keys;
 mod options;
-pub mod projection;
 mod questions;
 pub mod rebuild;
 mod run;

@@ -1,21 +1,15 @@
 //! Takes questions from the broker. Aggregators of a district share them through a queue group.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_nats::{Client, Subject};
 use futures::StreamExt as _;
-use gridkeeper_liveviews::{State, blocking};
-use gridkeeper_proto::{
-    code::Coded as _,
-    view::{ViewError, ViewReply, ViewRequest},
-};
+use gridkeeper_districtviews::answer::{encode, refusal};
+use gridkeeper_liveviews::State;
+use gridkeeper_proto::view::{ViewError, ViewReply, ViewRequest};
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
-use crate::{
-    Error,
-    aggregator::Aggregator,
-    answer::{answer, encode, refusal},
-};
+use crate::{Error, aggregator::Aggregator};
 
 const QUEUE_GROUP: &str = "aggregator";
 const TOOK: &str = "gridkeeper_aggregator_answer_duration_seconds";
@@ -43,10 +37,10 @@ pub(crate) async fn answer_all(aggregator: Arc<Aggregator>, client: Client) -> R
         let request = ViewRequest::decode(&message.payload);
         let began = Instant::now();
         if let Ok(request) = &request
-            && is_at_once(&aggregator, request)
+            && let Some(reply) = aggregator
+                .views
+                .reply_at_once(request, client.max_payload())
         {
-            let store = aggregator.views.store();
-            let reply = answer(store, &request.question, client.max_payload());
             send(&client, reply_to, &reply, began).await;
             continue;
         }
@@ -68,14 +62,6 @@ pub(crate) async fn answer_all(aggregator: Arc<Aggregator>, client: Client) -> R
     })
 }
 
-/// Whether a question takes no more than a few reads of views that are there: handing it over to another thread would
-/// take longer than answering it.
-fn is_at_once(aggregator: &Aggregator, request: &ViewRequest) -> bool {
-    let views = &aggregator.views;
-    let ready = request.at_least <= views.store().position() && views.stopped().is_none();
-    ready && request.question.is_short()
-}
-
 async fn respond(
     aggregator: &Aggregator,
     client: &Client,
@@ -84,7 +70,7 @@ async fn respond(
 ) {
     let began = Instant::now();
     let reply = match request {
-        Ok(request) => reply_to_request(aggregator, request, client.max_payload()).await,
+        Ok(request) => aggregator.views.reply(request, client.max_payload()).await,
         Err(error) => refusal(aggregator.views.store().position(), error),
     };
     send(client, reply_to, &reply, began).await;
@@ -95,42 +81,5 @@ async fn send(client: &Client, reply_to: Subject, reply: &ViewReply, began: Inst
     metrics::histogram!(TOOK).record(began.elapsed().as_secs_f64());
     if let Err(error) = client.publish(reply_to, bytes.into()).await {
         tracing::warn!(%error, "an answer could not be sent");
-    }
-}
-
-async fn reply_to_request(
-    aggregator: &Aggregator,
-    request: ViewRequest,
-    max_bytes: usize,
-) -> ViewReply {
-    if let Err(error) = wait(aggregator, &request).await {
-        return refusal(aggregator.views.store().position(), error);
-    }
-    let store = aggregator.views.store().clone();
-    blocking(move || answer(&store, &request.question, max_bytes)).await
-}
-
-/// Waits until the views hold what the question asks for; ends as soon as an error stops them.
-async fn wait(aggregator: &Aggregator, request: &ViewRequest) -> Result<(), ViewError> {
-    let limit = request.wait_ms.min(aggregator.options.wait_limit_ms);
-    let limit = Duration::from_millis(limit.into());
-    let mut states = aggregator.views.states();
-    let stopped = states.wait_for(|state| matches!(state, State::Stopped { .. }));
-    let reached = tokio::select! {
-        biased;
-        _ = stopped => None,
-        reached = aggregator.views.store().wait_for(request.at_least, limit) => Some(reached),
-    };
-    if let Some(error) = aggregator.views.stopped() {
-        return Err(ViewError::Stopped {
-            code: error.code().0,
-            detail: error.to_string(),
-        });
-    }
-    match reached {
-        Some(Err(_not_reached)) => Err(ViewError::Behind {
-            position: aggregator.views.store().position(),
-        }),
-        _ => Ok(()),
     }
 }

@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use async_nats::{Client, ConnectOptions};
 use gridkeeper_district::District;
+use gridkeeper_districtviews::{
+    DistrictViews,
+    projection::{SCHEMA, Views},
+};
 use gridkeeper_http::{About, Clock, Health, HttpError, Standard, application};
 use gridkeeper_liveviews::{LiveViews, log::Log};
 use gridkeeper_proto::code::Coded as _;
@@ -12,11 +16,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    Error, Options,
-    aggregator::Aggregator,
-    projection::{SCHEMA, Views},
-    questions::answer_all,
-    rebuild::rebuild_on_request,
+    Error, Options, aggregator::Aggregator, questions::answer_all, rebuild::rebuild_on_request,
 };
 
 const ABOUT: About = About {
@@ -85,10 +85,11 @@ pub async fn run_on<L: Log>(
     let working = async {
         let worked = match opening.await {
             Ok(views) => {
+                let views = DistrictViews::new(views, options.wait_limit_ms);
                 let aggregator = Aggregator {
                     district: district.code(),
                     options,
-                    views,
+                    views: Arc::new(views),
                 };
                 work(Arc::new(log), Arc::new(aggregator), &shutdown).await
             }

@@ -7,8 +7,8 @@ mod rows;
 
 use std::{sync::Arc, time::Instant};
 
-use gridkeeper_aggregator::projection::{SCHEMA, Views};
 use gridkeeper_district::{Area, District};
+use gridkeeper_districtviews::projection::{SCHEMA, Views};
 use gridkeeper_liveviews::log::{RawEvent, decoded};
 use gridkeeper_tests::{history, sample_district};
 use gridkeeper_viewstore::{Options, Projector, ViewStore, Way};

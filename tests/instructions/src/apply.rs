@@ -1,7 +1,7 @@
 //! Batches of the log into all views; one operation is one event.
 
-use gridkeeper_aggregator::projection::{SCHEMA, Views};
 use gridkeeper_district::{Area, District};
+use gridkeeper_districtviews::projection::{SCHEMA, Views};
 use gridkeeper_liveviews::log::{RawEvent, decoded};
 use gridkeeper_tests::{history, sample_district};
 use gridkeeper_viewstore::{Options, Projector, ViewStore};

@@ -5,9 +5,7 @@
     reason = "a test fails by panicking"
 )]
 
-mod answer;
+#[path = "../../../districtviews/tests/it/history.rs"]
 mod history;
-mod plain;
-mod projection;
 mod service;
 mod site;

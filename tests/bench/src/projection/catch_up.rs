@@ -7,7 +7,7 @@ use async_nats::jetstream::{
     consumer::{AckPolicy, pull},
 };
 use futures::StreamExt as _;
-use gridkeeper_aggregator::projection::SCHEMA;
+use gridkeeper_districtviews::projection::SCHEMA;
 use gridkeeper_tests::history::History;
 use gridkeeper_viewstore::{Options, ViewStore};
 

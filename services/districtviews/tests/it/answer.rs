@@ -1,6 +1,6 @@
 //! Answers equal what a look over all cases gives, however they are paged.
 
-use gridkeeper_aggregator::{
+use gridkeeper_districtviews::{
     answer::{answer, encode},
     projection::{SCHEMA, Views},
 };

@@ -1,10 +1,10 @@
 //! Answers to questions, each read at one position.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{collections::BTreeMap, fmt::Display, ops::Bound};
 
 use gridkeeper_proto::{
     area::AreaCode,
-    code::Coded as _,
+    code::Coded,
     envelope::Position,
     id::CaseId,
     inquiry::Inquiry,
@@ -69,7 +69,7 @@ pub fn refusal(position: Position, error: ViewError) -> ViewReply {
     }
 }
 
-fn stopped(error: &Error) -> ViewError {
+pub(crate) fn stopped(error: &(impl Coded + Display)) -> ViewError {
     ViewError::Stopped {
         code: error.code().0,
         detail: error.to_string(),

@@ -8,24 +8,21 @@
 //! | 3 | area (15), day (4) | `DayRollup` |
 //! | 4 | grid (15), case (16) | [`Facets`] |
 //! | 5 | next moment (8), case (16) | [`Due`], of open cases |
-//! | 6 | holding area (15), level (1), unit, person, case (16) | nothing, of open cases |
-//! | 7 | latitude cell (4), longitude cell (4), case (16) | grid, of open cases with a point |
-//! | 8 | area (15) | hash of the area's last own event |
-//! | 9 | | `Rules` |
-//! | 10 | area (15) | `Roster` |
-//! | 11 | inquiry (16) | `Inquiry` |
-//! | 12 | owner, inquiry (16) | area, of open inquiries |
-//! | 13 | unit, day (4) | `DayRollup` of what the unit held |
+//! | 6 | area (15) | hash of the area's last own event |
+//! | 7 | | `Rules` |
+//! | 8 | area (15) | `Roster` |
+//! | 9 | inquiry (16) | `Inquiry` |
+//! | 10 | owner, inquiry (16) | area, of open inquiries |
+//! | 11 | unit, day (4) | `DayRollup` of what the unit held |
 //!
 //! An area is its digits, filled up with zero bytes to the longest code. A zero byte is below every
 //! digit, so areas order as their codes do, a grid of two digits is no prefix of one of three, and the
-//! digits of a street or community alone are the prefix of exactly the grids in it. A unit or a person
-//! is the length of its text plus one (4), then the text; a missing one is the number zero. Signed
-//! numbers have their sign bit turned, so that negative ones come first.
+//! digits of a street or community alone are the prefix of exactly the grids in it. An owner or
+//! a unit is the length of its text plus one (4), then the text. Signed numbers have their sign bit turned, so that negative ones come first.
 
 use gridkeeper_proto::{
     area::{AreaCode, Level},
-    case::{CaseState, Holder, Point},
+    case::CaseState,
     id::{CaseId, InquiryId},
     time::{Day, Timestamp},
     view::{CaseView, Listed},
@@ -37,21 +34,16 @@ const SUMMARY: u8 = 2;
 const DAY: u8 = 3;
 const LIST: u8 = 4;
 const DUE: u8 = 5;
-const HOLDER: u8 = 6;
-const PLACE: u8 = 7;
-const HEAD: u8 = 8;
-const RULES: u8 = 9;
-const ROSTER: u8 = 10;
-const INQUIRY: u8 = 11;
-const OWNER: u8 = 12;
-const UNIT: u8 = 13;
+const HEAD: u8 = 6;
+const RULES: u8 = 7;
+const ROSTER: u8 = 8;
+const INQUIRY: u8 = 9;
+const OWNER: u8 = 10;
+const UNIT: u8 = 11;
 
 /// The digits of the longest area code.
 const AREA_WIDTH: usize = 15;
 const CASE_WIDTH: usize = 16;
-
-/// Side of a cell of the place index: 0.001 degree, in ten-millionths of a degree.
-const CELL_E7: i32 = 10_000;
 
 /// What lists of cases filter by, so that a filter need not decode whole cases.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -207,33 +199,13 @@ pub fn due_from(moment: Timestamp) -> Vec<u8> {
     key(DUE, &[&ordered_i64(moment.millis())])
 }
 
-/// An open case by who holds it.
-#[must_use]
-pub fn held(holder: &Holder, case: CaseId) -> Vec<u8> {
-    let mut held = key(HOLDER, &[&area_digits(holder.area), &[holder.level as u8]]);
-    for name in [&holder.unit, &holder.person] {
-        held.extend(named(name.as_deref()));
-    }
-    held.extend_from_slice(case.as_bytes());
-    held
-}
-
-/// The length of a name plus one, then the name; zero for none.
-fn named(name: Option<&str>) -> Vec<u8> {
-    let mark = name.map_or(0, |text| text.len() + 1);
+/// The length of a name plus one, then the name: no name is the beginning of another one.
+fn named(name: &str) -> Vec<u8> {
     // An event is at most a few kilobytes long, so a text in it fits by far.
-    let mark = u32::try_from(mark).unwrap_or(u32::MAX);
+    let mark = u32::try_from(name.len() + 1).unwrap_or(u32::MAX);
     let mut named = mark.to_be_bytes().to_vec();
-    named.extend_from_slice(name.unwrap_or_default().as_bytes());
+    named.extend_from_slice(name.as_bytes());
     named
-}
-
-/// An open case by its place.
-#[must_use]
-pub fn placed(point: Point, case: CaseId) -> Vec<u8> {
-    let cell = |e7: i32| ordered_i32(e7.div_euclid(CELL_E7));
-    let (latitude, longitude) = (cell(point.latitude_e7), cell(point.longitude_e7));
-    key(PLACE, &[&latitude, &longitude, case.as_bytes()])
 }
 
 /// The hash of an area's last own event.
@@ -263,14 +235,14 @@ pub fn all_inquiries() -> Vec<u8> {
 /// An open inquiry by its owner.
 #[must_use]
 pub fn owned(owner: &str, id: InquiryId) -> Vec<u8> {
-    key(OWNER, &[&named(Some(owner)), id.as_bytes()])
+    key(OWNER, &[&named(owner), id.as_bytes()])
 }
 
 /// The prefix of open inquiries, those of one owner or all.
 #[must_use]
 pub fn owned_by(owner: Option<&str>) -> Vec<u8> {
     match owner {
-        Some(owner) => key(OWNER, &[&named(Some(owner))]),
+        Some(owner) => key(OWNER, &[&named(owner)]),
         None => vec![OWNER],
     }
 }
@@ -285,7 +257,7 @@ pub fn inquiry_of(key: &[u8]) -> Option<InquiryId> {
 /// The figures of a unit's day.
 #[must_use]
 pub fn unit_day(unit: &str, day: Day) -> Vec<u8> {
-    key(UNIT, &[&named(Some(unit)), &ordered_i32(day.number())])
+    key(UNIT, &[&named(unit), &ordered_i32(day.number())])
 }
 
 /// The prefix of all days of all units.
@@ -361,36 +333,5 @@ mod tests {
         let keys = days.map(|of| day(grid, of));
         assert!(keys.is_sorted());
         assert_eq!(keys.map(|key| day_of(&key).unwrap()), days);
-    }
-
-    #[test]
-    fn holders_with_other_names_have_other_keys() {
-        let holder = |unit: Option<&str>, person: Option<&str>| Holder {
-            level: Level::Street,
-            area: area("510402002"),
-            unit: unit.map(str::to_owned),
-            person: person.map(str::to_owned),
-        };
-        let mut keys = vec![
-            held(&holder(None, None), id(1)),
-            held(&holder(Some("a"), None), id(1)),
-            held(&holder(None, Some("a")), id(1)),
-            held(&holder(Some("ab"), Some("c")), id(1)),
-            held(&holder(Some("a"), Some("bc")), id(1)),
-        ];
-        keys.sort();
-        keys.dedup();
-        assert_eq!(keys.len(), 5);
-    }
-
-    #[test]
-    fn points_on_both_sides_of_zero_lie_in_different_cells() {
-        let point = |e7| Point {
-            longitude_e7: e7,
-            latitude_e7: e7,
-        };
-        assert_ne!(placed(point(-1), id(1)), placed(point(1), id(1)));
-        assert_eq!(placed(point(1), id(1)), placed(point(CELL_E7 - 1), id(1)));
-        assert!(placed(point(-1), id(1)) < placed(point(1), id(1)));
     }
 }

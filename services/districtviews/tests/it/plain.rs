@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap};
 use gridkeeper_liveviews::log::RawEvent;
 use gridkeeper_proto::{
     area::AreaCode,
-    case::Holder,
     duty::Roster,
     envelope::EventHash,
     event::{ByAggregate, CaseEvent, Recorded},
@@ -102,26 +101,26 @@ impl Plain {
             entries.insert(join(3, &[&padded(*area), &number]), value(rollup));
         }
         for (area, head) in &self.heads {
-            entries.insert(join(8, &[&padded(*area)]), value(head));
+            entries.insert(join(6, &[&padded(*area)]), value(head));
         }
         for ((unit, day), rollup) in &self.units {
             if !rollup.is_empty() {
-                let key = join(13, &[&named(Some(unit)), &biased(day.number())]);
+                let key = join(11, &[&named(unit), &biased(day.number())]);
                 entries.insert(key, value(rollup));
             }
         }
         for (area, roster) in &self.rosters {
-            entries.insert(join(10, &[&padded(*area)]), value(roster));
+            entries.insert(join(8, &[&padded(*area)]), value(roster));
         }
         for (id, inquiry) in &self.inquiries {
-            entries.insert(join(11, &[id.as_bytes()]), value(inquiry));
+            entries.insert(join(9, &[id.as_bytes()]), value(inquiry));
             if inquiry.answered_at.is_none() {
-                let key = join(12, &[&named(Some(&inquiry.owner)), id.as_bytes()]);
+                let key = join(10, &[&named(&inquiry.owner), id.as_bytes()]);
                 entries.insert(key, value(&inquiry.area));
             }
         }
         if self.rules != Rules::default() {
-            entries.insert(vec![9], value(&self.rules));
+            entries.insert(vec![7], value(&self.rules));
         }
         for (id, view) in &self.cases {
             entries.insert(join(1, &[id.as_bytes()]), value(view));
@@ -152,30 +151,9 @@ fn index(id: &CaseId, view: &CaseView, entries: &mut Entries) {
     let moment = (u64::try_from(moment).unwrap() + (1 << 63)).to_be_bytes();
     let due = (case.grid, case.holder.level);
     entries.insert(join(5, &[&moment, id]), value(&due));
-    entries.insert(held(&case.holder, id), value(&()));
-    if let Some(point) = view.place.point {
-        let cell = |e7: i32| {
-            biased(if e7 < 0 {
-                (e7 + 1) / 10_000 - 1
-            } else {
-                e7 / 10_000
-            })
-        };
-        let (latitude, longitude) = (cell(point.latitude_e7), cell(point.longitude_e7));
-        entries.insert(join(7, &[&latitude, &longitude, id]), value(&case.grid));
-    }
 }
 
-fn held(holder: &Holder, id: &[u8; 16]) -> Vec<u8> {
-    let level = [u8::try_from(holder.level.index()).unwrap()];
-    let parts = [named(holder.unit.as_ref()), named(holder.person.as_ref())].concat();
-    join(6, &[&padded(holder.area), &level, &parts, id])
-}
-
-fn named(name: Option<&String>) -> Vec<u8> {
-    let Some(text) = name else {
-        return vec![0, 0, 0, 0];
-    };
+fn named(text: &str) -> Vec<u8> {
     let length = u32::try_from(text.len()).unwrap() + 1;
     [&length.to_be_bytes(), text.as_bytes()].concat()
 }

@@ -31,7 +31,7 @@ use crate::{
 /// The layout of the views. Raised with every change of [`keys`], of the values, or of the folding.
 pub const SCHEMA: Schema = Schema {
     name: "aggregator",
-    version: 7,
+    version: 8,
 };
 
 /// The views of a district. Keeps in memory what was folded since it was last written, and nothing else.
@@ -298,10 +298,7 @@ fn write_indexes(
     if before.map(Facets::of).as_ref() != Some(&facets) {
         changes.put_value(keys::listed(now.case.grid, now.case.id), &facets)?;
     }
-    replace(before.and_then(due), due(now), changes)?;
-    replace(before.and_then(held), held(now), changes)?;
-    replace(before.and_then(placed), placed(now), changes)?;
-    Ok(())
+    replace(before.and_then(due), due(now), changes)
 }
 
 /// Puts an index entry instead of another one.
@@ -326,14 +323,4 @@ fn due(view: &CaseView) -> Option<(Vec<u8>, Due)> {
     let (grid, level) = (view.case.grid, view.case.holder.level);
     let moment = view.next_moment()?;
     Some((keys::due(moment, view.case.id), Due { grid, level }))
-}
-
-fn held(view: &CaseView) -> Option<(Vec<u8>, ())> {
-    let key = || keys::held(&view.case.holder, view.case.id);
-    view.is_open().then(|| (key(), ()))
-}
-
-fn placed(view: &CaseView) -> Option<(Vec<u8>, AreaCode)> {
-    let point = view.place.point.filter(|_| view.is_open())?;
-    Some((keys::placed(point, view.case.id), view.case.grid))
 }

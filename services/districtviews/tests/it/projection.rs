@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use gridkeeper_aggregator::{
+use gridkeeper_districtviews::{
     keys,
     projection::{SCHEMA, Views},
 };

@@ -1,0 +1,14 @@
+//! The views of a district: how events fold into cases, the figures of areas and the indexes over them,
+//! and how questions are answered from them.
+//!
+//! Whoever keeps such views follows the log with [`DistrictViews`]: the aggregator, which answers over
+//! the broker, and the query service where it keeps them itself.
+
+pub mod answer;
+mod district_views;
+mod error;
+pub mod keys;
+pub mod projection;
+
+pub use district_views::DistrictViews;
+pub use error::Error;
