@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use gridkeeper_proto::envelope::Position;
-use gridkeeper_viewstore::{Projection, Way};
+use gridkeeper_viewstore::Projection;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::{
     Error, LiveViews, Options, State,
+    flushes::Flushes,
     log::{Log, LogError, LogEvent},
     read_ahead::{Portion, ReadAhead},
 };
@@ -52,7 +53,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
             Err(error) => return error.into(),
         };
         let mut progress = Progress::new(self.store.position());
-        let mut flushed = Instant::now();
+        let mut flushes = Flushes::new(&self.options);
         loop {
             let portion = match feed.next().await {
                 Ok(portion) => portion,
@@ -67,11 +68,8 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
             if let Err(error) = self.take(portion, &mut progress).await {
                 return Ended::Failed(error);
             }
-            if flushed.elapsed() >= self.options.flush_every() {
-                if let Err(error) = self.flush().await {
-                    return Ended::Failed(error);
-                }
-                flushed = Instant::now();
+            if let Err(error) = flushes.tend(self.store.generation()).await {
+                return Ended::Failed(error);
             }
         }
     }
@@ -84,11 +82,8 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
             .is_none_or(|event| event.position >= last_known);
         let projector = Arc::clone(&self.projector).lock_owned().await;
         progress.folded += events.len();
-        let enough = progress.folded >= progress.batch(&self.options);
-        let committed = self
-            .apply(projector, events, (at_end || enough, self.way()))
-            .await?;
-        if !committed {
+        let enough = progress.folded >= progress.batch(self.ready_behind, &self.options);
+        if !self.apply(projector, events, at_end || enough).await? {
             return Ok(());
         }
         progress.folded = 0;
@@ -113,16 +108,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
     /// Commits what is folded.
     async fn commit(&self) -> Result<(), Error> {
         let projector = Arc::clone(&self.projector).lock_owned().await;
-        self.apply(projector, Vec::new(), (true, self.way()))
-            .await
-            .map(drop)
-    }
-
-    fn way(&self) -> Way {
-        match self.new && *self.state.borrow() == State::CatchingUp {
-            true => Way::InParts,
-            false => Way::Whole,
-        }
+        self.apply(projector, Vec::new(), true).await.map(drop)
     }
 }
 
@@ -145,13 +131,16 @@ impl Progress {
         }
     }
 
-    /// How many events are committed at once, by what was waiting at the last commit: many pay while catching up,
-    /// since each view is written once per commit, and keep questions waiting longer.
-    fn batch(&self, options: &Options) -> usize {
-        let waiting = usize::try_from(self.behind).unwrap_or(usize::MAX);
-        waiting
-            .min(options.catch_up_events)
-            .max(options.batch_events)
+    /// How many events are committed at once, by how many were waiting at the last commit: whatever has come, unless
+    /// views are far behind, where committing many pays because a view is encoded once for each commit.
+    fn batch(&self, far: u64, options: &Options) -> usize {
+        match self.behind {
+            behind if behind <= far => 1,
+            behind => {
+                let waiting = usize::try_from(behind).unwrap_or(usize::MAX);
+                waiting.min(options.catch_up_events)
+            }
+        }
     }
 
     fn tell(&mut self, position: Position, last: Position) {

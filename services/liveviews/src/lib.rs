@@ -7,6 +7,7 @@
 
 mod error;
 mod event_log;
+mod flushes;
 mod follow;
 mod live;
 pub mod log;

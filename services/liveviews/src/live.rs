@@ -7,19 +7,15 @@ use gridkeeper_proto::{
     code::{Code, Coded as _},
     envelope::Position,
 };
-use gridkeeper_viewstore::{Opened, Projection, Projector, Schema, ViewStore, Way};
+use gridkeeper_viewstore::{Opened, Projection, Projector, Schema, ViewStore};
 use tokio::{
     sync::{Mutex, OwnedMutexGuard, watch},
-    task::spawn_blocking,
+    task::{JoinError, spawn_blocking},
 };
 
 use crate::{Error, Options, log::LogEvent};
 
 const QUARANTINED: &str = "gridkeeper_views_quarantined_total";
-/// How many views are committed whole at most: until such a commit ends, the store keeps a copy of every page for
-/// each of them.
-const MOST_WHOLE: usize = 8_192;
-
 const FOLDED: &str = "gridkeeper_views_events_folded_total";
 
 /// How far views are.
@@ -51,8 +47,6 @@ pub struct LiveViews<P> {
     pub(crate) last_known: watch::Sender<Option<Position>>,
     pub(crate) check: Check,
     pub(crate) clock: Clock,
-    /// Whether the views began at the log's start: until they have caught up a crash costs no more than beginning again.
-    pub(crate) new: bool,
     /// Up to how many events behind the log views count as caught up.
     pub(crate) ready_behind: u64,
 }
@@ -76,7 +70,6 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         tell(&store, &opened);
         let projector = Projector::new(store.generation(), projection.clone());
         Ok(Self {
-            new: store.position() == Position(0),
             options,
             store,
             projection,
@@ -129,8 +122,12 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         if let Some(stopped) = self.stopped() {
             return Err(stopped);
         }
-        blocking(move || folding.commit(Way::Whole)).await?;
-        self.flush().await
+        blocking(move || {
+            folding.commit()?;
+            folding.generation().flush()
+        })
+        .await?;
+        Ok(())
     }
 
     /// Turns health red, for good.
@@ -146,29 +143,20 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         });
     }
 
-    /// Hands what is committed to the disk.
-    pub(crate) async fn flush(&self) -> Result<(), Error> {
-        let store = self.store.clone();
-        Ok(blocking(move || store.flush()).await?)
-    }
-
     /// Folds events away from the threads that answer, and commits what is folded: on demand, or when it takes as
     /// much memory as it may. Says whether it did.
     pub(crate) async fn apply(
         &self,
         mut projector: OwnedMutexGuard<Projector<P>>,
         events: Vec<LogEvent>,
-        (commit, way): (bool, Way),
+        commit: bool,
     ) -> Result<bool, Error> {
-        let most = match way {
-            Way::InParts => self.options.catch_up_views,
-            Way::Whole => self.options.catch_up_views.min(MOST_WHOLE),
-        };
+        let most = self.options.views_in_memory;
         let (folded, committed) = blocking(move || {
             let folded = projector.fold(&events)?.folded;
             let commit = commit || projector.waiting() >= most;
             if commit {
-                projector.commit(way)?;
+                projector.commit()?;
             }
             Ok::<_, gridkeeper_viewstore::Error>((folded, commit))
         })
@@ -180,7 +168,12 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
 
 /// Runs work that blocks. A panic of it goes on here.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match spawn_blocking(work).await {
+    ended(spawn_blocking(work).await).await
+}
+
+/// What work came to that blocked. A panic of it goes on here.
+pub(crate) async fn ended<T>(work: Result<T, JoinError>) -> T {
+    match work {
         Ok(done) => done,
         Err(ended) => match ended.try_into_panic() {
             Ok(panic) => resume_unwind(panic),

@@ -10,17 +10,17 @@ use crate::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// How many events are folded and committed at once at most, 1 to 100,000; questions wait for one commit.
+    /// How many events are fetched and folded at once at most, 1 to 100,000.
     pub batch_events: usize,
-    /// How many events are committed at once at most while catching up, 1 to 10,000,000.
+    /// How many events are committed at once at most while far behind the log, 1 to 10,000,000.
     pub catch_up_events: usize,
-    /// How many views, most of them cases, are kept in memory at most until they are committed, 1 to 10,000,000. A
-    /// case takes about 2 kB.
-    pub catch_up_views: usize,
+    /// How many views, most of them cases, are kept in memory until they are committed, and as many again until they
+    /// are in the database, before folding waits, 1 to 10,000,000. A case takes about 2 kB.
+    pub views_in_memory: usize,
     /// How many bytes of events are fetched at once at most; at least 1,000.
     pub batch_bytes: usize,
-    /// How often views are handed to the disk, in milliseconds, at least 1. After a crash the log is
-    /// read again from there.
+    /// How often views are written to the database and handed to the disk, in milliseconds, at least 1. After a
+    /// crash the log is read again from there.
     pub flush_every_ms: u64,
     /// How long to wait before asking a log again that does not answer, in milliseconds, at least 1.
     pub retry_ms: u64,
@@ -33,7 +33,7 @@ impl Default for Options {
         Self {
             batch_events: 512,
             catch_up_events: 1_000_000,
-            catch_up_views: 65_536,
+            views_in_memory: 65_536,
             batch_bytes: 1 << 20,
             flush_every_ms: 1_000,
             retry_ms: 1_000,
@@ -66,7 +66,7 @@ impl Options {
         }
         for (option, value) in [
             ("catch_up_events", self.catch_up_events),
-            ("catch_up_views", self.catch_up_views),
+            ("views_in_memory", self.views_in_memory),
         ] {
             if !(1..=10_000_000).contains(&value) {
                 return refused(option, "has to be 1 to 10,000,000");

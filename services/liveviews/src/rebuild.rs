@@ -3,12 +3,13 @@
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use gridkeeper_proto::envelope::Position;
-use gridkeeper_viewstore::{Diff, Projection, Projector, Way};
+use gridkeeper_viewstore::{Diff, Projection, Projector};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
     Error, LiveViews,
+    flushes::Flushes,
     live::blocking,
     log::{Log, LogError, LogEvent},
     read_ahead::{Portion, ReadAhead},
@@ -77,6 +78,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
                 fresh.generation(),
                 self.projection.clone(),
             ))),
+            flushes: Flushes::new(&self.options),
             views: self,
             told: began,
         };
@@ -88,7 +90,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         }
         // What takes its place begins behind what is committed.
         let mut serving = blocking(move || {
-            let committed = serving.commit(Way::Whole);
+            let committed = serving.commit();
             committed.map(|()| serving)
         })
         .await?;
@@ -108,6 +110,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
 struct Filling<'a, P> {
     feed: ReadAhead,
     projector: Arc<Mutex<Projector<P>>>,
+    flushes: Flushes,
     views: &'a LiveViews<P>,
     told: Instant,
 }
@@ -139,13 +142,11 @@ impl<P: Projection<LogEvent> + Clone + 'static> Filling<'_, P> {
             folded += events.len();
             let last = events.last().is_some_and(|event| event.position >= target);
             let commit = last || folded >= options.catch_up_events;
-            if self
-                .views
-                .apply(projector, events, (commit, Way::InParts))
-                .await?
-            {
+            let generation = Arc::clone(projector.generation());
+            if self.views.apply(projector, events, commit).await? {
                 folded = 0;
             }
+            self.flushes.tend(generation).await?;
         }
     }
 }

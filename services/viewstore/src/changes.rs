@@ -1,17 +1,14 @@
 //! The changes of a batch, seen as if they were committed.
 
-use std::{
-    collections::BTreeMap,
-    ops::{Bound, RangeBounds},
-    sync::Arc,
-};
+use std::{ops::RangeBounds, sync::Arc};
 
 use gridkeeper_proto::envelope::Position;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Entry, Error, Generation, Way,
-    reader::{data_bounds, is_empty_range, prefix_bounds},
+    Entry, Error, Generation,
+    memtable::{Changed, between, over},
+    reader::{Bounds, data_bounds, prefix_bounds},
     value::{check_key, decode, encode},
 };
 
@@ -23,7 +20,7 @@ use crate::{
 pub struct Changes {
     generation: Arc<Generation>,
     based_on: Position,
-    overlay: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    overlay: Changed,
 }
 
 impl Changes {
@@ -31,7 +28,7 @@ impl Changes {
         Self {
             generation,
             based_on,
-            overlay: BTreeMap::new(),
+            overlay: Changed::new(),
         }
     }
 
@@ -54,7 +51,7 @@ impl Changes {
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         match self.overlay.get(key) {
             Some(changed) => Ok(changed.clone()),
-            None => self.generation.fetch(key),
+            None => self.generation.fetch(&self.generation.shared(), key),
         }
     }
 
@@ -66,7 +63,7 @@ impl Changes {
         match self.overlay.get(key) {
             Some(Some(bytes)) => decode(self.generation.folder(), key, bytes).map(Some),
             Some(None) => Ok(None),
-            None => self.generation.fetch_value(key),
+            None => self.generation.fetch_value(&self.generation.shared(), key),
         }
     }
 
@@ -123,51 +120,22 @@ impl Changes {
         Ok(())
     }
 
-    /// Writes all changes and the position of the last event folded, all or nothing. Readers wait for it.
+    /// Lets all changes count, and the position of the last event folded, all at once. They are in memory until
+    /// [`Generation::flush`].
     ///
     /// # Errors
     /// [`Error::Stale`] when somebody else committed in between or the position is not a later one,
-    /// [`Error::Retired`] when the generation was replaced, [`Error::Disk`] and [`Error::Corrupt`].
+    /// [`Error::Retired`] when the generation was replaced.
     pub fn commit(self, position: Position) -> Result<(), Error> {
-        self.commit_as(position, Way::Whole)
-    }
-
-    /// Writes all changes and the position of the last event folded, whole or in parts. Readers wait for it.
-    ///
-    /// # Errors
-    /// As [`Changes::commit`].
-    pub fn commit_as(self, position: Position, way: Way) -> Result<(), Error> {
         self.generation
-            .commit(self.overlay, (self.based_on, position), way)
+            .commit(self.overlay, (self.based_on, position))
     }
 
-    fn merged(
-        &self,
-        bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>),
-    ) -> impl Iterator<Item = Result<Entry, Error>> {
-        let changed = (!is_empty_range(&bounds)).then(|| self.overlay.range(bounds.clone()));
-        let mut changed = changed.into_iter().flatten().peekable();
-        let mut stored = self.generation.entries_between(bounds).peekable();
-        std::iter::from_fn(move || {
-            loop {
-                let take_changed = match (changed.peek(), stored.peek()) {
-                    (Some((key, _)), Some(Ok(entry))) => **key <= entry.key,
-                    (Some(_), None) => true,
-                    (_, Some(Err(_))) | (None, _) => false,
-                };
-                if !take_changed {
-                    return stored.next();
-                }
-                let (key, value) = changed.next()?;
-                // The change stands for the stored entry under the same key.
-                stored.next_if(|entry| entry.as_ref().is_ok_and(|entry| entry.key == *key));
-                if let Some(value) = value {
-                    return Some(Ok(Entry {
-                        key: key.clone(),
-                        value: value.clone(),
-                    }));
-                }
-            }
-        })
+    fn merged(&self, bounds: Bounds) -> impl Iterator<Item = Result<Entry, Error>> {
+        // The memtable is copied, since a flush may end meanwhile; what it has written is what is copied.
+        let recent = self.generation.shared().memtable.copy(&bounds);
+        let stored = self.generation.stored_between(&bounds);
+        let changed = between(&self.overlay, &bounds);
+        over(changed, over(recent.into_iter(), stored))
     }
 }

@@ -5,6 +5,7 @@ use std::{
     env, fs,
     path::Path,
     process::{Child, Command, Stdio, abort},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,8 +13,8 @@ use gridkeeper_proto::envelope::Position;
 use proptest::prelude::*;
 
 use crate::{
-    Changes, Opened, Options, Positioned, Projection, ProjectionError, Projector, Schema,
-    ViewStore, generation::open_database, rebuild::Step,
+    Changes, Generation, Opened, Options, Positioned, Projection, ProjectionError, Projector,
+    Schema, ViewStore, database::open_database, flush, rebuild::Step,
 };
 
 const SCHEMA: Schema = Schema {
@@ -101,13 +102,24 @@ fn log_up_to(position: Position) -> impl Iterator<Item = Event> {
     (1..=position.0).map(Event::at)
 }
 
+/// What follows a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Nothing,
+    Flush,
+    Reopen,
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn any_batches_with_reopening_between_give_the_plain_fold_bit_for_bit(
         adds in prop::collection::vec((0_u8..8, prop::option::weighted(0.9, 0_u32..100)), 1..200),
-        cuts in prop::collection::vec((1_usize..40, any::<bool>(), 0_usize..5), 1..12),
+        cuts in prop::collection::vec(
+            (1_usize..40, prop::sample::select(vec![Then::Nothing, Then::Flush, Then::Reopen]), 0_usize..5),
+            1..12,
+        ),
     ) {
         let events: Vec<_> = (1..)
             .zip(adds)
@@ -116,11 +128,14 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let mut store = open(folder.path()).0;
         let mut done = 0;
-        for (size, reopen, repeat) in cuts.into_iter().cycle() {
+        for (size, then, repeat) in cuts.into_iter().cycle() {
             let batch = &events[done - repeat.min(done)..events.len().min(done + size)];
             Projector::new(store.generation(), Sums).apply(batch).unwrap();
             done = events.len().min(done + size);
-            if reopen {
+            if then != Then::Nothing {
+                store.flush().unwrap();
+            }
+            if then == Then::Reopen {
                 drop(store);
                 let (again, opened) = open(folder.path());
                 prop_assert_eq!(opened, Opened::Continued);
@@ -148,7 +163,7 @@ fn an_entry_that_was_lost_or_is_older_than_its_position_is_noticed_at_opening() 
     let lost = |database: &sled::Db| {
         database.remove(b"b").unwrap();
     };
-    // As it is in the middle of a commit in parts.
+    // As it is in the middle of a flush whose journal is lost.
     let interrupted = |database: &sled::Db| {
         database.remove(crate::generation::COMMITTED).unwrap();
     };
@@ -161,6 +176,7 @@ fn an_entry_that_was_lost_or_is_older_than_its_position_is_noticed_at_opening() 
             changes.put(b"a", value).unwrap();
             changes.put(b"b", b"3").unwrap();
             changes.commit(Position(position)).unwrap();
+            store.flush().unwrap();
         }
         let generation = store.generation().folder().to_owned();
         drop(store);
@@ -309,6 +325,80 @@ fn a_killed_process_leaves_position_and_views_that_agree() {
     }
 }
 
+/// Entries that each flush replaces, removes or adds.
+fn change(generation: &Arc<Generation>, position: u64) {
+    let mut changes = generation.changes();
+    for number in 0..3_000_u32 {
+        let key = [&[b'k'][..], &number.to_be_bytes()].concat();
+        match (u64::from(number) + position) % 3 {
+            0 => changes.remove(key).unwrap(),
+            _ => changes.put_value(key, &position).unwrap(),
+        }
+    }
+    changes.commit(Position(position)).unwrap();
+}
+
+/// Flushes and aborts at the step that its environment names.
+#[test]
+fn child_that_aborts_while_flushing() {
+    let (Some(folder), Ok(wanted)) = (env::var_os(FOLDER), env::var(STEP)) else {
+        return;
+    };
+    let (store, _) = open(folder.as_ref());
+    let generation = store.generation();
+    change(&generation, 2);
+    generation
+        .flush_observed(|step| {
+            if format!("{step:?}") == wanted {
+                abort();
+            }
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_crash_at_any_point_of_a_flush_leaves_the_views_before_or_after_it() {
+    let sums = [1, 2].map(|last| {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = open(folder.path());
+        for position in 1..=last {
+            change(&store.generation(), position);
+        }
+        store.checksum().unwrap()
+    });
+    let mut redone = 0;
+    for step in [
+        flush::Step::JournalWritten,
+        flush::Step::PositionRemoved,
+        flush::Step::HalfWritten,
+        flush::Step::AllWritten,
+        flush::Step::Handed,
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = open(folder.path());
+        change(&store.generation(), 1);
+        store.flush().unwrap();
+        drop(store);
+        let mut child = child(
+            "crash_tests::child_that_aborts_while_flushing",
+            folder.path(),
+            &format!("{step:?}"),
+        );
+        assert!(!child.wait().unwrap().success(), "no crash at {step:?}");
+        let (store, opened) = open(folder.path());
+        assert_eq!(opened, Opened::Continued, "{step:?}");
+        let sum = store.checksum().unwrap();
+        assert!(sums.contains(&sum), "{step:?}: {}", sum.position);
+        redone += u32::from(sum.position == Position(2));
+        // It goes on as if nothing had been.
+        change(&store.generation(), 3);
+        store.flush().unwrap();
+        drop(store);
+        assert_eq!(open(folder.path()).0.position(), Position(3), "{step:?}");
+    }
+    assert!(redone >= 2, "no flush was done again");
+}
+
 /// Promotes and aborts at the step that its environment names.
 #[test]
 fn child_that_aborts_while_promoting() {
@@ -344,6 +434,7 @@ fn a_crash_at_any_point_of_a_promotion_leaves_the_old_or_the_new_views() {
         Projector::new(store.generation(), Sums)
             .apply(&batch)
             .unwrap();
+        store.flush().unwrap();
         drop(store);
         let mut child = child(
             "crash_tests::child_that_aborts_while_promoting",

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, generation::corrupt};
+use crate::{Error, database::corrupt, generation::disk};
 
 const LOCK: &str = "lock";
 const POINTER: &str = "current";
@@ -151,12 +151,5 @@ impl Drop for Folder {
         if let Err(refused) = self.lock.unlock() {
             tracing::warn!(folder = %self.path.display(), %refused, "views closed without unlocking");
         }
-    }
-}
-
-fn disk(path: &Path) -> impl Fn(io::Error) -> Error + '_ {
-    |source| Error::Disk {
-        folder: path.to_owned(),
-        source,
     }
 }

@@ -1,14 +1,9 @@
 //! One generation of the views: a sled database of its own.
 
 use std::{
-    collections::BTreeMap,
     fmt, fs, io,
-    ops::{Bound, RangeBounds},
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    thread,
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use gridkeeper_proto::envelope::Position;
@@ -16,34 +11,22 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::{
-    Changes, Entries, Error, Options, Reader, Schema,
-    reader::{data_bounds, is_empty_range, prefix_bounds},
+    Changes, Error, Options, Reader, Schema,
+    database::{classified, corrupt, guarded, open_database},
+    flush::{Flushed, finish_interrupted},
+    journal,
+    memtable::{Changed, Memtable},
+    reader::{Bounds, StoredEntries, is_empty_range},
     seal::Seal,
     value::{RESERVED, check_key, decode},
 };
 
-// Position and seal lie in the tree of the data, because one write is atomic on one tree only.
+/// Position and seal, beside the data; missing while a flush is under way.
 pub(crate) const COMMITTED: &[u8] = &[RESERVED, b'c'];
 const SCHEMA: &[u8] = &[RESERVED, b's'];
 
 /// Marks a generation that was found corrupt while it was in use.
 const CORRUPT_MARK: &str = "corrupt";
-
-/// How long a database that this process has closed may keep its file: sled's threads let go of it a
-/// little after the last handle.
-const CLOSING_LIMIT: Duration = Duration::from_secs(5);
-
-/// How many changes a part of a commit has.
-const PART: usize = 1_024;
-
-/// How changes are committed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// All or nothing.
-    Whole,
-    /// In parts: a crash in between costs the whole generation.
-    InParts,
-}
 
 /// What a generation is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,17 +42,20 @@ pub(crate) enum Role {
 /// What readers share and a commit holds alone.
 #[derive(Debug)]
 pub(crate) struct State {
+    /// Of the last event that was committed.
     pub(crate) position: Position,
-    pub(crate) seal: Seal,
+    pub(crate) memtable: Memtable,
     pub(crate) role: Role,
 }
 
 /// A generation of the views. The handle stays good for reading after another took its place.
 pub struct Generation {
     number: u64,
-    folder: PathBuf,
-    database: sled::Db,
+    pub(crate) folder: PathBuf,
+    pub(crate) database: sled::Db,
     state: RwLock<State>,
+    /// Held by whoever flushes.
+    pub(crate) flushed: Mutex<Flushed>,
     announce: Arc<watch::Sender<Position>>,
 }
 
@@ -120,23 +106,38 @@ impl Generation {
         announce: Arc<watch::Sender<Position>>,
     ) -> Result<Self, Error> {
         let database = open_database(folder, options)?;
-        let generation = Self {
-            number,
-            folder: folder.to_owned(),
-            database,
-            state: RwLock::new(State {
-                position: Position(0),
-                seal: Seal::default(),
-                role,
-            }),
-            announce,
-        };
+        let at_start = (Position(0), Seal::default());
+        let generation = Self::with(database, (folder, number), at_start, (role, announce));
         let mut batch = sled::Batch::default();
         batch.insert(SCHEMA, schema.to_string().as_bytes());
         batch.insert(COMMITTED, &committed(Position(0), Seal::default()));
         generation.call(|| generation.database.apply_batch(batch))?;
-        generation.flush()?;
+        generation.call(|| generation.database.flush())?;
         Ok(generation)
+    }
+
+    fn with(
+        database: sled::Db,
+        (folder, number): (&Path, u64),
+        (position, seal): (Position, Seal),
+        (role, announce): (Role, Arc<watch::Sender<Position>>),
+    ) -> Self {
+        Self {
+            number,
+            folder: folder.to_owned(),
+            database,
+            state: RwLock::new(State {
+                position,
+                memtable: Memtable::default(),
+                role,
+            }),
+            flushed: Mutex::new(Flushed {
+                position,
+                seal,
+                half_done: false,
+            }),
+            announce,
+        }
     }
 
     /// Opens a generation that exists and reads all of it once: damage is found here, where it can be
@@ -155,48 +156,43 @@ impl Generation {
             return Err(corrupt(folder, "it was found corrupt while in use"));
         }
         let database = open_database(folder, options)?;
-        let (seal, found_schema, committed) = guarded(folder, || {
-            let mut seal = Seal::default();
-            for entry in database.range([RESERVED + 1]..) {
-                let (key, value) = entry.map_err(|failed| classified(folder, failed))?;
-                seal.add(&key, &value);
-            }
-            let read = |key| {
-                database
-                    .get(key)
-                    .map_err(|failed| classified(folder, failed))
-            };
-            Ok((seal, read(SCHEMA)?, read(COMMITTED)?))
-        })?;
-        let (Some(found_schema), Some(committed)) = (found_schema, committed) else {
-            return Err(corrupt(
-                folder,
-                "its position is missing: filling it was interrupted",
-            ));
+        let Some(found_schema) = read(&database, folder, SCHEMA)? else {
+            return Err(corrupt(folder, "its layout is not named"));
         };
         if *found_schema != *schema.to_string().as_bytes() {
             let name = String::from_utf8_lossy(&found_schema).into_owned();
             return Ok(Found::OtherSchema(name));
         }
-        let (position, sealed) = read_committed(&committed)
+        if read(&database, folder, COMMITTED)?.is_none() && !finish_interrupted(&database, folder)?
+        {
+            return Err(corrupt(folder, "its position is missing"));
+        }
+        let committed = read(&database, folder, COMMITTED)?;
+        let (position, sealed) = committed
+            .and_then(|committed| read_committed(&committed))
             .ok_or_else(|| corrupt(folder, "its position does not have sixteen bytes"))?;
+        let seal = guarded(folder, || {
+            let mut seal = Seal::default();
+            for entry in database.range([RESERVED + 1]..) {
+                let (key, value) = entry.map_err(|failed| classified(folder, failed))?;
+                seal.add(&key, &value);
+            }
+            Ok(seal)
+        })?;
         if sealed != seal {
             return Err(corrupt(
                 folder,
                 "its entries are not the ones that were committed",
             ));
         }
-        Ok(Found::Sound(Self {
-            number,
-            folder: folder.to_owned(),
+        // What a crash left when the database was never written to, or was done.
+        journal::remove(folder).map_err(disk(folder))?;
+        Ok(Found::Sound(Self::with(
             database,
-            state: RwLock::new(State {
-                position,
-                seal,
-                role: Role::Serving,
-            }),
-            announce,
-        }))
+            (folder, number),
+            (position, seal),
+            (Role::Serving, announce),
+        )))
     }
 
     /// Its number; later generations have higher ones.
@@ -227,15 +223,6 @@ impl Generation {
     #[must_use]
     pub fn changes(self: &Arc<Self>) -> Changes {
         Changes::new(Arc::clone(self), self.position())
-    }
-
-    /// Hands what is committed to the disk. Without it a crash takes the generation back to an earlier
-    /// position; the log then repeats the rest. Blocks for milliseconds.
-    ///
-    /// # Errors
-    /// [`Error::Disk`] and [`Error::Corrupt`].
-    pub fn flush(&self) -> Result<(), Error> {
-        self.call(|| self.database.flush()).map(|_bytes| ())
     }
 
     /// The checksum of all keys and values. Reads everything and keeps commits waiting meanwhile.
@@ -270,28 +257,13 @@ impl Generation {
         self.call(|| self.database.size_on_disk())
     }
 
-    /// Writes the overlay of a batch and its position.
-    ///
-    /// Whole, it is one write, all or nothing. In parts, a crash on the way leaves a generation without a position,
-    /// which the next open sets aside: for generations that are being filled and would be begun again anyway. A
-    /// large write in parts is faster by far, since sled frees no page that a write replaces before it ends.
+    /// Lets a batch's changes count, and its position, all at once; readers wait for no more than that. They are in
+    /// memory until [`Generation::flush`].
     pub(crate) fn commit(
         &self,
-        overlay: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+        changes: Changed,
         (based_on, position): (Position, Position),
-        way: Way,
     ) -> Result<(), Error> {
-        // Nobody commits between `based_on` and this commit, or it is refused below; so what is replaced
-        // can be read before the lock.
-        let mut difference = Seal::default();
-        for (key, value) in &overlay {
-            if let Some(replaced) = self.lookup(key)? {
-                difference.subtract(key, &replaced);
-            }
-            if let Some(value) = value {
-                difference.add(key, value);
-            }
-        }
         let mut state = self.alone();
         if state.role == Role::Retired {
             return Err(Error::Retired {
@@ -305,20 +277,8 @@ impl Generation {
                 offered: position,
             });
         }
-        let seal = state.seal.combined(difference);
-        let mut changes = overlay.into_iter();
-        if way == Way::InParts && changes.len() > PART {
-            self.call(|| self.database.remove(COMMITTED))?;
-            while changes.len() > PART {
-                let part = changes.by_ref().take(PART);
-                self.call(|| self.database.apply_batch(batch_of(part)))?;
-            }
-        }
-        let mut batch = batch_of(changes);
-        batch.insert(COMMITTED, &committed(position, seal));
-        self.call(|| self.database.apply_batch(batch))?;
+        state.memtable.take_in(changes);
         state.position = position;
-        state.seal = seal;
         if state.role == Role::Serving {
             // Inside the lock, so that positions are announced in their order.
             self.announce.send_replace(position);
@@ -328,43 +288,47 @@ impl Generation {
 
     pub(crate) fn shared(&self) -> RwLockReadGuard<'_, State> {
         // A panic cannot leave the state half changed: it is assigned after the write, in one step.
-        self.state
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn alone(&self) -> RwLockWriteGuard<'_, State> {
-        self.state
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn fetch(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.lookup(key)?.map(|value| value.to_vec()))
-    }
-
-    pub(crate) fn fetch_value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Error> {
-        self.lookup(key)?
-            .map(|bytes| self.checked(decode(&self.folder, key, &bytes)))
-            .transpose()
-    }
-
-    fn lookup(&self, key: &[u8]) -> Result<Option<sled::IVec>, Error> {
+    /// The bytes under a key, in this state.
+    pub(crate) fn fetch(&self, state: &State, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         check_key(key)?;
+        match state.memtable.get(key) {
+            Some(changed) => Ok(changed.map(<[u8]>::to_vec)),
+            None => Ok(self.stored(key)?.map(|value| value.to_vec())),
+        }
+    }
+
+    /// The value under a key, in this state.
+    pub(crate) fn fetch_value<T: DeserializeOwned>(
+        &self,
+        state: &State,
+        key: &[u8],
+    ) -> Result<Option<T>, Error> {
+        check_key(key)?;
+        let decoded = match state.memtable.get(key) {
+            Some(changed) => changed.map(|bytes| decode(&self.folder, key, bytes)),
+            None => self
+                .stored(key)?
+                .map(|bytes| decode(&self.folder, key, &bytes)),
+        };
+        self.checked(decoded.transpose())
+    }
+
+    /// The bytes that the database holds under a key.
+    pub(crate) fn stored(&self, key: &[u8]) -> Result<Option<sled::IVec>, Error> {
         self.call(|| self.database.get(key))
     }
 
-    pub(crate) fn entries<'k>(&self, range: &impl RangeBounds<&'k [u8]>) -> Entries<'_> {
-        self.entries_between(data_bounds(range))
-    }
-
-    pub(crate) fn entries_with_prefix(&self, prefix: &[u8], after: Option<&[u8]>) -> Entries<'_> {
-        self.entries_between(prefix_bounds(prefix, after))
-    }
-
-    pub(crate) fn entries_between(&self, bounds: (Bound<Vec<u8>>, Bound<Vec<u8>>)) -> Entries<'_> {
-        let inner = (!is_empty_range(&bounds)).then(|| self.database.range(bounds));
-        Entries::new(self, inner)
+    /// The entries that the database holds between bounds.
+    pub(crate) fn stored_between(&self, bounds: &Bounds) -> StoredEntries<'_> {
+        let inner = (!is_empty_range(bounds)).then(|| self.database.range(bounds.clone()));
+        StoredEntries::new(self, inner)
     }
 
     /// Marks the generation when a value of it did not decode.
@@ -394,18 +358,22 @@ impl Generation {
     }
 }
 
-fn batch_of(changes: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>) -> sled::Batch {
-    let mut batch = sled::Batch::default();
-    for (key, value) in changes {
-        match value {
-            Some(value) => batch.insert(key, value),
-            None => batch.remove(key),
-        }
-    }
-    batch
+/// What the database had under a key when it was opened.
+fn read(database: &sled::Db, folder: &Path, key: &[u8]) -> Result<Option<sled::IVec>, Error> {
+    guarded(folder, || {
+        let found = database.get(key);
+        found.map_err(|failed| classified(folder, failed))
+    })
 }
 
-fn committed(position: Position, seal: Seal) -> [u8; 16] {
+pub(crate) fn disk(folder: &Path) -> impl Fn(io::Error) -> Error + '_ {
+    |source| Error::Disk {
+        folder: folder.to_owned(),
+        source,
+    }
+}
+
+pub(crate) fn committed(position: Position, seal: Seal) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&position.0.to_be_bytes());
     bytes[8..].copy_from_slice(&seal.to_bytes());
@@ -416,78 +384,4 @@ fn read_committed(bytes: &[u8]) -> Option<(Position, Seal)> {
     let (position, seal) = bytes.split_first_chunk::<8>()?;
     let seal = Seal::from_bytes(seal.try_into().ok()?);
     Some((Position(u64::from_be_bytes(*position)), seal))
-}
-
-pub(crate) fn open_database(folder: &Path, options: &Options) -> Result<sled::Db, Error> {
-    let began = Instant::now();
-    loop {
-        let config = sled::Config::new()
-            .path(folder)
-            .cache_capacity(options.cache_bytes)
-            .segment_size(options.segment_bytes)
-            .flush_every_ms(None);
-        match guarded(folder, || Ok(config.open()))? {
-            Ok(database) => return Ok(database),
-            // The store's own lock keeps other processes out, so the holder is this one, closing.
-            Err(sled::Error::Io(held)) if is_lock(&held) => {
-                if began.elapsed() > CLOSING_LIMIT {
-                    return Err(Error::Locked {
-                        folder: folder.to_owned(),
-                    });
-                }
-                thread::sleep(Duration::from_millis(5));
-            }
-            Err(failed) => return Err(classified(folder, failed)),
-        }
-    }
-}
-
-/// Runs a call into sled. sled 0.34 answers some damage by panicking (its issue 1387 among others),
-/// and damage of a cache must not take the process down; nothing of ours is shared with the call but
-/// the database itself, which is given up when it panicked.
-fn guarded<T>(folder: &Path, call: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
-        let said = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(corrupt(
-            folder,
-            said.unwrap_or("the database panicked without a message"),
-        ))
-    })
-}
-
-fn classified(folder: &Path, failed: sled::Error) -> Error {
-    match failed {
-        sled::Error::Io(source) if !is_damage(&source) => Error::Disk {
-            folder: folder.to_owned(),
-            source,
-        },
-        other => corrupt(folder, &other.to_string()),
-    }
-}
-
-/// Errors of the file system that come from a file that is too short, gone, or holds what does not fit.
-fn is_damage(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::InvalidData
-            | io::ErrorKind::InvalidInput
-            | io::ErrorKind::NotFound
-            | io::ErrorKind::IsADirectory
-    )
-}
-
-/// sled gives no other sign of its lock than the message.
-fn is_lock(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::Other && error.to_string().starts_with("could not acquire lock")
-}
-
-pub(crate) fn corrupt(folder: &Path, reason: &str) -> Error {
-    Error::Corrupt {
-        folder: folder.to_owned(),
-        reason: reason.to_owned(),
-    }
 }

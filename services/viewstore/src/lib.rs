@@ -3,11 +3,13 @@
 //! The log is the truth; a store is a cache that can be deleted and rebuilt. So it promises little about
 //! durability and much about consistency:
 //!
-//! - [`Changes::commit`] writes everything that a batch of events changed, together with the position of
-//!   its last event, in one atomic write. After a crash the store is at some earlier position, whole.
+//! - [`Changes::commit`] lets everything that a batch of events changed count, together with the position of
+//!   its last event, at once and in memory. [`ViewStore::flush`] writes what was committed since the last flush,
+//!   each key once, while readers and commits go on; a journal lets an interrupted one be done again. After a
+//!   crash the store is at some earlier position, whole.
 //! - [`ViewStore::read`] shows one position: no write lands between two reads of the same question.
 //! - A folder that does not open, or does not read back as it was committed, is set aside and reported
-//!   by [`ViewStore::open`]; the caller then reads the log from its start. Each commit carries a sum over
+//!   by [`ViewStore::open`]; the caller then reads the log from its start. Each flush carries a sum over
 //!   all entries for that: sled opens some damaged files with older pages in the place of lost ones.
 //! - A rebuild fills a new generation beside the running one ([`ViewStore::begin_rebuild`]), is compared
 //!   with it ([`Generation::diff`]) and takes its place by moving a pointer ([`Rebuild::promote`]).
@@ -18,15 +20,19 @@
 //!
 //! # Blocking
 //! Nothing here is async but [`ViewStore::wait_for`]. Point reads take microseconds and may be called
-//! from async code; they can wait for a commit in progress, about 10 ms for 512 events that touch seven
-//! keys each. Commits, scans without a limit, `checksum`, `diff`, `flush`, `open` and `promote` belong on
-//! a blocking thread; a [`Projector`] is best given a thread of its own.
+//! from async code; they can wait for a commit in progress, about a millisecond for 512 events. Scans without a
+//! limit, `checksum`, `diff`, `flush`, `open` and `promote` belong on a blocking thread; a [`Projector`] is best
+//! given a thread of its own.
 
 mod changes;
+mod database;
 mod diff;
 mod error;
+mod flush;
 mod folder;
 mod generation;
+mod journal;
+mod memtable;
 mod projector;
 mod reader;
 mod rebuild;
@@ -40,7 +46,7 @@ mod crash_tests;
 pub use changes::Changes;
 pub use diff::{Diff, Difference};
 pub use error::{CodedError, Error, ProjectionError};
-pub use generation::{Checksum, Generation, Way};
+pub use generation::{Checksum, Generation};
 pub use projector::{Applied, Positioned, Projection, Projector};
 pub use reader::{Entries, Entry, Reader};
 pub use rebuild::Rebuild;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gridkeeper_proto::{envelope::Position, event::Recorded};
 
-use crate::{Changes, Error, Generation, ProjectionError, Way};
+use crate::{Changes, Error, Generation, ProjectionError};
 
 /// Something with a place in the log.
 pub trait Positioned {
@@ -57,7 +57,7 @@ pub struct Applied {
 /// Drives a projection over a generation: batches are folded, and committed together.
 ///
 /// It blocks while it reads and commits, so give it a thread of its own (`spawn_blocking`) and send it
-/// batches. Commits of 512 events keep readers waiting about 10 ms; larger ones pay while catching up.
+/// batches.
 ///
 /// After any error it takes no more events: what the projection keeps in memory may be ahead of the
 /// views. Make a new one from the store.
@@ -119,7 +119,7 @@ impl<P> Projector<P> {
         P: Projection<E>,
     {
         let applied = self.fold(events)?;
-        self.commit::<E>(Way::Whole)?;
+        self.commit::<E>()?;
         Ok(applied)
     }
 
@@ -168,7 +168,7 @@ impl<P> Projector<P> {
     ///
     /// # Errors
     /// [`Error::Stopped`] after an earlier error; and as [`Changes::commit`]. The views are unchanged.
-    pub fn commit<E>(&mut self, way: Way) -> Result<(), Error>
+    pub fn commit<E>(&mut self) -> Result<(), Error>
     where
         P: Projection<E>,
     {
@@ -181,7 +181,7 @@ impl<P> Projector<P> {
                 return Ok(());
             };
             projector.projection.write(&mut changes)?;
-            changes.commit_as(position, way)
+            changes.commit(position)
         })
     }
 

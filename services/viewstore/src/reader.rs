@@ -48,7 +48,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Error::Disk`] and [`Error::Corrupt`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.generation.fetch(key)
+        self.generation.fetch(&self.state, key)
     }
 
     /// The typed value under a key.
@@ -56,20 +56,28 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Error::Undecodable`]; and as [`Reader::get`].
     pub fn value<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Error> {
-        self.generation.fetch_value(key)
+        self.generation.fetch_value(&self.state, key)
     }
 
-    /// The entries of a range of keys, in order of their bytes; from the back with `rev`.
+    /// The entries of a range of keys, in order of their bytes.
     #[must_use]
     pub fn range<'k>(&self, range: impl RangeBounds<&'k [u8]>) -> Entries<'_> {
-        self.generation.entries(&range)
+        self.between(&data_bounds(&range))
     }
 
     /// The entries whose keys begin with a prefix and stand after `after`, where one is given: the last
     /// key of the page before.
     #[must_use]
     pub fn prefix(&self, prefix: &[u8], after: Option<&[u8]>) -> Entries<'_> {
-        self.generation.entries_with_prefix(prefix, after)
+        self.between(&prefix_bounds(prefix, after))
+    }
+
+    fn between(&self, bounds: &Bounds) -> Entries<'_> {
+        let stored = self.generation.stored_between(bounds);
+        Entries {
+            generation: self.generation,
+            inner: Some(Box::new(self.state.memtable.over(bounds, stored))),
+        }
     }
 }
 
@@ -77,18 +85,14 @@ impl<'a> Reader<'a> {
 pub struct Entries<'a> {
     generation: &'a Generation,
     // None once an error was given: what follows it is not trustworthy.
-    inner: Option<sled::Iter>,
+    inner: Option<Box<dyn Iterator<Item = Result<Entry, Error>> + 'a>>,
 }
 
 impl<'a> Entries<'a> {
-    pub(crate) fn new(generation: &'a Generation, inner: Option<sled::Iter>) -> Self {
-        Self { generation, inner }
-    }
-
     /// The same entries with their values decoded.
     pub fn values<T: DeserializeOwned>(
         self,
-    ) -> impl DoubleEndedIterator<Item = Result<(Vec<u8>, T), Error>> {
+    ) -> impl Iterator<Item = Result<(Vec<u8>, T), Error>> + use<'a, T> {
         let generation = self.generation;
         self.map(move |entry| {
             let Entry { key, value } = entry?;
@@ -96,16 +100,38 @@ impl<'a> Entries<'a> {
             Ok((key, value))
         })
     }
+}
 
-    fn step(
-        &mut self,
-        next: impl FnOnce(&mut sled::Iter) -> Option<sled::Result<(sled::IVec, sled::IVec)>>,
-    ) -> Option<Result<Entry, Error>> {
-        let inner = self.inner.as_mut()?;
-        let entry = self.generation.call(|| next(inner).transpose());
+impl Iterator for Entries<'_> {
+    type Item = Result<Entry, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = self.inner.as_mut()?.next()?;
         if entry.is_err() {
             self.inner = None;
         }
+        Some(entry)
+    }
+}
+
+/// The entries of the database alone.
+pub(crate) struct StoredEntries<'a> {
+    generation: &'a Generation,
+    inner: Option<sled::Iter>,
+}
+
+impl<'a> StoredEntries<'a> {
+    pub(crate) fn new(generation: &'a Generation, inner: Option<sled::Iter>) -> Self {
+        Self { generation, inner }
+    }
+}
+
+impl Iterator for StoredEntries<'_> {
+    type Item = Result<Entry, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let inner = self.inner.as_mut()?;
+        let entry = self.generation.call(|| inner.next().transpose());
         let entry = entry.transpose()?;
         Some(entry.map(|(key, value)| Entry {
             key: key.to_vec(),
@@ -114,24 +140,11 @@ impl<'a> Entries<'a> {
     }
 }
 
-impl Iterator for Entries<'_> {
-    type Item = Result<Entry, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.step(Iterator::next)
-    }
-}
-
-impl DoubleEndedIterator for Entries<'_> {
-    fn next_back(&mut self) -> Option<Self::Item> {
-        self.step(DoubleEndedIterator::next_back)
-    }
-}
+/// Where a range of keys begins and ends.
+pub(crate) type Bounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
 /// The bounds of a range, never below the first key that is not the store's own.
-pub(crate) fn data_bounds<'k>(
-    range: &impl RangeBounds<&'k [u8]>,
-) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+pub(crate) fn data_bounds<'k>(range: &impl RangeBounds<&'k [u8]>) -> Bounds {
     let first = vec![RESERVED + 1];
     let start = match range.start_bound() {
         Bound::Included(&key) if key >= first.as_slice() => Bound::Included(key.to_vec()),
@@ -142,10 +155,7 @@ pub(crate) fn data_bounds<'k>(
 }
 
 /// The bounds of the keys with a prefix that stand after a key.
-pub(crate) fn prefix_bounds(
-    prefix: &[u8],
-    after: Option<&[u8]>,
-) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+pub(crate) fn prefix_bounds(prefix: &[u8], after: Option<&[u8]>) -> Bounds {
     let start = match after {
         Some(key) if key >= prefix => Bound::Excluded(key.to_vec()),
         _ if prefix.is_empty() => Bound::Included(vec![RESERVED + 1]),
@@ -156,7 +166,7 @@ pub(crate) fn prefix_bounds(
 }
 
 /// Whether no key can lie between the bounds: ordered maps refuse such ranges by panicking.
-pub(crate) fn is_empty_range(bounds: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> bool {
+pub(crate) fn is_empty_range(bounds: &Bounds) -> bool {
     match bounds {
         (Bound::Included(start), Bound::Included(end)) => start > end,
         (

@@ -68,6 +68,8 @@ impl Rebuild {
     pub(crate) fn promote_observed(mut self, mut reached: impl FnMut(Step)) -> Result<(), Error> {
         let folder = &self.inner.folder;
         let replaced = self.inner.current();
+        self.generation.flush()?;
+        reached(Step::Flushed);
         {
             let mut old = replaced.alone();
             let mut new = self.generation.alone();
@@ -77,8 +79,6 @@ impl Rebuild {
                     running: old.position,
                 });
             }
-            self.generation.flush()?;
-            reached(Step::Flushed);
             folder.write_next_pointer(self.generation.number())?;
             reached(Step::PointerWritten);
             // Before the move: should it fail half way, the pointer may count already, and what it
@@ -118,6 +118,8 @@ impl Drop for Rebuild {
         if !self.promoted {
             // Whoever still holds the generation must not go on filling what is removed here.
             self.generation.alone().role = Role::Retired;
+            let flushes = self.generation.flushed.lock();
+            let _ended = flushes.unwrap_or_else(PoisonError::into_inner);
             if let Err(refused) = self.inner.folder.remove(self.generation.number()) {
                 // The next open removes it.
                 tracing::warn!(%refused, "an abandoned rebuild could not be removed");

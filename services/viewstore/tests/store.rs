@@ -13,7 +13,7 @@ use gridkeeper_proto::{
 };
 use gridkeeper_viewstore::{
     Changes, Difference, Error, Generation, Opened, Options, Positioned, Projection,
-    ProjectionError, Projector, Schema, ViewStore, Way,
+    ProjectionError, Projector, Schema, ViewStore,
 };
 
 const SCHEMA: Schema = Schema {
@@ -69,10 +69,10 @@ fn changes_are_seen_before_they_are_committed_and_only_by_themselves() {
     assert_eq!(store.position(), Position(7));
     let all = store.read(|reader| {
         assert_eq!(reader.position(), Position(7));
-        let entries = reader.range(..).values::<u32>().rev();
+        let entries = reader.range(..).values::<u32>();
         entries.map(Result::unwrap).collect::<Vec<_>>()
     });
-    let expected = [("b1", 9), ("a3", 34), ("a2", 2)];
+    let expected = [("a2", 2), ("a3", 34), ("b1", 9)];
     assert_eq!(
         all,
         expected.map(|(key, value)| (key.as_bytes().to_vec(), value))
@@ -94,11 +94,13 @@ fn ranges_hold_their_bounds_and_may_be_empty() {
 }
 
 #[test]
-fn reopening_continues_at_the_committed_position() {
+fn reopening_continues_at_the_position_of_the_last_flush() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
     put(&store.generation(), 5, &[("a", 1)]);
     let before = store.checksum().unwrap();
+    store.flush().unwrap();
+    put(&store.generation(), 6, &[("a", 2), ("b", 1)]);
     drop(store);
     let (store, opened) = open(folder.path());
     assert_eq!(opened, Opened::Continued);
@@ -207,6 +209,7 @@ fn quarantined_after(damage: impl FnOnce(&Path)) {
         changes.put(key, vec![7; 2_000]).unwrap();
         changes.commit(Position(position)).unwrap();
     }
+    store.flush().unwrap();
     drop(store);
     damage(folder.path());
     let (store, opened) = open(folder.path());
@@ -258,6 +261,7 @@ fn a_half_written_snapshot_is_set_aside_or_ignored_whole() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
     put(&store.generation(), 3, &[("a", 1)]);
+    store.flush().unwrap();
     drop(store);
     let snapshot = folder
         .path()
@@ -340,6 +344,7 @@ fn a_rebuild_is_compared_and_takes_over_for_every_reader() {
     put(&reader.generation(), 7, &[("f", 7)]);
     assert_eq!(*positions.borrow(), Position(7));
     assert!(folder.path().join("gen-000001").exists());
+    store.flush().unwrap();
     drop((store, reader));
     let (store, opened) = open(folder.path());
     assert_eq!((opened, store.position()), (Opened::Continued, Position(7)));
@@ -410,6 +415,14 @@ fn no_commit_lands_between_two_reads_of_one_question() {
             }
         }
     });
+    let flusher = std::thread::spawn({
+        let store = store.clone();
+        move || {
+            while store.position() < Position(1_999) {
+                store.flush().unwrap();
+            }
+        }
+    });
     let mut seen = 0;
     while !writer.is_finished() || seen == 0 {
         store.read(|reader| {
@@ -421,6 +434,7 @@ fn no_commit_lands_between_two_reads_of_one_question() {
         seen += 1;
     }
     writer.join().unwrap();
+    flusher.join().unwrap();
 }
 
 struct Event(u64);
@@ -462,28 +476,23 @@ fn events(positions: impl IntoIterator<Item = u64>) -> Vec<Event> {
 }
 
 #[test]
-fn changes_committed_in_parts_are_those_committed_whole_and_stay() {
-    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let commit = |folder: &Path, way| {
-        let (store, _) = open(folder);
-        for round in 1..=2_u64 {
-            let mut changes = store.changes();
-            for number in 0..5_000_u32 {
-                let key = [&[b'k'][..], &number.to_be_bytes()].concat();
-                match (u64::from(number) + round) % 3 {
-                    0 => changes.remove(key).unwrap(),
-                    _ => changes.put_value(key, &round).unwrap(),
-                }
-            }
-            changes.commit_as(Position(round), way).unwrap();
-        }
+fn what_waits_for_a_flush_is_counted_and_a_flush_of_nothing_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path());
+    let generation = store.generation();
+    put(&generation, 1, &[("a", 1), ("b", 2)]);
+    put(&generation, 2, &[("a", 3)]);
+    assert_eq!(generation.waiting(), 2);
+    for _ in 0..2 {
         store.flush().unwrap();
-    };
-    commit(one.path(), Way::Whole);
-    commit(other.path(), Way::InParts);
-    let [(one, _), (other, opened)] = [one.path(), other.path()].map(open);
-    assert!(matches!(opened, Opened::Continued), "{opened:?}");
-    assert_eq!(one.checksum().unwrap(), other.checksum().unwrap());
+        assert_eq!(generation.waiting(), 0);
+        assert_eq!((value(&store, "a"), value(&store, "b")), (Some(3), Some(2)));
+    }
+    // A batch may change nothing but the position.
+    put(&generation, 9, &[]);
+    store.flush().unwrap();
+    drop((store, generation));
+    assert_eq!(open(folder.path()).0.position(), Position(9));
 }
 
 #[test]
@@ -498,7 +507,7 @@ fn a_projector_folds_several_batches_into_one_commit() {
         (1, 2, Position(5))
     );
     assert_eq!(store.position(), Position(0), "nothing is committed yet");
-    projector.commit(Way::Whole).unwrap();
+    projector.commit().unwrap();
     assert_eq!(store.position(), Position(5));
     let count: Option<u64> = store.read(|reader| reader.value(b"count").unwrap());
     assert_eq!(count, Some(4));

@@ -11,7 +11,7 @@ use gridkeeper_district::{Area, District};
 use gridkeeper_districtviews::projection::{SCHEMA, Views};
 use gridkeeper_liveviews::log::{RawEvent, decoded};
 use gridkeeper_tests::{history, sample_district};
-use gridkeeper_viewstore::{Options, Projector, ViewStore, Way};
+use gridkeeper_viewstore::{Options, Projector, ViewStore};
 
 use self::catch_up::CatchUp;
 use crate::{
@@ -22,6 +22,8 @@ use crate::{
 
 /// How many events are read at once.
 const PORTION: usize = 512;
+/// From how many views on they are flushed.
+const FLUSHED: usize = 65_536;
 
 /// What is folded from memory, and by PostgreSQL, which gets slower the more there is.
 const PREFIX: usize = 200_000;
@@ -77,7 +79,10 @@ fn fold(log: &[RawEvent], district: &District, batch: usize) -> (f64, f64) {
         for portion in events.chunks(PORTION) {
             projector.fold(&decoded(portion)).unwrap();
         }
-        projector.commit(Way::Whole).unwrap();
+        projector.commit().unwrap();
+        if store.generation().waiting() >= FLUSHED {
+            store.flush().unwrap();
+        }
     }
     store.flush().unwrap();
     let rate = log.len() as f64 / began.elapsed().as_secs_f64();

@@ -12,8 +12,10 @@ const BATCH: usize = 512;
 /// Batches that are folded before the counting begins, so that there are cases to take further.
 const BEFORE: usize = 4;
 const BATCHES: usize = 20;
+/// How many batches are flushed at once: about what comes in a second under load.
+const FLUSHED: usize = 8;
 
-/// Decodes, folds and commits.
+/// Decodes, folds and commits, and now and then flushes.
 pub(crate) fn apply() -> Work {
     let district = District::load(sample_district()).unwrap();
     let grids: Vec<_> = district.grids().map(Area::code).collect();
@@ -28,9 +30,12 @@ pub(crate) fn apply() -> Work {
         counted: BEFORE..BATCHES,
         operations: (BATCHES - BEFORE) * BATCH,
         call: Box::new(move |number| {
-            // The folder has to stay until the last batch.
-            let _ = (&folder, &store);
+            // It has to stay until the last batch.
+            let _ = &folder;
             projector.apply(&decoded(&batches[number])).unwrap();
+            if number % FLUSHED == FLUSHED - 1 {
+                store.flush().unwrap();
+            }
         }),
     }
 }

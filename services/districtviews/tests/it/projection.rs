@@ -58,7 +58,7 @@ fn feed(projector: &mut Projector<Views>, log: &[RawEvent], sizes: &[usize]) {
     }
 }
 
-/// Some batches, then the store is dropped without a flush and opened again, and so on.
+/// Some batches, then a flush, then some that are lost when the store is dropped and opened again, and so on.
 fn feed_with_crashes(folder: &Path, log: &[RawEvent], sizes: &[usize], until_crash: usize) {
     loop {
         let (store, opened) = open(folder);
@@ -70,7 +70,11 @@ fn feed_with_crashes(folder: &Path, log: &[RawEvent], sizes: &[usize], until_cra
         // The last events before the crash are sent again, as a consumer may do.
         let again = at.saturating_sub(3);
         let end = (at + until_crash).min(log.len());
-        feed(&mut projector(store.generation()), &log[again..end], sizes);
+        let kept = (at + until_crash * 2 / 3).min(log.len());
+        let mut projector = projector(store.generation());
+        feed(&mut projector, &log[again..kept], sizes);
+        store.flush().unwrap();
+        feed(&mut projector, &log[kept..end], sizes);
     }
 }
 

@@ -1,0 +1,260 @@
+//! From memory to the database.
+
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError},
+};
+
+use gridkeeper_proto::envelope::Position;
+
+use crate::{
+    Error, Generation,
+    database::{classified, guarded},
+    generation::{COMMITTED, Role, committed, disk},
+    journal,
+    memtable::Changed,
+    seal::Seal,
+};
+
+/// What the database holds.
+#[derive(Debug)]
+pub(crate) struct Flushed {
+    pub(crate) position: Position,
+    pub(crate) seal: Seal,
+    /// Whether a flush began and did not end, so that the database holds a part of it.
+    pub(crate) half_done: bool,
+}
+
+/// The points that a flush passes; a crash after each leaves the views before or after it, whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The journal is written.
+    JournalWritten,
+    /// The database has no position.
+    PositionRemoved,
+    /// It has half of the changes.
+    HalfWritten,
+    /// It has all changes.
+    AllWritten,
+    /// It has the new position, and is handed to the disk.
+    Handed,
+}
+
+impl Generation {
+    /// Hands what is committed to the disk: without it a crash takes the generation back to an earlier position;
+    /// the log then repeats the rest. Blocks for as long as writing takes; readers and commits go on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] after a flush that failed, [`Error::Disk`] and [`Error::Corrupt`].
+    pub fn flush(&self) -> Result<(), Error> {
+        self.flush_observed(|_step| {})
+    }
+
+    pub(crate) fn flush_observed(&self, mut reached: impl FnMut(Step)) -> Result<(), Error> {
+        let mut flushed = self.flushed.lock().unwrap_or_else(PoisonError::into_inner);
+        if flushed.half_done {
+            return Err(Error::Stopped {
+                position: self.position(),
+            });
+        }
+        let Some((changed, position)) = self.begin_flush(flushed.position) else {
+            return Ok(());
+        };
+        flushed.half_done = true;
+        let seal = flushed.seal.combined(self.difference(&changed)?);
+        self.write(&changed, committed(position, seal), &mut reached)?;
+        self.call(|| self.database.flush())?;
+        reached(Step::Handed);
+        journal::remove(&self.folder).map_err(disk(&self.folder))?;
+        self.alone().memtable.end_flush();
+        *flushed = Flushed {
+            position,
+            seal,
+            half_done: false,
+        };
+        Ok(())
+    }
+
+    /// How many entries are committed and wait for a flush, besides those of one under way.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.shared().memtable.waiting()
+    }
+
+    /// What is to be written, and the position that it leads to; none where nothing is.
+    fn begin_flush(&self, flushed: Position) -> Option<(Arc<Changed>, Position)> {
+        let mut state = self.alone();
+        let anything = state.position != flushed && state.role != Role::Retired;
+        anything.then(|| (state.memtable.begin_flush(), state.position))
+    }
+
+    /// How the seal changes. What is replaced is what the database holds, since nobody writes there but the one
+    /// flush at a time.
+    fn difference(&self, changed: &Changed) -> Result<Seal, Error> {
+        let mut difference = Seal::default();
+        for (key, value) in changed {
+            if let Some(replaced) = self.stored(key)? {
+                difference.subtract(key, &replaced);
+            }
+            if let Some(value) = value {
+                difference.add(key, value);
+            }
+        }
+        Ok(difference)
+    }
+
+    /// Writes changes one by one, in the order of their keys: as one batch they would keep readers waiting, and sled
+    /// frees no page that a batch replaces before it ends. The journal is there to do it again after a crash.
+    fn write(
+        &self,
+        changed: &Changed,
+        committed: [u8; 16],
+        reached: &mut impl FnMut(Step),
+    ) -> Result<(), Error> {
+        journal::write(&self.folder, committed, changed).map_err(disk(&self.folder))?;
+        reached(Step::JournalWritten);
+        self.call(|| self.database.remove(COMMITTED))?;
+        reached(Step::PositionRemoved);
+        for (number, (key, value)) in changed.iter().enumerate() {
+            if number == changed.len() / 2 {
+                reached(Step::HalfWritten);
+            }
+            self.call(|| match value {
+                Some(value) => self.database.insert(key, value.as_slice()),
+                None => self.database.remove(key),
+            })?;
+        }
+        reached(Step::AllWritten);
+        self.call(|| self.database.insert(COMMITTED, &committed))?;
+        Ok(())
+    }
+}
+
+/// Does a flush again that was interrupted; says whether there was one.
+pub(crate) fn finish_interrupted(database: &sled::Db, folder: &Path) -> Result<bool, Error> {
+    let Some(journal) = journal::read(folder).map_err(disk(folder))? else {
+        return Ok(false);
+    };
+    let redone = || {
+        for (key, value) in &journal.changed {
+            match value {
+                Some(value) => database.insert(key, value.as_slice())?,
+                None => database.remove(key)?,
+            };
+        }
+        database.insert(COMMITTED, &journal.committed)?;
+        database.flush()
+    };
+    guarded(folder, || {
+        redone().map_err(|failed| classified(folder, failed))
+    })?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Bound;
+
+    use super::*;
+    use crate::{Opened, Options, Schema, ViewStore};
+
+    const SCHEMA: Schema = Schema {
+        name: "flush",
+        version: 1,
+    };
+
+    /// Entries by number: what a reader sees of them.
+    fn seen(store: &ViewStore) -> (Position, Vec<(u8, u8)>) {
+        store.read(|reader| {
+            let all = reader.range(..).map(|entry| {
+                let entry = entry.unwrap();
+                let value = reader.get(&entry.key).unwrap().unwrap();
+                assert_eq!(value, entry.value);
+                (entry.key[1], entry.value[0])
+            });
+            let all: Vec<_> = all.collect();
+            let above = reader.prefix(b"k", Some(b"k\x04"));
+            let above: Vec<_> = above.map(|entry| entry.unwrap().key[1]).collect();
+            let expected = all.iter().map(|(number, _)| *number);
+            let expected: Vec<_> = expected.filter(|number| *number > 4).collect();
+            assert_eq!(above, expected);
+            let first = (Bound::Unbounded, Bound::Included(b"k\x04".as_slice()));
+            assert_eq!(reader.range(first).count(), all.len() - above.len());
+            assert!(reader.get(b"k\x63").unwrap().is_none());
+            (reader.position(), all)
+        })
+    }
+
+    fn put(store: &ViewStore, position: u64, values: [Option<u8>; 8]) {
+        let mut changes = store.changes();
+        for (number, value) in (0..).zip(values) {
+            match value {
+                Some(0) => changes.remove([b'k', number]).unwrap(),
+                Some(value) => changes.put([b'k', number], [value]).unwrap(),
+                None => {}
+            }
+        }
+        changes.commit(Position(position)).unwrap();
+    }
+
+    #[test]
+    fn readers_see_what_is_committed_at_every_step_of_a_flush_and_so_do_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = ViewStore::open(folder.path(), SCHEMA, Options::default()).unwrap();
+        let some = Some;
+        put(&store, 1, [1, 1, 1, 1, 1, 1, 1, 1].map(some));
+        store.flush().unwrap();
+        let (x, n) = (some(0), None);
+        put(&store, 2, [n, some(2), x, n, some(2), some(2), x, x]);
+        let second = vec![(0, 1), (1, 2), (3, 1), (4, 2), (5, 2)];
+        let third = vec![(0, 1), (1, 3), (2, 3), (3, 1), (5, 3), (7, 3)];
+        let generation = store.generation();
+        generation
+            .flush_observed(|step| {
+                if step == Step::HalfWritten {
+                    assert_eq!(seen(&store), (Position(2), second.clone()));
+                    put(&store, 3, [n, some(3), some(3), n, x, some(3), n, some(3)]);
+                }
+                let (position, expected) = match step {
+                    Step::JournalWritten | Step::PositionRemoved => (2, &second),
+                    _ => (3, &third),
+                };
+                assert_eq!(
+                    seen(&store),
+                    (Position(position), expected.clone()),
+                    "{step:?}"
+                );
+                let changes = store.changes();
+                let merged = changes.prefix(b"k", None).map(|entry| {
+                    let entry = entry.unwrap();
+                    (entry.key[1], entry.value[0])
+                });
+                assert_eq!(merged.collect::<Vec<_>>(), *expected, "{step:?}");
+            })
+            .unwrap();
+        assert_eq!(seen(&store), (Position(3), third.clone()));
+        store.flush().unwrap();
+        assert_eq!(seen(&store), (Position(3), third.clone()));
+        drop((store, generation));
+        let (store, opened) = ViewStore::open(folder.path(), SCHEMA, Options::default()).unwrap();
+        assert_eq!(opened, Opened::Continued);
+        assert_eq!(seen(&store), (Position(3), third));
+    }
+
+    #[test]
+    fn after_a_flush_that_failed_nothing_more_is_flushed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = ViewStore::open(folder.path(), SCHEMA, Options::default()).unwrap();
+        put(&store, 1, [Some(1); 8]);
+        // In the place of the journal.
+        let taken = store.generation().folder().join("journal");
+        std::fs::create_dir(&taken).unwrap();
+        assert!(matches!(store.flush(), Err(Error::Disk { .. })));
+        std::fs::remove_dir(&taken).unwrap();
+        assert!(matches!(store.flush(), Err(Error::Stopped { .. })));
+        assert_eq!(seen(&store).1.len(), 8, "it can still be read");
+        drop(store);
+        let (store, opened) = ViewStore::open(folder.path(), SCHEMA, Options::default()).unwrap();
+        assert_eq!((opened, store.position()), (Opened::Continued, Position(0)));
+    }
+}
