@@ -7,6 +7,7 @@
 pub mod answer;
 mod district_views;
 mod error;
+mod kept;
 pub mod keys;
 pub mod projection;
 

@@ -3,7 +3,8 @@
 //!
 //! Between two commits each view is read and written once: events are folded into the cases first, and what
 //! a case counts in its areas and has in the indexes is then replaced in one step by what it counts and
-//! has at the end. That is the same as replacing it at each event, since areas are sums.
+//! has at the end. That is the same as replacing it at each event, since areas are sums. Figures of areas,
+//! which nearly every batch changes, are kept between commits.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -25,6 +26,7 @@ use serde::Serialize;
 
 use crate::{
     Error,
+    kept::Kept,
     keys::{self, Due, Facets},
 };
 
@@ -34,10 +36,14 @@ pub const SCHEMA: Schema = Schema {
     version: 8,
 };
 
-/// The views of a district. Keeps in memory what was folded since it was last written, and nothing else.
+/// How many figures of each kind are kept at most between commits: all of a district with some thousand grids.
+const FIGURES: usize = 16_384;
+
+/// The views of a district, as one projector folds into them: between commits it keeps figures of areas.
 #[derive(Clone, Debug)]
 pub struct Views {
     zone: Zone,
+    areas: Areas,
     batch: Option<Batch>,
 }
 
@@ -45,7 +51,41 @@ impl Views {
     /// Views whose days are those of the zone.
     #[must_use]
     pub fn new(zone: Zone) -> Self {
-        Self { zone, batch: None }
+        Self {
+            zone,
+            areas: Areas {
+                heads: Kept::new(),
+                summaries: Kept::new(),
+                days: Kept::new(),
+            },
+            batch: None,
+        }
+    }
+}
+
+/// What is told of areas.
+#[derive(Clone, Debug)]
+struct Areas {
+    heads: Kept<AreaCode, EventHash>,
+    summaries: Kept<AreaCode, AreaSummary>,
+    days: Kept<(AreaCode, Day), DayRollup>,
+}
+
+impl Areas {
+    /// Puts what changed.
+    fn write(&mut self, changes: &mut Changes) -> Result<(), Error> {
+        self.heads.write(FIGURES, |area, head| {
+            changes.put_value(keys::head(area), head)
+        })?;
+        self.summaries.write(FIGURES, |area, summary| {
+            changes.put_value(keys::summary(area), summary)
+        })?;
+        self.days
+            .write(FIGURES, |(area, day), rollup| match rollup.is_empty() {
+                true => Ok(()),
+                false => changes.put_value(keys::day(area, day), rollup),
+            })?;
+        Ok(())
     }
 }
 
@@ -56,7 +96,7 @@ impl Projection<LogEvent> for Views {
             .get_or_insert_with(|| Batch::after(changes.based_on()));
         for event in events {
             batch
-                .fold(event, &self.zone, changes)
+                .fold(event, &self.zone, &mut self.areas, changes)
                 .map_err(|error| ProjectionError::new(event.position, error))?;
         }
         Ok(())
@@ -68,7 +108,8 @@ impl Projection<LogEvent> for Views {
         };
         let last = batch.last;
         batch
-            .write(changes)
+            .write(&mut self.areas, changes)
+            .and_then(|()| self.areas.write(changes))
             .map_err(|error| ProjectionError::new(last, error))
     }
 
@@ -90,9 +131,7 @@ struct Touched {
 #[derive(Clone, Debug, Default)]
 struct Batch {
     last: Position,
-    heads: HashMap<AreaCode, EventHash>,
     cases: HashMap<CaseId, Touched>,
-    days: HashMap<(AreaCode, Day), DayRollup>,
     /// What is about the work of units, by unit and day.
     units: HashMap<(String, Day), DayRollup>,
     rules: Option<Rules>,
@@ -109,7 +148,13 @@ impl Batch {
         }
     }
 
-    fn fold(&mut self, event: &LogEvent, zone: &Zone, changes: &Changes) -> Result<(), Error> {
+    fn fold(
+        &mut self,
+        event: &LogEvent,
+        zone: &Zone,
+        areas: &mut Areas,
+        changes: &Changes,
+    ) -> Result<(), Error> {
         if event.position.0 != self.last.0 + 1 {
             return Err(Error::Gap {
                 previous: self.last,
@@ -117,10 +162,10 @@ impl Batch {
             });
         }
         let recorded = event.recorded.as_ref().map_err(Clone::clone)?;
-        self.check_place(event, recorded.header(), changes)?;
+        check_place(event, recorded.header(), areas, changes)?;
         self.last = event.position;
         match recorded {
-            ByAggregate::Case(recorded) => self.fold_case(recorded, zone, changes),
+            ByAggregate::Case(recorded) => self.fold_case(recorded, zone, areas, changes),
             ByAggregate::Rules(recorded) => {
                 let rules = match &mut self.rules {
                     Some(rules) => rules,
@@ -170,6 +215,7 @@ impl Batch {
         &mut self,
         recorded: &Recorded<CaseEvent>,
         zone: &Zone,
+        areas: &mut Areas,
         changes: &Changes,
     ) -> Result<(), Error> {
         let id = recorded.header.aggregate.into();
@@ -184,12 +230,10 @@ impl Batch {
         let found = own.as_deref();
         let day = zone.day_of(recorded.header.recorded_at);
         for area in recorded.header.area.and_ancestors() {
-            let rollup = match self.days.entry((area, day)) {
-                Entry::Occupied(rollup) => rollup.into_mut(),
-                Entry::Vacant(free) => {
-                    free.insert(changes.value(&keys::day(area, day))?.unwrap_or_default())
-                }
-            };
+            let rollup = areas.days.change((area, day), || {
+                let stored: Option<DayRollup> = changes.value(&keys::day(area, day))?;
+                Ok::<_, Error>(stored.unwrap_or_default())
+            })?;
             rollup.count(found.map(|view| &view.case), recorded);
         }
         if let Some(unit) = found.and_then(|view| view.case.unit_concerned(&recorded.event)) {
@@ -207,64 +251,21 @@ impl Batch {
         Ok(())
     }
 
-    /// The event lies under its own area's subject and names the hash of the one before it there.
-    fn check_place(
-        &mut self,
-        event: &LogEvent,
-        header: &Header,
-        changes: &Changes,
-    ) -> Result<(), Error> {
-        let (position, area) = (event.position, header.area);
-        if area != event.area {
-            return Err(Error::Misplaced {
-                position,
-                area,
-                subject: event.area,
-            });
-        }
-        let head = match self.heads.entry(area) {
-            Entry::Occupied(head) => head.into_mut(),
-            Entry::Vacant(free) => {
-                free.insert(changes.value(&keys::head(area))?.unwrap_or_default())
-            }
-        };
-        if header.previous != *head {
-            return Err(Error::Chain { position, area });
-        }
-        *head = event.hash;
-        Ok(())
-    }
-
-    /// Puts everything that the batch changed. The order of the maps does not matter: every key is put
+    /// Puts everything that the batch changed but the figures of areas. The order of the maps does not matter: every key is put
     /// once, and sums do not depend on the order of what is added.
-    fn write(self, changes: &mut Changes) -> Result<(), Error> {
-        let mut summaries = HashMap::new();
+    fn write(self, areas: &mut Areas, changes: &mut Changes) -> Result<(), Error> {
         for (id, touched) in &self.cases {
             let Some(now) = &touched.now else { continue };
             let before = touched.before.as_deref();
             for area in now.case.grid.and_ancestors() {
-                let summary = match summaries.entry(area) {
-                    Entry::Occupied(summary) => summary.into_mut(),
-                    Entry::Vacant(free) => {
-                        let stored: Option<AreaSummary> = changes.value(&keys::summary(area))?;
-                        free.insert(stored.unwrap_or_default())
-                    }
-                };
+                let summary = areas.summaries.change(area, || {
+                    let stored: Option<AreaSummary> = changes.value(&keys::summary(area))?;
+                    Ok::<_, Error>(stored.unwrap_or_default())
+                })?;
                 summary.replace(before, now);
             }
             write_indexes(before, now, changes)?;
             changes.put_value(keys::case(*id), now)?;
-        }
-        for (area, summary) in &summaries {
-            changes.put_value(keys::summary(*area), summary)?;
-        }
-        for ((area, day), rollup) in &self.days {
-            if !rollup.is_empty() {
-                changes.put_value(keys::day(*area, *day), rollup)?;
-            }
-        }
-        for (area, head) in &self.heads {
-            changes.put_value(keys::head(*area), head)?;
         }
         for ((unit, day), rollup) in &self.units {
             if !rollup.is_empty() {
@@ -287,6 +288,32 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+/// The event lies under its own area's subject and names the hash of the one before it there.
+fn check_place(
+    event: &LogEvent,
+    header: &Header,
+    areas: &mut Areas,
+    changes: &Changes,
+) -> Result<(), Error> {
+    let (position, area) = (event.position, header.area);
+    if area != event.area {
+        return Err(Error::Misplaced {
+            position,
+            area,
+            subject: event.area,
+        });
+    }
+    let head = areas.heads.change(area, || {
+        let stored: Option<EventHash> = changes.value(&keys::head(area))?;
+        Ok::<_, Error>(stored.unwrap_or_default())
+    })?;
+    if header.previous != *head {
+        return Err(Error::Chain { position, area });
+    }
+    *head = event.hash;
+    Ok(())
 }
 
 fn write_indexes(
