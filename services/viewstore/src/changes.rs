@@ -21,6 +21,7 @@ pub struct Changes {
     generation: Arc<Generation>,
     based_on: Position,
     overlay: Changed,
+    scratch: Vec<u8>,
 }
 
 impl Changes {
@@ -29,6 +30,7 @@ impl Changes {
             generation,
             based_on,
             overlay: Changed::new(),
+            scratch: Vec::new(),
         }
     }
 
@@ -105,7 +107,7 @@ impl Changes {
         value: &T,
     ) -> Result<(), Error> {
         let key = key.into();
-        let bytes = encode(&key, value)?;
+        let bytes = encode(&key, value, &mut self.scratch)?;
         self.put(key, bytes)
     }
 

@@ -4,7 +4,7 @@
 //! committed (16)  position and seal once the changes are in the database
 //! for each change:
 //! length of the key (4), key, length of the value (4) or 0xffffffff when removed, value
-//! digest (32)     BLAKE3 of all that is before it
+//! sum (8)         the seal of these changes
 //! ```
 //!
 //! The file is there only while a flush is under way. It is not forced onto the disk: after a crash of the
@@ -17,10 +17,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::memtable::Changed;
+use crate::{memtable::Changed, seal::Seal};
 
 const NAME: &str = "journal";
-const DIGEST: usize = 32;
+const SUM: usize = 8;
 const BUFFER: usize = 64 << 10;
 const REMOVED: u32 = u32::MAX;
 
@@ -37,38 +37,34 @@ fn path(folder: &Path) -> PathBuf {
 
 /// Writes a journal into a generation's folder.
 pub(crate) fn write(folder: &Path, committed: [u8; 16], changed: &Changed) -> io::Result<()> {
-    let mut file = Hashed {
-        file: BufWriter::with_capacity(BUFFER, File::create(path(folder))?),
-        hasher: blake3::Hasher::new(),
-    };
-    file.write(&committed)?;
+    let mut file = BufWriter::with_capacity(BUFFER, File::create(path(folder))?);
+    file.write_all(&committed)?;
     for (key, value) in changed {
-        file.write(&length(key)?)?;
-        file.write(key)?;
+        file.write_all(&length(key)?)?;
+        file.write_all(key)?;
         match value {
             Some(value) => {
-                file.write(&length(value)?)?;
-                file.write(value)?;
+                file.write_all(&length(value)?)?;
+                file.write_all(value)?;
             }
-            None => file.write(&REMOVED.to_be_bytes())?,
+            None => file.write_all(&REMOVED.to_be_bytes())?,
         }
     }
-    let Hashed { mut file, hasher } = file;
-    file.write_all(hasher.finalize().as_bytes())?;
+    file.write_all(&sum(&committed, changed).to_bytes())?;
     file.flush()
 }
 
-/// A file, and the hash of what was written to it.
-struct Hashed {
-    file: BufWriter<File>,
-    hasher: blake3::Hasher,
-}
-
-impl Hashed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.hasher.update(bytes);
-        self.file.write_all(bytes)
+/// What tells whether a journal is whole.
+fn sum(committed: &[u8], changed: &Changed) -> Seal {
+    let mut sum = Seal::default();
+    sum.add(committed, &[]);
+    for (key, value) in changed {
+        match value {
+            Some(value) => sum.add(key, value),
+            None => sum.subtract(key, &[]),
+        }
     }
+    sum
 }
 
 fn length(bytes: &[u8]) -> io::Result<[u8; 4]> {
@@ -96,17 +92,15 @@ pub(crate) fn remove(folder: &Path) -> io::Result<()> {
 }
 
 fn parse(bytes: &[u8]) -> Option<Journal> {
-    let (rest, digest) = bytes.split_last_chunk::<DIGEST>()?;
-    if blake3::hash(rest) != *digest {
-        return None;
-    }
+    let (rest, written) = bytes.split_last_chunk::<SUM>()?;
     let (&committed, mut rest) = rest.split_first_chunk()?;
     let mut changed = Changed::new();
     while !rest.is_empty() {
         let key = text(&mut rest)??;
         changed.insert(key, text(&mut rest)?);
     }
-    Some(Journal { committed, changed })
+    let whole = sum(&committed, &changed).to_bytes() == *written;
+    whole.then_some(Journal { committed, changed })
 }
 
 /// Takes a length and so many bytes off the front; within it none for what was removed.

@@ -1,6 +1,6 @@
 //! Keys and values as they stand in a generation.
 
-use std::{fmt::Write, path::Path};
+use std::{fmt::Write, mem, path::Path};
 
 use gridkeeper_proto::envelope::decode_exact;
 use serde::{Serialize, de::DeserializeOwned};
@@ -13,12 +13,21 @@ const FORMAT: u8 = 1;
 /// The first byte of keys that the store keeps for itself.
 pub(crate) const RESERVED: u8 = 0;
 
-/// The bytes of a typed value: format byte, then postcard.
-pub(crate) fn encode<T: Serialize + ?Sized>(key: &[u8], value: &T) -> Result<Vec<u8>, Error> {
-    postcard::to_extend(value, vec![FORMAT]).map_err(|refused| Error::Unencodable {
-        key: hexadecimal(key),
-        reason: refused.to_string(),
-    })
+/// The bytes of a typed value: format byte, then postcard. What `scratch` holds is overwritten; used again and again
+/// it has grown already.
+pub(crate) fn encode<T: Serialize + ?Sized>(
+    key: &[u8],
+    value: &T,
+    scratch: &mut Vec<u8>,
+) -> Result<Vec<u8>, Error> {
+    scratch.clear();
+    scratch.push(FORMAT);
+    *scratch =
+        postcard::to_extend(value, mem::take(scratch)).map_err(|refused| Error::Unencodable {
+            key: hexadecimal(key),
+            reason: refused.to_string(),
+        })?;
+    Ok(scratch.as_slice().to_vec())
 }
 
 /// The value in these bytes, all of them used.
