@@ -9,4 +9,4 @@ mod run;
 
 pub use error::Error;
 pub use options::Options;
-pub use run::{run, run_on};
+pub use run::{Parts, run, run_on};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_nats::{Client, ConnectOptions};
 use gridkeeper_district::District;
 use gridkeeper_districtviews::{
-    DistrictViews,
+    DistrictViews, InProcess,
     projection::{SCHEMA, Views},
 };
 use gridkeeper_http::{About, Clock, Health, HttpError, Standard, application};
@@ -24,21 +24,30 @@ const ABOUT: About = About {
     description: "Health and metrics. Questions are asked over the broker.",
 };
 
+/// What the whole process shares.
+pub struct Parts {
+    /// Areas and the zone of the days.
+    pub district: Arc<District>,
+    /// The time.
+    pub clock: Clock,
+    /// Where others of this process find the views.
+    pub views: InProcess,
+}
+
 /// Listens at the address of the options, and then is [`run_on`].
 ///
 /// # Errors
 /// [`Error::Endpoint`], and those of [`run_on`].
 pub async fn run<L: Log>(
     options: Options,
-    district: Arc<District>,
-    clock: Clock,
+    parts: Parts,
     log: L,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let listener = gridkeeper_http::listen(&options.listen)
         .await
         .map_err(|error| endpoint(&error))?;
-    run_on(listener, options, district, clock, log, shutdown).await
+    run_on(listener, options, parts, log, shutdown).await
 }
 
 /// Follows the log and answers questions until told to stop; serves health and metrics at the listener.
@@ -52,12 +61,16 @@ pub async fn run<L: Log>(
 pub async fn run_on<L: Log>(
     listener: TcpListener,
     options: Options,
-    district: Arc<District>,
-    clock: Clock,
+    parts: Parts,
     log: L,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     options.check()?;
+    let Parts {
+        district,
+        clock,
+        views: in_process,
+    } = parts;
     // First, so that nothing is measured before it is recorded.
     let metrics = gridkeeper_http::metrics::recorder().map_err(|error| endpoint(&error))?;
     let health = Health::new(&options.http, clock.now());
@@ -85,11 +98,12 @@ pub async fn run_on<L: Log>(
     let working = async {
         let worked = match opening.await {
             Ok(views) => {
-                let views = DistrictViews::new(views, options.wait_limit_ms);
+                let views = Arc::new(DistrictViews::new(views, options.wait_limit_ms));
+                in_process.open(Arc::clone(&views));
                 let aggregator = Aggregator {
                     district: district.code(),
                     options,
-                    views: Arc::new(views),
+                    views,
                 };
                 work(Arc::new(log), Arc::new(aggregator), &shutdown).await
             }

@@ -21,6 +21,9 @@ use crate::{
     keys::{self, Due, Facets},
 };
 
+/// The longest reply in bytes, which is what a broker takes as long as it is not told otherwise.
+pub const MAX_BYTES: usize = 1 << 20;
+
 /// The most cases of a page.
 const PAGE: u32 = 1_000;
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use gridkeeper_district::District;
+use gridkeeper_districtviews::InProcess;
 use gridkeeper_eventlog::{EventLog, KeyStore, LogError};
 use gridkeeper_http::Clock;
 use gridkeeper_identity::{SigningKey, Verifier};
@@ -46,6 +47,8 @@ pub(crate) struct Installation {
     pub(crate) data: PathBuf,
     pub(crate) district: Arc<District>,
     pub(crate) clock: Clock,
+    /// What an aggregator of this process keeps.
+    views: InProcess,
 }
 
 impl Installation {
@@ -65,6 +68,7 @@ impl Installation {
             data,
             district: Arc::new(District::load(&place.district)?),
             clock: Clock::system(),
+            views: InProcess::default(),
         })
     }
 
@@ -142,6 +146,11 @@ impl Installation {
         Ok(gridkeeper_escalator::run(options, parts, stop).await?)
     }
 
+    /// Whether the query service answers from views of its own process, so that an aggregator has to run in it.
+    pub(crate) fn keeps_views_for_query(&self) -> bool {
+        self.config.query.views == gridkeeper_query::Keeper::Own
+    }
+
     /// Runs the query service.
     ///
     /// # Errors
@@ -152,6 +161,7 @@ impl Installation {
             district: Arc::clone(&self.district),
             verifier: self.verifier()?,
             clock: self.clock.clone(),
+            own_views: self.keeps_views_for_query().then(|| self.views.clone()),
         };
         let Some(stores) = self.stores(&options.nats_url, &stop).await? else {
             return Ok(());
@@ -169,8 +179,12 @@ impl Installation {
         let Some(log) = patiently(|| broker.clone().log(), &stop).await? else {
             return Ok(());
         };
-        let (district, clock) = (Arc::clone(&self.district), self.clock.clone());
-        Ok(gridkeeper_aggregator::run(options, district, clock, log, stop).await?)
+        let parts = gridkeeper_aggregator::Parts {
+            district: Arc::clone(&self.district),
+            clock: self.clock.clone(),
+            views: self.views.clone(),
+        };
+        Ok(gridkeeper_aggregator::run(options, parts, log, stop).await?)
     }
 
     /// The log and the keys, as soon as the broker answers; none when told to stop before.

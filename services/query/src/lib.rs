@@ -26,6 +26,6 @@ mod status;
 mod views;
 
 pub use error::Error;
-pub use options::Options;
+pub use options::{Keeper, Options};
 pub use routes::document;
 pub use run::{Parts, run, run_on};

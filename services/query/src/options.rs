@@ -6,6 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
+/// Who keeps the views that questions are answered from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keeper {
+    /// This process, in which an aggregator runs beside the query service.
+    #[default]
+    Own,
+    /// Aggregators elsewhere, asked over the broker.
+    Aggregators,
+}
+
 /// The options of the query service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -14,6 +25,8 @@ pub struct Options {
     pub listen: String,
     /// Address of the broker.
     pub nats_url: String,
+    /// Who keeps the views: "own" for this process, "aggregators" for those that are asked over the broker.
+    pub views: Keeper,
     /// How long an aggregator may take to answer, besides the time that a question asks it to wait, in
     /// milliseconds, at least 1.
     pub answer_timeout_ms: u64,
@@ -39,6 +52,7 @@ impl Default for Options {
         Self {
             listen: "127.0.0.1:8402".to_owned(),
             nats_url: "nats://127.0.0.1:4222".to_owned(),
+            views: Keeper::default(),
             answer_timeout_ms: 5_000,
             wait_ms: 2_000,
             wait_limit_ms: 10_000,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gridkeeper_district::District;
+use gridkeeper_districtviews::InProcess;
 use gridkeeper_eventlog::{EventLog, KeyStore};
 use gridkeeper_http::{Check, Clock, Health, HttpError, Standard, application};
 use gridkeeper_identity::Verifier;
@@ -30,6 +31,8 @@ pub struct Parts {
     pub verifier: Arc<Verifier>,
     /// The time.
     pub clock: Clock,
+    /// The views of this process, to answer from them; without, aggregators are asked over the broker.
+    pub own_views: Option<InProcess>,
 }
 
 /// Listens at the address of the options, and then is [`run_on`].
@@ -68,6 +71,7 @@ pub async fn run_on(
         district,
         verifier,
         clock,
+        own_views,
     } = parts;
     let health = Health::new(&options.http, clock.now());
     let events = health.register("live events position", clock.now());
@@ -78,7 +82,7 @@ pub async fn run_on(
         metrics,
         options: options.http.clone(),
     };
-    let views = Views::connect(&options, district.code()).await?;
+    let views = Views::of(own_views, &options, district.code()).await?;
     let feed = Feed::new(&options);
     let questions = Arc::new(Questions {
         past_places: Semaphore::new(PAST_AT_ONCE),

@@ -1,8 +1,9 @@
-//! Asks an aggregator over the broker.
+//! The views that questions are answered from: those of this process, or those of aggregators, asked over the broker.
 
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Request};
+use gridkeeper_districtviews::{InProcess, answer::MAX_BYTES};
 use gridkeeper_proto::{
     area::AreaCode,
     case::Case,
@@ -33,18 +34,28 @@ pub(crate) struct Freshness {
     pub(crate) wait_ms: Option<u32>,
 }
 
-/// The way to the aggregators.
-#[derive(Clone, Debug)]
+/// The way to the views.
 pub(crate) struct Views {
-    client: Client,
-    district: AreaCode,
-    answer_timeout: Duration,
+    kept: Kept,
     wait_ms: u32,
     wait_limit_ms: u32,
 }
 
-impl Views {
-    pub(crate) async fn connect(options: &Options, district: AreaCode) -> Result<Self, Error> {
+/// Where they are kept.
+enum Kept {
+    Here(InProcess),
+    Elsewhere(Aggregators),
+}
+
+/// Aggregators of a district on a broker.
+struct Aggregators {
+    client: Client,
+    district: AreaCode,
+    answer_timeout: Duration,
+}
+
+impl Aggregators {
+    async fn connect(options: &Options, district: AreaCode) -> Result<Self, Error> {
         let client = ConnectOptions::new()
             .name("gridkeeper query")
             .ping_interval(Duration::from_secs(2))
@@ -59,6 +70,37 @@ impl Views {
             client,
             district,
             answer_timeout: options.answer_timeout(),
+        })
+    }
+
+    async fn reply(&self, request: &ViewRequest) -> Result<ViewReply, Error> {
+        let limit = self.answer_timeout + Duration::from_millis(request.wait_ms.into());
+        let asked = Request::new()
+            .payload(request.encode().into())
+            .timeout(Some(limit));
+        let message = self
+            .client
+            .send_request(ViewRequest::subject(self.district), asked)
+            .await
+            .map_err(|error| Error::NoAggregator {
+                detail: error.to_string(),
+            })?;
+        Ok(ViewReply::decode(&message.payload)?)
+    }
+}
+
+impl Views {
+    /// Views of this process where some are given, else those of aggregators.
+    pub(crate) async fn of(
+        own: Option<InProcess>,
+        options: &Options,
+        district: AreaCode,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            kept: match own {
+                Some(own) => Kept::Here(own),
+                None => Kept::Elsewhere(Aggregators::connect(options, district).await?),
+            },
             wait_ms: options.wait_ms,
             wait_limit_ms: options.wait_limit_ms,
         })
@@ -79,20 +121,18 @@ impl Views {
             wait_ms,
             question,
         };
-        let limit = self.answer_timeout + Duration::from_millis(wait_ms.into());
-        let request = Request::new()
-            .payload(request.encode().into())
-            .timeout(Some(limit));
         let began = tokio::time::Instant::now();
-        let message = self
-            .client
-            .send_request(ViewRequest::subject(self.district), request)
-            .await
-            .map_err(|error| Error::NoAggregator {
-                detail: error.to_string(),
-            })?;
+        let reply = match &self.kept {
+            Kept::Here(own) => {
+                let views = own.views().ok_or_else(|| Error::NoAggregator {
+                    detail: "the views of this process have not caught up with the log yet"
+                        .to_owned(),
+                })?;
+                views.reply(request, MAX_BYTES).await
+            }
+            Kept::Elsewhere(aggregators) => aggregators.reply(&request).await?,
+        };
         metrics::histogram!(ASKED).record(began.elapsed().as_secs_f64());
-        let reply = ViewReply::decode(&message.payload)?;
         Ok((reply.position, reply.answer?))
     }
 

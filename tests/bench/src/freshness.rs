@@ -19,7 +19,7 @@ const SHARES: [u32; 3] = [10, 50, 80];
 pub(crate) async fn run(rounds: usize, time: Duration) -> Figures {
     let mut figures = Figures::of("freshness");
     let mut site = Site::new().await;
-    for service in ["intake", "aggregator", "query", "escalator"] {
+    for service in ["intake", "query", "escalator"] {
         site.start(service).await;
     }
     let intake = site.address("intake").to_owned();

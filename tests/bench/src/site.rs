@@ -21,6 +21,10 @@ use tokio::{
     time::timeout,
 };
 
+/// A query service that asks the aggregator over the broker; `query` answers from the views of its own process, in which
+/// an aggregator runs.
+pub(crate) const OVER_THE_BROKER: &str = "query over the broker";
+
 /// An installation in a folder of its own.
 pub(crate) struct Site {
     pub(crate) folder: tempfile::TempDir,
@@ -52,9 +56,15 @@ impl Site {
         let key = SigningKey::create(&folder.path().join("data/keys")).unwrap();
         let now = Clock::system().now();
         let claims = Claims::lasting("bench".to_owned(), Role::Admin, vec![code], now, 86_400);
-        let addresses = ["intake", "aggregator", "query", "escalator"]
-            .map(|service| (service, free_address()))
-            .to_vec();
+        let addresses = [
+            "intake",
+            "aggregator",
+            "query",
+            "escalator",
+            OVER_THE_BROKER,
+        ]
+        .map(|service| (service, free_address()))
+        .to_vec();
         let site = Self {
             token: key.issue(&claims).unwrap(),
             grids: loaded.grids().map(Area::code).collect(),
@@ -65,21 +75,36 @@ impl Site {
             addresses,
             running: Vec::new(),
         };
-        std::fs::write(site.config(), site.configuration()).unwrap();
+        for service in ["query", OVER_THE_BROKER] {
+            std::fs::write(site.config(service), site.configuration(service)).unwrap();
+        }
         site
     }
 
-    fn config(&self) -> PathBuf {
-        self.folder.path().join("gridkeeper.toml")
+    /// The configuration that a service is started with.
+    fn config(&self, service: &str) -> PathBuf {
+        let name = match service {
+            OVER_THE_BROKER => "over-the-broker.toml",
+            _ => "gridkeeper.toml",
+        };
+        self.folder.path().join(name)
     }
 
-    fn configuration(&self) -> String {
+    fn configuration(&self, query: &str) -> String {
         let url = self.broker.url();
         let mut text = String::new();
-        for (service, address) in &self.addresses {
+        for service in ["intake", "aggregator", "query", "escalator"] {
+            let address = match service {
+                "query" => self.address(query),
+                _ => self.address(service),
+            };
             text += &format!("[{service}]\nlisten = \"{address}\"\nnats_url = \"{url}\"\n");
-            if *service == "escalator" {
-                text += &format!("intake_url = \"http://{}\"\n", self.address("intake"));
+            match service {
+                "escalator" => {
+                    text += &format!("intake_url = \"http://{}\"\n", self.address("intake"));
+                }
+                "query" if query == OVER_THE_BROKER => text += "views = \"aggregators\"\n",
+                _ => {}
             }
         }
         text
@@ -111,9 +136,9 @@ impl Site {
     pub(crate) fn spawn(&mut self, service: &'static str) {
         let log = self.folder.path().join(format!("{service}.log"));
         let child = Command::new(&self.binary)
-            .arg(service)
+            .arg(service.split(' ').next().unwrap())
             .arg("--config")
-            .arg(self.config())
+            .arg(self.config(service))
             .arg("--data")
             .arg(self.data())
             .arg("--district")

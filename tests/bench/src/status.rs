@@ -18,7 +18,7 @@ use crate::{
     ingest::ParseOnly,
     load::{self, Requests, ask},
     postgres_cases::Peer,
-    site::Site,
+    site::{OVER_THE_BROKER, Site},
 };
 
 const CONNECTIONS: [usize; 3] = [1, 64, 256];
@@ -36,9 +36,22 @@ enum Question {
 #[derive(Clone, Copy)]
 enum Who {
     Gridkeeper,
+    OverTheBroker,
     ParseOnly,
     Postgres,
 }
+
+impl Who {
+    const ALL: [Self; 4] = [
+        Self::Gridkeeper,
+        Self::OverTheBroker,
+        Self::ParseOnly,
+        Self::Postgres,
+    ];
+}
+
+/// What keeps the views is in the process of the query service.
+const MEMORY: &str = "memory of the aggregator and the query service";
 
 /// Runs the benchmark over so many cases.
 pub(crate) async fn run(rounds: usize, time: Duration, cases: u64) -> Figures {
@@ -48,7 +61,7 @@ pub(crate) async fn run(rounds: usize, time: Duration, cases: u64) -> Figures {
         eprintln!("round {round}");
         for connections in CONNECTIONS {
             for question in [Question::Status, Question::Area] {
-                for who in [Who::Gridkeeper, Who::ParseOnly, Who::Postgres] {
+                for who in Who::ALL {
                     let Some(address) = prepared.address(who) else {
                         continue;
                     };
@@ -67,8 +80,8 @@ pub(crate) async fn run(rounds: usize, time: Duration, cases: u64) -> Figures {
             }
         }
     }
-    let memory = "memory of the aggregator after the load";
-    figures.add(memory, "MiB", prepared.site.memory("aggregator").now);
+    let memory = format!("{MEMORY} after the load");
+    figures.add(&memory, "MiB", prepared.site.memory("query").now);
     for question in [Question::Status, Question::Area] {
         let ours = name(question, Who::Gridkeeper, 64);
         let p99 = |who| format!("{}: p99", name(question, who, 64));
@@ -77,7 +90,7 @@ pub(crate) async fn run(rounds: usize, time: Duration, cases: u64) -> Figures {
         let other = name(question, Who::Postgres, 64);
         figures.compare(&ours, &other, Goal::Least(2.0));
     }
-    figures.want(memory, Goal::Most(512.0));
+    figures.want(&memory, Goal::Most(512.0));
     figures
 }
 
@@ -88,6 +101,7 @@ fn name(question: Question, who: Who, connections: usize) -> String {
     };
     let who = match who {
         Who::Gridkeeper => "",
+        Who::OverTheBroker => ", over the broker",
         Who::ParseOnly => ", parse only",
         Who::Postgres => ", PostgreSQL",
     };
@@ -114,14 +128,15 @@ impl Prepared {
         if let Some(postgres) = &mut postgres {
             postgres.filled().await;
         }
-        site.spawn("aggregator");
+        site.spawn("query");
         site.until_at("aggregator", last).await;
-        site.start("query").await;
+        site.until_ready("query").await;
+        site.start(OVER_THE_BROKER).await;
         tell("the views are ready");
-        let memory = site.memory("aggregator");
-        figures.add("memory of the aggregator, caught up", "MiB", memory.now);
-        let peak = "memory of the aggregator, its most on the way";
-        figures.add(peak, "MiB", memory.peak);
+        let memory = site.memory("query");
+        figures.add(&format!("{MEMORY}, caught up"), "MiB", memory.now);
+        let peak = format!("{MEMORY}, its most on the way");
+        figures.add(&peak, "MiB", memory.peak);
         let grids = site.grids.iter();
         let mut areas: Vec<_> = grids.flat_map(|grid| grid.and_ancestors()).collect();
         areas.sort_unstable();
@@ -143,6 +158,7 @@ impl Prepared {
     fn address(&self, who: Who) -> Option<&str> {
         match who {
             Who::Gridkeeper => Some(self.site.address("query")),
+            Who::OverTheBroker => Some(self.site.address(OVER_THE_BROKER)),
             Who::ParseOnly => Some(&self.parse_only.address),
             Who::Postgres => Some(&self.postgres.as_ref()?.address),
         }

@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
-use gridkeeper_aggregator::{Error, Options, run_on};
+use gridkeeper_aggregator::{Error, Options, Parts, run_on};
 use gridkeeper_broker::Broker;
 use gridkeeper_district::{About, AreaKind, AreaRow, District, Origin, Source};
+use gridkeeper_districtviews::InProcess;
 use gridkeeper_eventlog::{Append, EventLog, Follower};
 use gridkeeper_http::Clock;
 use gridkeeper_liveviews::log::{Log, LogError, RawEvent};
@@ -85,8 +86,12 @@ impl Site {
             log: self.log.clone(),
             hold: self.hold.subscribe(),
         };
-        let (district, clock) = (Arc::clone(&self.district), Clock::system());
-        let running = run_on(listener, options, district, clock, log, shutdown.clone());
+        let parts = Parts {
+            district: Arc::clone(&self.district),
+            clock: Clock::system(),
+            views: InProcess::default(),
+        };
+        let running = run_on(listener, options, parts, log, shutdown.clone());
         Aggregator {
             address,
             shutdown,

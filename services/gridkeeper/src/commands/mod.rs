@@ -17,10 +17,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::{
-    error::Error,
-    installation::{Installation, keys_in},
-};
+use self::serve::Service;
+use crate::{error::Error, installation::keys_in};
 
 /// Gridkeeper: reports of grid workers, kept in a log, and who holds each case by when.
 #[derive(Debug, Parser)]
@@ -92,14 +90,10 @@ impl DataFolder {
 pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
     match arguments.command {
         Command::Up(command) => blocking(up::run(command)),
-        Command::Intake(command) => blocking(serve::run(command, "intake", Installation::intake)),
-        Command::Aggregator(command) => {
-            blocking(serve::run(command, "aggregator", Installation::aggregator))
-        }
-        Command::Escalator(command) => {
-            blocking(serve::run(command, "escalator", Installation::escalator))
-        }
-        Command::Query(command) => blocking(serve::run(command, "query", Installation::query)),
+        Command::Intake(command) => blocking(serve::run(command, Service::Intake)),
+        Command::Aggregator(command) => blocking(serve::run(command, Service::Aggregator)),
+        Command::Escalator(command) => blocking(serve::run(command, Service::Escalator)),
+        Command::Query(command) => blocking(serve::run(command, Service::Query)),
         Command::Verify(command) => blocking(verify::run(command)),
         Command::Rebuild(command) => blocking(rebuild::run(command)),
         Command::Config(command) => config::run(&command),

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use crate::{
     error::Error,
     installation::{Installation, Place},
@@ -20,19 +18,31 @@ pub(super) struct Command {
     place: Place,
 }
 
-/// Runs the service of this name until the process is asked to stop.
-pub(super) async fn run<F>(
-    command: Command,
-    name: &'static str,
-    service: fn(Arc<Installation>, CancellationToken) -> F,
-) -> Result<(), Error>
-where
-    F: Future<Output = Result<(), Error>> + Send + 'static,
-{
+/// A service that runs alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Service {
+    Intake,
+    Aggregator,
+    Escalator,
+    Query,
+}
+
+/// Runs the service until the process is asked to stop; with the query service also an aggregator, where it answers
+/// from views of its own process.
+pub(super) async fn run(command: Command, service: Service) -> Result<(), Error> {
     logging::begin();
     let asked = asked_to_stop()?;
     let installation = Arc::new(Installation::open(&command.place)?);
     let mut parts = Parts::default();
-    parts.start(name, |stop| service(installation, stop));
+    let also = Arc::clone(&installation);
+    if matches!(service, Service::Query) && also.keeps_views_for_query() {
+        parts.start("aggregator", |stop| also.aggregator(stop));
+    }
+    match service {
+        Service::Intake => parts.start("intake", |stop| installation.intake(stop)),
+        Service::Aggregator => parts.start("aggregator", |stop| installation.aggregator(stop)),
+        Service::Escalator => parts.start("escalator", |stop| installation.escalator(stop)),
+        Service::Query => parts.start("query", |stop| installation.query(stop)),
+    }
     parts.run(asked).await
 }

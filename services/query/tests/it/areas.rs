@@ -1,6 +1,7 @@
 //! Figures of areas, how fresh they are, and where the aggregator is away.
 
 use gridkeeper_proto::access::Role;
+use gridkeeper_query::Keeper;
 use serde_json::{Value, json};
 
 use crate::site::{COMMUNITY, DISTRICT, GRID, NEXT_GRID, OTHER_GRID, STREET, Site};
@@ -235,6 +236,7 @@ async fn an_answer_waits_for_the_position_it_has_to_hold_up_to_a_limit() {
 async fn without_an_aggregator_the_service_says_so_and_goes_on_when_one_is_there() {
     let options = gridkeeper_query::Options {
         answer_timeout_ms: 200,
+        views: Keeper::Aggregators,
         ..gridkeeper_query::Options::default()
     };
     let mut site = Site::with(options).await;
@@ -251,5 +253,16 @@ async fn without_an_aggregator_the_service_says_so_and_goes_on_when_one_is_there
     assert_eq!(
         site.ask(&filed, &format!("/v1/areas/{GRID}")).await["reported"],
         1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_views_of_the_own_process_are_there_the_service_says_so() {
+    let site = Site::new().await;
+    let (status, answer) = site.asked_without_views(&format!("/v1/areas/{GRID}")).await;
+    assert_eq!(
+        (status, &answer["code"]),
+        (503, &json!("GK0628")),
+        "{answer}"
     );
 }

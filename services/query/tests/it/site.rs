@@ -1,4 +1,4 @@
-//! A broker, an intake, an aggregator and a query service in one process, with a clock set by hand.
+//! A broker, an intake, an aggregator and query services in one process, with a clock set by hand.
 
 use std::{
     net::SocketAddr,
@@ -11,6 +11,7 @@ use std::{
 
 use gridkeeper_broker::Broker;
 use gridkeeper_district::District;
+use gridkeeper_districtviews::InProcess;
 use gridkeeper_eventlog::{EventLog, KeyStore};
 use gridkeeper_http::{Clock, listen};
 use gridkeeper_identity::{SigningKey, Verifier};
@@ -20,7 +21,7 @@ use gridkeeper_proto::{
     area::{AreaCode, Level},
     time::Timestamp,
 };
-use gridkeeper_query::Options;
+use gridkeeper_query::{Keeper, Options};
 use gridkeeper_tests::{BOUND, sample_district, until};
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::timeout};
@@ -63,7 +64,11 @@ pub(crate) struct Site {
     http: reqwest::Client,
     intake: Running,
     aggregator: Option<Running>,
+    /// Where the query service finds the aggregator's views, if it answers from its own process.
+    views: Option<InProcess>,
     query: Option<Running>,
+    /// One that asks the aggregator over the broker, where the other one answers from its views.
+    other_query: Option<Running>,
 }
 
 impl Site {
@@ -103,10 +108,22 @@ impl Site {
             now,
             http: reqwest::Client::new(),
             aggregator: None,
+            views: (options.views == Keeper::Own).then(InProcess::default),
             query: None,
+            other_query: None,
         };
         site.start_aggregator().await;
-        site.query = Some(query(&shared, options).await);
+        if site.views.is_some() {
+            let views = Keeper::Aggregators;
+            let options = Options {
+                views,
+                ..options.clone()
+            };
+            let other = query(&shared, options, None).await;
+            until_ready(&site.http, &other.url()).await;
+            site.other_query = Some(other);
+        }
+        site.query = Some(query(&shared, options, site.views.clone()).await);
         site.until_status("/readyz", 200).await;
         until_ready(&site.http, &site.intake.url()).await;
         site
@@ -123,7 +140,14 @@ impl Site {
 
     pub(crate) async fn start_aggregator(&mut self) {
         let folder = self.folder.path().join("views");
-        self.aggregator = Some(aggregator(&self.shared(), folder).await);
+        self.aggregator = Some(
+            aggregator(
+                &self.shared(),
+                folder,
+                self.views.clone().unwrap_or_default(),
+            )
+            .await,
+        );
     }
 
     pub(crate) async fn stop_aggregator(&mut self) {
@@ -209,13 +233,34 @@ impl Site {
         (status, value)
     }
 
-    /// The answer to a question of the centre, as fresh as a receipt.
+    /// The answer to a question of the centre, as fresh as a receipt: the same from views of the own process as over
+    /// the broker.
     pub(crate) async fn ask(&self, receipt: &Receipt, path: &str) -> Value {
         let (token, sign) = (self.centre(), if path.contains('?') { '&' } else { '?' });
         let path = format!("{path}{sign}at_least={}", receipt.position);
         let (status, answer) = self.get(&token, &path).await;
         assert_eq!(status, 200, "{path}: {answer}");
         assert!(answer["position"].as_u64().unwrap() >= receipt.position.0);
+        if let Some(other) = &self.other_query {
+            let asked = self.http.get(format!("{}{path}", other.url()));
+            let other = asked.bearer_auth(&token).send().await.unwrap();
+            let other: Value = other.json().await.unwrap();
+            if other["position"] == answer["position"] {
+                assert_eq!(other, answer, "{path}");
+            }
+        }
+        answer
+    }
+
+    /// What a query service answers to the centre whose own views are not open yet.
+    pub(crate) async fn asked_without_views(&self, path: &str) -> (u16, Value) {
+        let views = InProcess::default();
+        let asked = query(&self.shared(), Options::default(), Some(views)).await;
+        let request = self.http.get(format!("{}{path}", asked.url()));
+        let answer = request.bearer_auth(self.centre()).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let answer = (status, answer.json().await.unwrap());
+        asked.stop().await;
         answer
     }
 
@@ -315,7 +360,7 @@ async fn intake(shared: &Shared) -> Running {
     }
 }
 
-async fn aggregator(shared: &Shared, folder: std::path::PathBuf) -> Running {
+async fn aggregator(shared: &Shared, folder: std::path::PathBuf, views: InProcess) -> Running {
     let (listener, stop) = (
         listen("127.0.0.1:0").await.unwrap(),
         CancellationToken::new(),
@@ -330,13 +375,13 @@ async fn aggregator(shared: &Shared, folder: std::path::PathBuf) -> Running {
         },
         ..gridkeeper_aggregator::Options::default()
     };
-    let (district, clock, log) = (
-        Arc::clone(&shared.district),
-        shared.clock(),
-        shared.log().await,
-    );
-    let running =
-        gridkeeper_aggregator::run_on(listener, options, district, clock, log, stop.clone());
+    let parts = gridkeeper_aggregator::Parts {
+        district: Arc::clone(&shared.district),
+        clock: shared.clock(),
+        views,
+    };
+    let log = shared.log().await;
+    let running = gridkeeper_aggregator::run_on(listener, options, parts, log, stop.clone());
     let task = tokio::spawn(async move { running.await.unwrap() });
     Running {
         address,
@@ -345,7 +390,7 @@ async fn aggregator(shared: &Shared, folder: std::path::PathBuf) -> Running {
     }
 }
 
-async fn query(shared: &Shared, options: Options) -> Running {
+async fn query(shared: &Shared, options: Options, own_views: Option<InProcess>) -> Running {
     let (listener, stop) = (
         listen("127.0.0.1:0").await.unwrap(),
         CancellationToken::new(),
@@ -360,6 +405,7 @@ async fn query(shared: &Shared, options: Options) -> Running {
         district: Arc::clone(&shared.district),
         verifier: shared.verifier(),
         clock: shared.clock(),
+        own_views,
     };
     let running = gridkeeper_query::run_on(
         listener,
