@@ -11,5 +11,6 @@ mod commands;
 mod exactly_once;
 mod history;
 mod killed;
+mod own_views;
 mod site;
 mod up;

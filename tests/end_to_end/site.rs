@@ -131,6 +131,14 @@ impl Site {
         String::from_utf8(stdout).unwrap()
     }
 
+    /// Runs a command that does not do what it is asked to; gives what it said.
+    pub(crate) async fn fails(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{arguments:?}: {said}");
+        said
+    }
+
     pub(crate) fn start(&mut self, service: &'static str) {
         let number = self.logs.fetch_add(1, Ordering::Relaxed);
         let log = self.path(&format!("{service}-{number}.log"));

@@ -306,7 +306,7 @@ pub enum ViewError {
         position: Position,
     },
     /// The projection stopped at an error, or the store did not answer.
-    #[error("the views are out of order ({code}): {detail}")]
+    #[error("the views are out of order ({}): {detail}", Code(*code))]
     Stopped {
         /// Code of the error that stopped them.
         code: u16,

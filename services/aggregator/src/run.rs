@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_nats::{Client, ConnectOptions};
 use gridkeeper_district::District;
 use gridkeeper_districtviews::{
-    DistrictViews, InProcess,
+    DistrictViews, KeptHere,
     projection::{SCHEMA, Views},
 };
 use gridkeeper_http::{About, Clock, Health, HttpError, Standard, application};
@@ -31,7 +31,7 @@ pub struct Parts {
     /// The time.
     pub clock: Clock,
     /// Where others of this process find the views.
-    pub views: InProcess,
+    pub views: KeptHere,
 }
 
 /// Listens at the address of the options, and then is [`run_on`].
@@ -69,7 +69,7 @@ pub async fn run_on<L: Log>(
     let Parts {
         district,
         clock,
-        views: in_process,
+        views: kept_here,
     } = parts;
     // First, so that nothing is measured before it is recorded.
     let metrics = gridkeeper_http::metrics::recorder().map_err(|error| endpoint(&error))?;
@@ -99,13 +99,12 @@ pub async fn run_on<L: Log>(
         let worked = match opening.await {
             Ok(views) => {
                 let views = Arc::new(DistrictViews::new(views, options.wait_limit_ms));
-                in_process.open(Arc::clone(&views));
                 let aggregator = Aggregator {
                     district: district.code(),
                     options,
                     views,
                 };
-                work(Arc::new(log), Arc::new(aggregator), &shutdown).await
+                work(Arc::new(log), Arc::new(aggregator), &kept_here, &shutdown).await
             }
             Err(error) => Err(error.into()),
         };
@@ -119,6 +118,7 @@ pub async fn run_on<L: Log>(
 async fn work<L: Log>(
     log: Arc<L>,
     aggregator: Arc<Aggregator>,
+    kept_here: &KeptHere,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     let client = connect(&aggregator.options.nats_url).await?;
@@ -130,7 +130,7 @@ async fn work<L: Log>(
     let ended = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
         () = following => Ok(()),
-        ended = answer_all(Arc::clone(&aggregator), client.clone()) => ended,
+        ended = answer_all(Arc::clone(&aggregator), client.clone(), kept_here) => ended,
         ended = rebuild_on_request(&log, &aggregator, &client) => ended,
     };
     aggregator.views.close().await?;

@@ -21,8 +21,8 @@ use crate::{
     keys::{self, Due, Facets},
 };
 
-/// The longest reply in bytes, which is what a broker takes as long as it is not told otherwise.
-pub const MAX_BYTES: usize = 1 << 20;
+/// The longest reply in bytes, over the broker or not: the longest message of a broker that is not told otherwise.
+pub const LONGEST_REPLY: usize = 1 << 20;
 
 /// The most cases of a page.
 const PAGE: u32 = 1_000;

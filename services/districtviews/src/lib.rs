@@ -7,11 +7,11 @@
 pub mod answer;
 mod district_views;
 mod error;
-mod in_process;
 mod kept;
+mod kept_here;
 pub mod keys;
 pub mod projection;
 
 pub use district_views::DistrictViews;
 pub use error::Error;
-pub use in_process::InProcess;
+pub use kept_here::{KeptHere, Offered};

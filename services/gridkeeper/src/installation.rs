@@ -7,7 +7,7 @@ use std::{
 };
 
 use gridkeeper_district::District;
-use gridkeeper_districtviews::InProcess;
+use gridkeeper_districtviews::KeptHere;
 use gridkeeper_eventlog::{EventLog, KeyStore, LogError};
 use gridkeeper_http::Clock;
 use gridkeeper_identity::{SigningKey, Verifier};
@@ -48,7 +48,7 @@ pub(crate) struct Installation {
     pub(crate) district: Arc<District>,
     pub(crate) clock: Clock,
     /// What an aggregator of this process keeps.
-    views: InProcess,
+    views: KeptHere,
 }
 
 impl Installation {
@@ -68,7 +68,7 @@ impl Installation {
             data,
             district: Arc::new(District::load(&place.district)?),
             clock: Clock::system(),
-            views: InProcess::default(),
+            views: KeptHere::default(),
         })
     }
 

@@ -33,7 +33,7 @@ impl Default for Options {
         Self {
             batch_events: 512,
             catch_up_events: 1_000_000,
-            views_in_memory: 65_536,
+            views_in_memory: 32_768,
             batch_bytes: 1 << 20,
             flush_every_ms: 1_000,
             retry_ms: 1_000,

@@ -99,7 +99,7 @@ pub enum Error {
     /// The views do not answer as asked.
     #[error(transparent)]
     View(#[from] ViewError),
-    /// No aggregator answers.
+    /// No aggregator answers, in this process or over the broker.
     #[error("no aggregator answers: {detail}")]
     NoAggregator {
         /// What was seen.

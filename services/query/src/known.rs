@@ -54,6 +54,22 @@ impl<K: Eq + Hash, V> Known<K, V> {
         })
     }
 
+    /// What is known under a key, if it is still so as of a later position; it then holds up to there.
+    pub(crate) fn still(
+        &self,
+        key: &K,
+        position: Position,
+        is_so: impl FnOnce(&V) -> bool,
+    ) -> Option<Kept<V>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = known.get_mut(key)?;
+        let still = kept.position <= position && is_so(&kept.value);
+        still.then(|| {
+            kept.position = position;
+            kept.clone()
+        })
+    }
+
     /// Keeps a value, unless a newer one is known.
     pub(crate) fn keep(&self, key: K, position: Position, value: V) -> Kept<V> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,6 +114,28 @@ mod tests {
             assert_eq!(found, holds, "{position}");
         }
         assert!(known.as_of(&"b", Position(1), seen(0, 0)).is_none());
+    }
+
+    #[test]
+    fn a_value_that_is_still_so_is_not_made_again() {
+        let known = Known::default();
+        let made = known.keep("a", Position(10), 1).value;
+        assert!(
+            known
+                .still(&"a", Position(12), |&value| value == 2)
+                .is_none()
+        );
+        assert!(
+            known
+                .still(&"a", Position(9), |&value| value == 1)
+                .is_none()
+        );
+        let kept = known
+            .still(&"a", Position(12), |&value| value == 1)
+            .unwrap();
+        assert!(Arc::ptr_eq(&made, &kept.value));
+        let held = known.as_of(&"a", Position(12), seen(11, 11)).unwrap();
+        assert_eq!(held.position, Position(12));
     }
 
     #[test]

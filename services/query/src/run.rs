@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gridkeeper_district::District;
-use gridkeeper_districtviews::InProcess;
+use gridkeeper_districtviews::KeptHere;
 use gridkeeper_eventlog::{EventLog, KeyStore};
 use gridkeeper_http::{Check, Clock, Health, HttpError, Standard, application};
 use gridkeeper_identity::Verifier;
@@ -32,7 +32,7 @@ pub struct Parts {
     /// The time.
     pub clock: Clock,
     /// The views of this process, to answer from them; without, aggregators are asked over the broker.
-    pub own_views: Option<InProcess>,
+    pub own_views: Option<KeptHere>,
 }
 
 /// Listens at the address of the options, and then is [`run_on`].

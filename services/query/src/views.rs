@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Request};
-use gridkeeper_districtviews::{InProcess, answer::MAX_BYTES};
+use gridkeeper_districtviews::KeptHere;
 use gridkeeper_proto::{
     area::AreaCode,
     case::Case,
@@ -15,6 +15,7 @@ use gridkeeper_proto::{
         ViewAnswer, ViewQuestion, ViewReply, ViewRequest,
     },
 };
+use metrics::Histogram;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -37,13 +38,15 @@ pub(crate) struct Freshness {
 /// The way to the views.
 pub(crate) struct Views {
     kept: Kept,
+    /// How long questions took.
+    asked: Histogram,
     wait_ms: u32,
     wait_limit_ms: u32,
 }
 
 /// Where they are kept.
 enum Kept {
-    Here(InProcess),
+    Here(KeptHere),
     Elsewhere(Aggregators),
 }
 
@@ -92,7 +95,7 @@ impl Aggregators {
 impl Views {
     /// Views of this process where some are given, else those of aggregators.
     pub(crate) async fn of(
-        own: Option<InProcess>,
+        own: Option<KeptHere>,
         options: &Options,
         district: AreaCode,
     ) -> Result<Self, Error> {
@@ -101,6 +104,7 @@ impl Views {
                 Some(own) => Kept::Here(own),
                 None => Kept::Elsewhere(Aggregators::connect(options, district).await?),
             },
+            asked: metrics::histogram!(ASKED),
             wait_ms: options.wait_ms,
             wait_limit_ms: options.wait_limit_ms,
         })
@@ -123,16 +127,17 @@ impl Views {
         };
         let began = tokio::time::Instant::now();
         let reply = match &self.kept {
-            Kept::Here(own) => {
-                let views = own.views().ok_or_else(|| Error::NoAggregator {
-                    detail: "the views of this process have not caught up with the log yet"
-                        .to_owned(),
-                })?;
-                views.reply(request, MAX_BYTES).await
+            Kept::Here(views) => {
+                let reply = views.reply(request).await;
+                reply.ok_or_else(|| Error::NoAggregator {
+                    detail:
+                        "the views of this process have not caught up with the log, or are closed"
+                            .to_owned(),
+                })?
             }
             Kept::Elsewhere(aggregators) => aggregators.reply(&request).await?,
         };
-        metrics::histogram!(ASKED).record(began.elapsed().as_secs_f64());
+        self.asked.record(began.elapsed().as_secs_f64());
         Ok((reply.position, reply.answer?))
     }
 

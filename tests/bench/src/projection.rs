@@ -23,7 +23,7 @@ use crate::{
 /// How many events are read at once.
 const PORTION: usize = 512;
 /// From how many views on they are flushed.
-const FLUSHED: usize = 65_536;
+const FLUSHED: usize = 32_768;
 
 /// What is folded from memory, and by PostgreSQL, which gets slower the more there is.
 const PREFIX: usize = 200_000;

@@ -11,7 +11,7 @@ use std::{
 use gridkeeper_aggregator::{Error, Options, Parts, run_on};
 use gridkeeper_broker::Broker;
 use gridkeeper_district::{About, AreaKind, AreaRow, District, Origin, Source};
-use gridkeeper_districtviews::InProcess;
+use gridkeeper_districtviews::KeptHere;
 use gridkeeper_eventlog::{Append, EventLog, Follower};
 use gridkeeper_http::Clock;
 use gridkeeper_liveviews::log::{Log, LogError, RawEvent};
@@ -89,7 +89,7 @@ impl Site {
         let parts = Parts {
             district: Arc::clone(&self.district),
             clock: Clock::system(),
-            views: InProcess::default(),
+            views: KeptHere::default(),
         };
         let running = run_on(listener, options, parts, log, shutdown.clone());
         Aggregator {

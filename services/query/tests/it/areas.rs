@@ -1,7 +1,6 @@
-//! Figures of areas, how fresh they are, and where the aggregator is away.
+//! Figures of areas, and how fresh they are.
 
 use gridkeeper_proto::access::Role;
-use gridkeeper_query::Keeper;
 use serde_json::{Value, json};
 
 use crate::site::{COMMUNITY, DISTRICT, GRID, NEXT_GRID, OTHER_GRID, STREET, Site};
@@ -229,40 +228,5 @@ async fn an_answer_waits_for_the_position_it_has_to_hold_up_to_a_limit() {
         (200, &json!(2)),
         "{}",
         waited.1
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn without_an_aggregator_the_service_says_so_and_goes_on_when_one_is_there() {
-    let options = gridkeeper_query::Options {
-        answer_timeout_ms: 200,
-        views: Keeper::Aggregators,
-        ..gridkeeper_query::Options::default()
-    };
-    let mut site = Site::with(options).await;
-    let filed = site.file(GRID, json!({})).await;
-    site.stop_aggregator().await;
-    let (status, answer) = site.get(&site.centre(), &format!("/v1/areas/{GRID}")).await;
-    assert_eq!(
-        (status, &answer["code"]),
-        (503, &json!("GK0628")),
-        "{answer}"
-    );
-    site.start_aggregator().await;
-    site.until_status(&format!("/v1/areas/{GRID}"), 200).await;
-    assert_eq!(
-        site.ask(&filed, &format!("/v1/areas/{GRID}")).await["reported"],
-        1
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn before_the_views_of_the_own_process_are_there_the_service_says_so() {
-    let site = Site::new().await;
-    let (status, answer) = site.asked_without_views(&format!("/v1/areas/{GRID}")).await;
-    assert_eq!(
-        (status, &answer["code"]),
-        (503, &json!("GK0628")),
-        "{answer}"
     );
 }

@@ -12,3 +12,4 @@ mod duty;
 mod events;
 mod refusals;
 mod site;
+mod ways;

@@ -11,7 +11,7 @@ use std::{
 
 use gridkeeper_broker::Broker;
 use gridkeeper_district::District;
-use gridkeeper_districtviews::InProcess;
+use gridkeeper_districtviews::KeptHere;
 use gridkeeper_eventlog::{EventLog, KeyStore};
 use gridkeeper_http::{Clock, listen};
 use gridkeeper_identity::{SigningKey, Verifier};
@@ -38,18 +38,18 @@ pub(crate) const OTHER_GRID: &str = "51040200300101";
 pub(crate) const MINUTE: i64 = 60_000;
 
 /// A service that runs until its site goes.
-struct Running {
+pub(crate) struct Running {
     address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         timeout(BOUND, self.task).await.unwrap().unwrap();
     }
@@ -65,7 +65,7 @@ pub(crate) struct Site {
     intake: Running,
     aggregator: Option<Running>,
     /// Where the query service finds the aggregator's views, if it answers from its own process.
-    views: Option<InProcess>,
+    views: Option<KeptHere>,
     query: Option<Running>,
     /// One that asks the aggregator over the broker, where the other one answers from its views.
     other_query: Option<Running>,
@@ -108,7 +108,7 @@ impl Site {
             now,
             http: reqwest::Client::new(),
             aggregator: None,
-            views: (options.views == Keeper::Own).then(InProcess::default),
+            views: (options.views == Keeper::Own).then(KeptHere::default),
             query: None,
             other_query: None,
         };
@@ -221,12 +221,30 @@ impl Site {
     }
 
     pub(crate) fn request(&self, token: &str, path: &str) -> reqwest::RequestBuilder {
-        let url = format!("{}{path}", self.query.as_ref().unwrap().url());
-        self.http.get(url).bearer_auth(token)
+        self.request_at(&self.url(), token, path)
+    }
+
+    fn request_at(&self, url: &str, token: &str, path: &str) -> reqwest::RequestBuilder {
+        self.http.get(format!("{url}{path}")).bearer_auth(token)
+    }
+
+    /// The address of its query service.
+    pub(crate) fn url(&self) -> String {
+        self.query.as_ref().unwrap().url()
+    }
+
+    /// That of the one that asks over the broker.
+    pub(crate) fn other_url(&self) -> Option<String> {
+        self.other_query.as_ref().map(Running::url)
     }
 
     pub(crate) async fn get(&self, token: &str, path: &str) -> (u16, Value) {
-        let answer = self.request(token, path).send().await.unwrap();
+        self.get_at(&self.url(), token, path).await
+    }
+
+    /// What the query service at an address answers.
+    pub(crate) async fn get_at(&self, url: &str, token: &str, path: &str) -> (u16, Value) {
+        let answer = self.request_at(url, token, path).send().await.unwrap();
         let status = answer.status().as_u16();
         let text = answer.text().await.unwrap();
         let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
@@ -241,26 +259,12 @@ impl Site {
         let (status, answer) = self.get(&token, &path).await;
         assert_eq!(status, 200, "{path}: {answer}");
         assert!(answer["position"].as_u64().unwrap() >= receipt.position.0);
-        if let Some(other) = &self.other_query {
-            let asked = self.http.get(format!("{}{path}", other.url()));
-            let other = asked.bearer_auth(&token).send().await.unwrap();
-            let other: Value = other.json().await.unwrap();
+        if let Some(other) = self.other_url() {
+            let (_, other) = self.get_at(&other, &token, &path).await;
             if other["position"] == answer["position"] {
                 assert_eq!(other, answer, "{path}");
             }
         }
-        answer
-    }
-
-    /// What a query service answers to the centre whose own views are not open yet.
-    pub(crate) async fn asked_without_views(&self, path: &str) -> (u16, Value) {
-        let views = InProcess::default();
-        let asked = query(&self.shared(), Options::default(), Some(views)).await;
-        let request = self.http.get(format!("{}{path}", asked.url()));
-        let answer = request.bearer_auth(self.centre()).send().await.unwrap();
-        let status = answer.status().as_u16();
-        let answer = (status, answer.json().await.unwrap());
-        asked.stop().await;
         answer
     }
 
@@ -360,7 +364,7 @@ async fn intake(shared: &Shared) -> Running {
     }
 }
 
-async fn aggregator(shared: &Shared, folder: std::path::PathBuf, views: InProcess) -> Running {
+async fn aggregator(shared: &Shared, folder: std::path::PathBuf, views: KeptHere) -> Running {
     let (listener, stop) = (
         listen("127.0.0.1:0").await.unwrap(),
         CancellationToken::new(),
@@ -390,7 +394,7 @@ async fn aggregator(shared: &Shared, folder: std::path::PathBuf, views: InProces
     }
 }
 
-async fn query(shared: &Shared, options: Options, own_views: Option<InProcess>) -> Running {
+async fn query(shared: &Shared, options: Options, own_views: Option<KeptHere>) -> Running {
     let (listener, stop) = (
         listen("127.0.0.1:0").await.unwrap(),
         CancellationToken::new(),
