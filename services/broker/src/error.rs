@@ -81,6 +81,13 @@ pub enum BrokerError {
     },
 }
 
+impl BrokerError {
+    /// Whether the server ended because somebody else listens at its port.
+    pub(crate) fn is_port_taken(&self) -> bool {
+        matches!(self, Self::Ended { log } if log.contains("address already in use"))
+    }
+}
+
 impl Coded for BrokerError {
     fn code(&self) -> Code {
         match self {

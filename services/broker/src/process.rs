@@ -27,6 +27,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How often a server that ended by itself is started again within a minute.
 const RESTARTS_A_MINUTE: usize = 5;
 
+/// How many other ports are tried where any free one will do, and somebody else took the one that was.
+const OTHER_PORTS: usize = 5;
+
 /// Files in the broker's folder.
 const CONFIGURATION: &str = "nats-server.conf";
 const PID: &str = "nats-server.pid";
@@ -65,14 +68,19 @@ impl Broker {
     /// # Errors
     /// The files cannot be made, or the server ends or stays silent.
     pub async fn start(binary: Binary, options: &Options) -> Result<Self, BrokerError> {
-        fs::create_dir_all(&options.folder)
-            .map_err(BrokerError::system("make the broker's folder"))?;
-        let lock = lock(&options.folder)?;
-        stop_left_behind(&binary, &options.folder).await?;
         let port = match options.port {
             0 => free_port()?,
             port => port,
         };
+        Self::start_at(port, binary, options).await
+    }
+
+    /// Starts a server at this port, or where any free one will do at another one when somebody else took it.
+    async fn start_at(port: u16, binary: Binary, options: &Options) -> Result<Self, BrokerError> {
+        fs::create_dir_all(&options.folder)
+            .map_err(BrokerError::system("make the broker's folder"))?;
+        let lock = lock(&options.folder)?;
+        stop_left_behind(&binary, &options.folder).await?;
         let folder = options.folder.clone();
         let child = spawn(&binary, &folder, port)?;
         let mut broker = Self {
@@ -82,6 +90,15 @@ impl Broker {
             child,
             _lock: lock,
         };
+        for _ in 0..OTHER_PORTS {
+            match broker.wait_until_ready().await {
+                Err(error) if options.port == 0 && error.is_port_taken() => {
+                    broker.port = free_port()?;
+                    broker.child = spawn(&broker.binary, &broker.folder, broker.port)?;
+                }
+                ready => return ready.map(|()| broker),
+            }
+        }
         broker.wait_until_ready().await?;
         Ok(broker)
     }
@@ -279,8 +296,7 @@ async fn ask_to_quit(binary: &Binary, pid: u32) -> Result<(), BrokerError> {
         .map_err(BrokerError::system("signal nats-server"))
 }
 
-/// A port that nobody listens on now. Somebody else may take it before the server does; the server then
-/// ends, and the start fails.
+/// A port that nobody listens on now. Somebody else may take it before the server does; the server then ends.
 fn free_port() -> Result<u16, BrokerError> {
     let listener =
         TcpListener::bind("127.0.0.1:0").map_err(BrokerError::system("find a free port"))?;
@@ -444,5 +460,20 @@ mod tests {
             panic!("it started")
         };
         assert!(log.contains("address already in use"), "{log}");
+    }
+
+    #[tokio::test]
+    async fn where_any_port_will_do_another_one_is_taken_instead_of_one_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let options = Options {
+            folder: folder.path().to_owned(),
+            port: 0,
+        };
+        let binary = Binary::find().await.unwrap();
+        let mut broker = Broker::start_at(port, binary, &options).await.unwrap();
+        assert_ne!(broker.port(), port);
+        broker.stop().await.unwrap();
     }
 }
