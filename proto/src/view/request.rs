@@ -134,7 +134,7 @@ impl Served {
 }
 
 /// What lists of cases filter by.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listed<'a> {
     /// Where the case stands.
     pub state: CaseState,

@@ -19,7 +19,7 @@ use gridkeeper_proto::{
     inquiry::Inquiry,
     rules::Rules,
     time::{Day, Zone},
-    view::{AreaSummary, CaseView, DayRollup},
+    view::{AreaSummary, CaseView, DayRollup, Listed},
 };
 use gridkeeper_viewstore::{Changes, Projection, ProjectionError, Schema};
 use serde::Serialize;
@@ -321,9 +321,9 @@ fn write_indexes(
     now: &CaseView,
     changes: &mut Changes,
 ) -> Result<(), Error> {
-    let facets = Facets::of(now);
-    if before.map(Facets::of).as_ref() != Some(&facets) {
-        changes.put_value(keys::listed(now.case.grid, now.case.id), &facets)?;
+    if before.map(|view| Listed::of(&view.case)) != Some(Listed::of(&now.case)) {
+        let key = keys::listed(now.case.grid, now.case.id);
+        changes.put_value(key, &Facets::of(now))?;
     }
     replace(before.and_then(due), due(now), changes)
 }
