@@ -1,6 +1,6 @@
 //! Listening, serving, and stopping within a bound.
 
-use std::{net::SocketAddr, pin::pin, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::{
     Router,
@@ -16,7 +16,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream, lookup_host},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -29,17 +29,38 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long no connection is taken after the system had no room for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How many connections may wait to be taken, as far as the system allows: after an outage all phones come at once, and
+/// one that finds no place tries again only after a second.
+const WAITING_CONNECTIONS: u32 = 4_096;
+
 /// Listens at a host and port such as `127.0.0.1:8080`; port 0 takes a free one.
 ///
 /// # Errors
 /// [`HttpError::Listen`].
 pub async fn listen(address: &str) -> Result<TcpListener, HttpError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| HttpError::Listen {
-            address: address.to_owned(),
-            source,
-        })
+    let refused = |source| HttpError::Listen {
+        address: address.to_owned(),
+        source,
+    };
+    let mut outcome = Err(io::ErrorKind::AddrNotAvailable.into());
+    for address in lookup_host(address).await.map_err(refused)? {
+        outcome = listen_at(address);
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome.map_err(refused)
+}
+
+fn listen_at(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A service that starts again finds its port even while old connections to it still close.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING_CONNECTIONS)
 }
 
 /// Serves until `shutdown`. Then no connection is taken, event streams (`text/event-stream`) end at

@@ -2,6 +2,7 @@
 //! events are appended to the log; or it is refused with a reason and changes nothing.
 
 mod adopt;
+mod aggregates;
 mod calendar;
 mod decider;
 mod error;

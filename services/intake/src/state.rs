@@ -16,7 +16,7 @@ use gridkeeper_proto::{
     rules::Timetables,
 };
 
-use crate::{Error, log::Stored};
+use crate::{Error, aggregates::Aggregates, log::Stored};
 
 /// The last event of an area.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(crate) struct Head {
 /// Aggregates and heads as of a position.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
-    aggregates: HashMap<AggregateId, Aggregate>,
+    aggregates: Aggregates,
     timetables: Arc<Timetables>,
     heads: HashMap<AreaCode, Head>,
     position: Position,
@@ -50,7 +50,7 @@ impl State {
 
     /// The aggregate, where anything happened to it.
     pub(crate) fn aggregate(&self, id: AggregateId) -> Option<&Aggregate> {
-        self.aggregates.get(&id)
+        self.aggregates.get(id)
     }
 
     /// The case, where it was reported.
@@ -88,11 +88,12 @@ impl State {
         }
         let id = recorded.header.aggregate;
         self.forgotten.extend(forgotten(&recorded));
-        let aggregate = Aggregate::evolve(self.aggregates.remove(&id), recorded)?;
+        let before = self.aggregates.remove(id).map(|before| *before);
+        let aggregate = Aggregate::evolve(before, recorded)?;
         if let Some(timetables) = timetables(&aggregate, position)? {
             self.timetables = timetables;
         }
-        self.aggregates.insert(id, aggregate);
+        self.aggregates.insert(id, Box::new(aggregate));
         let hash = EventHash::of(&stored.bytes);
         self.heads.insert(area, Head { position, hash });
         self.position = position;
@@ -102,7 +103,9 @@ impl State {
     /// Takes over what was decided on top of this state and has been appended in the very next places.
     pub(crate) fn apply(&mut self, changes: Changes) {
         self.forgotten.extend(changes.forgotten);
-        self.aggregates.extend(changes.aggregates);
+        for (id, aggregate) in changes.aggregates {
+            self.aggregates.insert(id, aggregate);
+        }
         self.timetables = changes.timetables;
         self.heads.extend(changes.heads);
         self.position = changes.position;
@@ -137,6 +140,7 @@ pub(crate) struct Base<'a> {
 impl<'a> Base<'a> {
     fn aggregate(self, id: AggregateId) -> Option<&'a Aggregate> {
         let ahead = self.ahead.and_then(|ahead| ahead.aggregates.get(&id));
+        let ahead = ahead.map(Box::as_ref);
         ahead.or_else(|| self.state.aggregate(id))
     }
 
@@ -161,7 +165,7 @@ impl<'a> Base<'a> {
 #[derive(Debug)]
 pub(crate) struct Changes {
     based_on: Position,
-    aggregates: HashMap<AggregateId, Aggregate>,
+    aggregates: HashMap<AggregateId, Box<Aggregate>>,
     timetables: Arc<Timetables>,
     heads: HashMap<AreaCode, Head>,
     forgotten: Vec<CaseId>,
@@ -202,7 +206,8 @@ impl Changes {
         base: Base<'a>,
         id: AggregateId,
     ) -> Option<&'a Aggregate> {
-        self.aggregates.get(&id).or_else(|| base.aggregate(id))
+        let own = self.aggregates.get(&id).map(Box::as_ref);
+        own.or_else(|| base.aggregate(id))
     }
 
     /// The case with these changes.
@@ -245,14 +250,14 @@ impl Changes {
         };
         self.heads.insert(recorded.header.area, head);
         self.forgotten.extend(forgotten(&recorded));
-        let own = self.aggregates.remove(&id);
+        let own = self.aggregates.remove(&id).map(|own| *own);
         let before = own.or_else(|| base.aggregate(id).cloned());
         let aggregate = Aggregate::evolve(before, recorded)?;
         if let Some(timetables) = timetables(&aggregate, position)? {
             self.timetables = timetables;
         }
         let version = aggregate.version();
-        self.aggregates.insert(id, aggregate);
+        self.aggregates.insert(id, Box::new(aggregate));
         self.position = position;
         Ok(version)
     }
