@@ -105,11 +105,15 @@ impl Site {
 
     /// A command of the binary, with this installation's place.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.command_with(&self.config(), arguments)
+    }
+
+    fn command_with(&self, config: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_gridkeeper"));
         command
             .args(arguments)
             .arg("--config")
-            .arg(self.config())
+            .arg(config)
             .arg("--data")
             .arg(self.path("data"))
             .arg("--district")
@@ -131,11 +135,16 @@ impl Site {
         String::from_utf8(stdout).unwrap()
     }
 
-    /// Runs a command that does not do what it is asked to; gives what it said.
-    pub(crate) async fn fails(&self, arguments: &[&str]) -> String {
-        let output = self.command(arguments).output().await.unwrap();
+    /// Starts a service at another address that does not start; gives what it said.
+    pub(crate) async fn fails_elsewhere(&self, service: &str) -> String {
+        let elsewhere = self.path("elsewhere.toml");
+        let text = self.configuration();
+        let text = text.replace(&self.addresses[service], &free_address());
+        std::fs::write(&elsewhere, text).unwrap();
+        let mut command = self.command_with(&elsewhere, &[service]);
+        let output = timeout(BOUND, command.output()).await.unwrap().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success(), "{arguments:?}: {said}");
+        assert!(!output.status.success(), "{service}: {said}");
         said
     }
 

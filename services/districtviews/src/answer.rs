@@ -40,13 +40,25 @@ const FRAME: usize = 1_024;
 /// than a reply holds is answered with [`Error::TooLarge`].
 #[must_use]
 pub fn answer(store: &ViewStore, question: &ViewQuestion, max_bytes: usize) -> ViewReply {
-    store.read(|reader| {
-        let answered = Answers { reader, max_bytes }.to(question);
-        ViewReply {
-            position: reader.position(),
-            answer: answered.map_err(|error| stopped(&error)),
-        }
-    })
+    store.read(|reader| read(reader, question, max_bytes))
+}
+
+/// The same, if the views can be read at once.
+#[must_use]
+pub fn try_answer(
+    store: &ViewStore,
+    question: &ViewQuestion,
+    max_bytes: usize,
+) -> Option<ViewReply> {
+    store.try_read(|reader| read(reader, question, max_bytes))
+}
+
+fn read(reader: &Reader<'_>, question: &ViewQuestion, max_bytes: usize) -> ViewReply {
+    let answered = Answers { reader, max_bytes }.to(question);
+    ViewReply {
+        position: reader.position(),
+        answer: answered.map_err(|error| stopped(&error)),
+    }
 }
 
 /// The reply's bytes; in place of one that became too long, its error.

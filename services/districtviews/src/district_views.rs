@@ -4,9 +4,10 @@ use std::{ops::Deref, time::Duration};
 
 use gridkeeper_liveviews::{LiveViews, State, blocking};
 use gridkeeper_proto::view::{ViewError, ViewReply, ViewRequest};
+use tokio::sync::Semaphore;
 
 use crate::{
-    answer::{answer, refusal},
+    answer::{answer, refusal, try_answer},
     projection::Views,
 };
 
@@ -14,7 +15,13 @@ use crate::{
 pub struct DistrictViews {
     live: LiveViews<Views>,
     wait_limit_ms: u32,
+    /// Places for those who read at once.
+    reading: Semaphore,
 }
+
+/// How many questions are read at once that are not short; more wait their turn, since they would take the threads by
+/// which views are folded and flushed.
+const READING: usize = 32;
 
 impl DistrictViews {
     /// A question waits for the position that it names for at most `wait_limit_ms`, whatever it asks for.
@@ -23,16 +30,19 @@ impl DistrictViews {
         Self {
             live,
             wait_limit_ms,
+            reading: Semaphore::new(READING),
         }
     }
 
-    /// The answer, where it takes no more than a few reads of views that hold what is asked for: handing it
-    /// over to another thread would take longer than answering it.
+    /// The answer, where it takes no more than a few reads of views that hold what is asked for and can be read at
+    /// once: handing it over to another thread would take longer than answering it.
     #[must_use]
     pub fn reply_at_once(&self, request: &ViewRequest, max_bytes: usize) -> Option<ViewReply> {
-        let holds = request.at_least <= self.store().position() && self.stopped().is_none();
-        let at_once = holds && request.question.is_short();
-        at_once.then(|| answer(self.store(), &request.question, max_bytes))
+        if !request.question.is_short() || self.stopped().is_some() {
+            return None;
+        }
+        let reply = try_answer(self.store(), &request.question, max_bytes)?;
+        (request.at_least <= reply.position).then_some(reply)
     }
 
     /// The answer, at most `max_bytes` long, as soon as the views hold what is asked for.
@@ -43,6 +53,8 @@ impl DistrictViews {
         if let Err(error) = self.wait(&request).await {
             return refusal(self.store().position(), error);
         }
+        let turn = self.reading.acquire().await;
+        let _turn = turn.expect("the semaphore is never closed");
         let store = self.store().clone();
         blocking(move || answer(&store, &request.question, max_bytes)).await
     }

@@ -26,16 +26,13 @@ impl KeptHere {
         Offered(self.clone())
     }
 
-    /// The reply, at most [`LONGEST_REPLY`] long, as soon as the views hold what is asked for; none when
+    /// The reply, its pages at most [`LONGEST_REPLY`] long, as soon as the views hold what is asked for; none when
     /// no views are kept here, or when they are closed before they have answered.
     pub async fn reply(&self, request: ViewRequest) -> Option<ViewReply> {
-        let views = match &*self.0.borrow() {
-            None => return None,
-            Some(views) => match views.reply_at_once(&request, LONGEST_REPLY) {
-                Some(reply) => return Some(reply),
-                None => Arc::clone(views),
-            },
-        };
+        let views = self.0.borrow().clone()?;
+        if let Some(reply) = views.reply_at_once(&request, LONGEST_REPLY) {
+            return Some(reply);
+        }
         let mut kept = self.0.subscribe();
         tokio::select! {
             biased;

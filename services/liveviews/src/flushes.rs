@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gridkeeper_proto::code::Coded as _;
 use gridkeeper_viewstore::{Error as StoreError, Generation};
 use tokio::{
     task::JoinHandle,
@@ -43,7 +44,11 @@ impl Flushes {
         }
         if full || self.began.elapsed() >= self.every {
             self.began = Instant::now();
-            self.under_way = Some(tokio::task::spawn_blocking(move || generation.flush()));
+            self.under_way = Some(tokio::task::spawn_blocking(move || {
+                // Told here as well, since nobody may ask for the outcome any more.
+                let told = |error: &StoreError| tracing::error!(code = %error.code(), %error, "views are not flushed");
+                generation.flush().inspect_err(told)
+            }));
         }
         Ok(())
     }

@@ -35,8 +35,9 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
     /// Folds the log into the views for as long as it is polled. An error that asking again does not help
     /// stops the views, turns health red and is [`State::Stopped`] from then on.
     pub async fn follow<L: Log>(&self, log: &L) {
+        let mut flushes = Flushes::new(&self.options);
         let error = loop {
-            match self.follow_once(log).await {
+            match self.follow_once(log, &mut flushes).await {
                 Ended::Failed(error) => break error,
                 Ended::Unavailable(detail) => {
                     tracing::warn!(detail, "the log does not answer; asking again");
@@ -47,13 +48,12 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         self.stop(&error);
     }
 
-    async fn follow_once<L: Log>(&self, log: &L) -> Ended {
+    async fn follow_once<L: Log>(&self, log: &L, flushes: &mut Flushes) -> Ended {
         let mut feed = match log.follow(self.store.position()).await {
             Ok(feed) => ReadAhead::new(feed, &self.options),
             Err(error) => return error.into(),
         };
         let mut progress = Progress::new(self.store.position());
-        let mut flushes = Flushes::new(&self.options);
         loop {
             let portion = match feed.next().await {
                 Ok(portion) => portion,

@@ -89,12 +89,6 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         &self.store
     }
 
-    /// Whether they have not reached the end of the log since the start.
-    #[must_use]
-    pub fn is_catching_up(&self) -> bool {
-        *self.state.borrow() == State::CatchingUp
-    }
-
     /// Sees the state change.
     #[must_use]
     pub fn states(&self) -> watch::Receiver<State> {

@@ -98,8 +98,10 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         let old = self.store.generation();
         let diff = blocking(move || old.diff(&generation, NAMED)).await?;
         if !diff_only {
-            blocking(move || fresh.promote()).await?;
+            let promoted = blocking(move || fresh.promote()).await;
+            // It may have taken its place also where removing what is older failed.
             *serving = Projector::new(self.store.generation(), self.projection.clone());
+            promoted?;
         }
         let took = began.elapsed();
         Ok(report(&diff, self.store.position(), !diff_only, took))

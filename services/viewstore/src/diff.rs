@@ -63,6 +63,8 @@ impl Generation {
                 ..Diff::default()
             });
         }
+        // A flush that ended meanwhile would wait to be alone, and every new reader behind it.
+        let _between_flushes = [self.between_flushes(), other.between_flushes()];
         self.read(|left| {
             other.read(|right| {
                 if left.position() != right.position() {

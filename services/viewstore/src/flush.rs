@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, PoisonError},
+    sync::{Arc, MutexGuard, PoisonError},
 };
 
 use gridkeeper_proto::envelope::Position;
@@ -10,7 +10,7 @@ use gridkeeper_proto::envelope::Position;
 use crate::{
     Error, Generation,
     database::{classified, guarded},
-    generation::{COMMITTED, Role, committed, disk},
+    generation::{COMMITTED, Role, State, committed, disk},
     journal,
     memtable::Changed,
     seal::Seal,
@@ -42,7 +42,8 @@ pub(crate) enum Step {
 
 impl Generation {
     /// Hands what is committed to the disk: without it a crash takes the generation back to an earlier position;
-    /// the log then repeats the rest. Blocks for as long as writing takes; readers and commits go on meanwhile.
+    /// the log then repeats the rest. Blocks for as long as writing takes; readers and commits go on meanwhile. A
+    /// generation that was replaced is left as it is.
     ///
     /// # Errors
     /// [`Error::Stopped`] after a flush that failed, [`Error::Disk`] and [`Error::Corrupt`].
@@ -51,7 +52,7 @@ impl Generation {
     }
 
     pub(crate) fn flush_observed(&self, mut reached: impl FnMut(Step)) -> Result<(), Error> {
-        let mut flushed = self.flushed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut flushed = self.between_flushes();
         if flushed.half_done {
             return Err(Error::Stopped {
                 position: self.position(),
@@ -81,11 +82,20 @@ impl Generation {
         self.shared().memtable.waiting()
     }
 
+    /// As long as this is held nothing is flushed.
+    pub(crate) fn between_flushes(&self) -> MutexGuard<'_, Flushed> {
+        self.flushed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What is to be written, and the position that it leads to; none where nothing is.
     fn begin_flush(&self, flushed: Position) -> Option<(Arc<Changed>, Position)> {
+        let anything = |state: &State| state.position != flushed && state.role != Role::Retired;
+        // Whoever waits to be alone lets no reader in, so that is not done for nothing.
+        if !anything(&self.shared()) {
+            return None;
+        }
         let mut state = self.alone();
-        let anything = state.position != flushed && state.role != Role::Retired;
-        anything.then(|| (state.memtable.begin_flush(), state.position))
+        anything(&state).then(|| (state.memtable.begin_flush(), state.position))
     }
 
     /// How the seal changes. What is replaced is what the database holds, since nobody writes there but the one
@@ -156,7 +166,7 @@ mod tests {
     use std::ops::Bound;
 
     use super::*;
-    use crate::{Opened, Options, Schema, ViewStore};
+    use crate::{Opened, Options, Reader, Schema, ViewStore};
 
     const SCHEMA: Schema = Schema {
         name: "flush",
@@ -239,6 +249,73 @@ mod tests {
         let (store, opened) = ViewStore::open(folder.path(), SCHEMA, Options::default()).unwrap();
         assert_eq!(opened, Opened::Continued);
         assert_eq!(seen(&store), (Position(3), third));
+    }
+
+    #[test]
+    fn a_flush_that_ends_while_views_are_compared_keeps_no_reader_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = ViewStore::open(folder.path(), SCHEMA, Options::default()).unwrap();
+        put(&store, 1, [Some(1); 8]);
+        let generation = store.generation();
+        let comparing = generation.between_flushes();
+        std::thread::scope(|scope| {
+            let flushing = scope.spawn(|| generation.flush());
+            generation.read(|first| {
+                // Were the flush waiting to be alone, nobody else could begin to read now.
+                let second = generation.try_read(Reader::position);
+                assert_eq!(second, Some(first.position()));
+            });
+            drop(comparing);
+            flushing.join().unwrap().unwrap();
+        });
+        assert_eq!(generation.waiting(), 0);
+    }
+
+    #[test]
+    fn scans_see_every_entry_while_pages_split_and_merge() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = ViewStore::open(folder.path(), SCHEMA, Options::default()).unwrap();
+        let key = |number: u32| [&b"m"[..], &number.to_be_bytes()].concat();
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                        store.read(|reader| {
+                            // Each position has the entries of one half only, all of them.
+                            let half = reader.position().0 % 2;
+                            let mut entries = 0;
+                            for entry in reader.prefix(b"m", None) {
+                                assert_eq!(u64::from(entry.unwrap().value[0]), half);
+                                entries += 1;
+                            }
+                            assert!(entries == 0 || entries == 2_000, "{entries}");
+                        });
+                    }
+                });
+            }
+            for position in 1..=30_u64 {
+                let mut changes = store.changes();
+                for number in 0..4_000 {
+                    match u64::from(number % 2) == position % 2 {
+                        true => changes
+                            .put(key(number), [u8::from(position % 2 == 1)])
+                            .unwrap(),
+                        false => changes.remove(key(number)).unwrap(),
+                    }
+                }
+                changes.commit(Position(position)).unwrap();
+                store.flush().unwrap();
+            }
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let sum = store.checksum().unwrap();
+        drop(store);
+        let (store, opened) = ViewStore::open(folder.path(), SCHEMA, Options::default()).unwrap();
+        assert_eq!(
+            (opened, store.checksum().unwrap()),
+            (Opened::Continued, sum)
+        );
     }
 
     #[test]

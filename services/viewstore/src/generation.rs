@@ -3,7 +3,7 @@
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError},
 };
 
 use gridkeeper_proto::envelope::Position;
@@ -219,6 +219,17 @@ impl Generation {
         question(&Reader::new(self, self.shared()))
     }
 
+    /// The same, if it can begin at once; else none. While something is committed it cannot, nor while a commit waits
+    /// for another reader.
+    pub fn try_read<T>(&self, question: impl FnOnce(&Reader<'_>) -> T) -> Option<T> {
+        let state = match self.state.try_read() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(question(&Reader::new(self, state)))
+    }
+
     /// Begins a batch of changes on top of what is committed.
     #[must_use]
     pub fn changes(self: &Arc<Self>) -> Changes {
@@ -230,6 +241,7 @@ impl Generation {
     /// # Errors
     /// [`Error::Disk`] and [`Error::Corrupt`].
     pub fn checksum(&self) -> Result<Checksum, Error> {
+        let _between_flushes = self.between_flushes();
         self.read(|reader| {
             let mut hasher = blake3::Hasher::new();
             let mut entries = 0;
@@ -287,7 +299,7 @@ impl Generation {
     }
 
     pub(crate) fn shared(&self) -> RwLockReadGuard<'_, State> {
-        // A panic cannot leave the state half changed: it is assigned after the write, in one step.
+        // Nothing that changes the state panics half way.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 

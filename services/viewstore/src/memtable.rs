@@ -32,9 +32,13 @@ impl Memtable {
 
     /// Takes over what a commit changes.
     pub(crate) fn take_in(&mut self, changes: Changed) {
-        match self.since.is_empty() {
-            true => self.since = changes,
-            false => self.since.extend(changes),
+        if changes.len() < self.since.len() {
+            self.since.extend(changes);
+            return;
+        }
+        // The fewer are moved, since readers wait.
+        for (key, value) in mem::replace(&mut self.since, changes) {
+            self.since.entry(key).or_insert(value);
         }
     }
 

@@ -118,8 +118,7 @@ impl Drop for Rebuild {
         if !self.promoted {
             // Whoever still holds the generation must not go on filling what is removed here.
             self.generation.alone().role = Role::Retired;
-            let flushes = self.generation.flushed.lock();
-            let _ended = flushes.unwrap_or_else(PoisonError::into_inner);
+            let _flushes_ended = self.generation.between_flushes();
             if let Err(refused) = self.inner.folder.remove(self.generation.number()) {
                 // The next open removes it.
                 tracing::warn!(%refused, "an abandoned rebuild could not be removed");

@@ -170,6 +170,11 @@ impl ViewStore {
         self.generation().read(question)
     }
 
+    /// Reads at one position, if that can begin at once: see [`Generation::try_read`].
+    pub fn try_read<T>(&self, question: impl FnOnce(&Reader<'_>) -> T) -> Option<T> {
+        self.generation().try_read(question)
+    }
+
     /// Begins a batch of changes.
     #[must_use]
     pub fn changes(&self) -> Changes {
@@ -179,7 +184,7 @@ impl ViewStore {
     /// Hands what is committed to the disk: see [`Generation::flush`].
     ///
     /// # Errors
-    /// [`Error::Disk`] and [`Error::Corrupt`].
+    /// [`Error::Stopped`], [`Error::Disk`] and [`Error::Corrupt`].
     pub fn flush(&self) -> Result<(), Error> {
         self.generation().flush()
     }
