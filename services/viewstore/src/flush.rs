@@ -166,7 +166,7 @@ mod tests {
     use std::ops::Bound;
 
     use super::*;
-    use crate::{Opened, Options, Reader, Schema, ViewStore};
+    use crate::{Opened, Options, Schema, ViewStore};
 
     const SCHEMA: Schema = Schema {
         name: "flush",
@@ -262,8 +262,11 @@ mod tests {
             let flushing = scope.spawn(|| generation.flush());
             generation.read(|first| {
                 // Were the flush waiting to be alone, nobody else could begin to read now.
-                let second = generation.try_read(Reader::position);
-                assert_eq!(second, Some(first.position()));
+                let second = generation.try_read(|second| {
+                    let entry = second.get(b"k\x00").unwrap();
+                    (second.position(), entry.is_some())
+                });
+                assert_eq!(second, Some((first.position(), true)));
             });
             drop(comparing);
             flushing.join().unwrap().unwrap();
