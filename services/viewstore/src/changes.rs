@@ -7,8 +7,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Entry, Error, Generation,
+    bounds::{Bounds, data_bounds, prefix_bounds},
     memtable::{Changed, between, over},
-    reader::{Bounds, data_bounds, prefix_bounds},
     value::{check_key, decode, encode},
 };
 

@@ -12,11 +12,12 @@ use tokio::sync::watch;
 
 use crate::{
     Changes, Error, Options, Reader, Schema,
+    bounds::{Bounds, is_empty_range},
     database::{classified, corrupt, guarded, open_database},
     flush::{Flushed, finish_interrupted},
     journal,
     memtable::{Changed, Memtable},
-    reader::{Bounds, StoredEntries, is_empty_range},
+    reader::StoredEntries,
     seal::Seal,
     value::{RESERVED, check_key, decode},
 };

@@ -24,6 +24,7 @@
 //! limit, `checksum`, `diff`, `flush`, `open` and `promote` belong on a blocking thread; a [`Projector`] is best
 //! given a thread of its own.
 
+mod bounds;
 mod changes;
 mod database;
 mod diff;

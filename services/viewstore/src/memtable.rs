@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, iter::Peekable, mem, sync::Arc};
 
 use crate::{
     Entry, Error,
-    reader::{Bounds, is_empty_range},
+    bounds::{Bounds, is_empty_range},
 };
 
 /// Keys with their values; no value for one that was removed.
