@@ -11,7 +11,7 @@ use gridkeeper_proto::{
     time::Day,
     view::{
         AreaDays, AreaSummary, CaseFilter, CasePage, DayRollup, EscalationFilter, InquiryFilter,
-        InquiryPage, ViewAnswer, ViewError, ViewQuestion, ViewReply,
+        InquiryPage, ViewAnswer, ViewError, ViewQuestion, ViewReply, ViewRequest,
     },
 };
 use gridkeeper_viewstore::{Reader, ViewStore};
@@ -43,14 +43,14 @@ pub fn answer(store: &ViewStore, question: &ViewQuestion, max_bytes: usize) -> V
     store.read(|reader| read(reader, question, max_bytes))
 }
 
-/// The same, if the views can be read at once.
+/// The same, if the views can be read at once and hold what is asked for.
 #[must_use]
-pub fn try_answer(
-    store: &ViewStore,
-    question: &ViewQuestion,
-    max_bytes: usize,
-) -> Option<ViewReply> {
-    store.try_read(|reader| read(reader, question, max_bytes))
+pub fn try_answer(store: &ViewStore, request: &ViewRequest, max_bytes: usize) -> Option<ViewReply> {
+    let read = store.try_read(|reader| {
+        let holds = request.at_least <= reader.position();
+        holds.then(|| read(reader, &request.question, max_bytes))
+    });
+    read.flatten()
 }
 
 fn read(reader: &Reader<'_>, question: &ViewQuestion, max_bytes: usize) -> ViewReply {

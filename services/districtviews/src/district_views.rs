@@ -41,15 +41,12 @@ impl DistrictViews {
         if !request.question.is_short() || self.stopped().is_some() {
             return None;
         }
-        let reply = try_answer(self.store(), &request.question, max_bytes)?;
-        (request.at_least <= reply.position).then_some(reply)
+        try_answer(self.store(), request, max_bytes)
     }
 
-    /// The answer, at most `max_bytes` long, as soon as the views hold what is asked for.
+    /// The answer, at most `max_bytes` long, as soon as the views hold what is asked for: where
+    /// [`DistrictViews::reply_at_once`] has none.
     pub async fn reply(&self, request: ViewRequest, max_bytes: usize) -> ViewReply {
-        if let Some(reply) = self.reply_at_once(&request, max_bytes) {
-            return reply;
-        }
         if let Err(error) = self.wait(&request).await {
             return refusal(self.store().position(), error);
         }

@@ -5,9 +5,9 @@
 //! the broker, and the query service where it keeps them itself.
 
 pub mod answer;
+mod cache;
 mod district_views;
 mod error;
-mod kept;
 mod kept_here;
 pub mod keys;
 pub mod projection;

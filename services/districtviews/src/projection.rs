@@ -22,11 +22,11 @@ use gridkeeper_proto::{
     view::{AreaSummary, CaseView, DayRollup, Listed},
 };
 use gridkeeper_viewstore::{Changes, Projection, ProjectionError, Schema};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Error,
-    kept::Kept,
+    cache::Cache,
     keys::{self, Due, Facets},
 };
 
@@ -54,9 +54,9 @@ impl Views {
         Self {
             zone,
             areas: Areas {
-                heads: Kept::new(),
-                summaries: Kept::new(),
-                days: Kept::new(),
+                heads: Cache::new(),
+                summaries: Cache::new(),
+                days: Cache::new(),
             },
             batch: None,
         }
@@ -66,9 +66,9 @@ impl Views {
 /// What is told of areas.
 #[derive(Clone, Debug)]
 struct Areas {
-    heads: Kept<AreaCode, EventHash>,
-    summaries: Kept<AreaCode, AreaSummary>,
-    days: Kept<(AreaCode, Day), DayRollup>,
+    heads: Cache<AreaCode, EventHash>,
+    summaries: Cache<AreaCode, AreaSummary>,
+    days: Cache<(AreaCode, Day), DayRollup>,
 }
 
 impl Areas {
@@ -169,7 +169,7 @@ impl Batch {
             ByAggregate::Rules(recorded) => {
                 let rules = match &mut self.rules {
                     Some(rules) => rules,
-                    none => none.insert(changes.value(&keys::rules())?.unwrap_or_default()),
+                    none => none.insert(stored(changes, &keys::rules())?),
                 };
                 rules.evolve(recorded);
                 Ok(())
@@ -178,8 +178,8 @@ impl Batch {
                 let roster = match self.rosters.entry(recorded.header.area) {
                     Entry::Occupied(roster) => roster.into_mut(),
                     Entry::Vacant(free) => {
-                        let stored: Option<Roster> = changes.value(&keys::roster(*free.key()))?;
-                        free.insert(stored.unwrap_or_default())
+                        let roster = stored(changes, &keys::roster(*free.key()))?;
+                        free.insert(roster)
                     }
                 };
                 roster.evolve(recorded);
@@ -230,10 +230,9 @@ impl Batch {
         let found = own.as_deref();
         let day = zone.day_of(recorded.header.recorded_at);
         for area in recorded.header.area.and_ancestors() {
-            let rollup = areas.days.change((area, day), || {
-                let stored: Option<DayRollup> = changes.value(&keys::day(area, day))?;
-                Ok::<_, Error>(stored.unwrap_or_default())
-            })?;
+            let rollup = areas
+                .days
+                .change((area, day), || stored(changes, &keys::day(area, day)))?;
             rollup.count(found.map(|view| &view.case), recorded);
         }
         if let Some(unit) = found.and_then(|view| view.case.unit_concerned(&recorded.event)) {
@@ -241,8 +240,8 @@ impl Batch {
                 Entry::Occupied(rollup) => rollup.into_mut(),
                 Entry::Vacant(free) => {
                     let (unit, day) = free.key();
-                    let stored = changes.value(&keys::unit_day(unit, *day))?;
-                    free.insert(stored.unwrap_or_default())
+                    let rollup = stored(changes, &keys::unit_day(unit, *day))?;
+                    free.insert(rollup)
                 }
             };
             rollup.count(found.map(|view| &view.case), recorded);
@@ -251,17 +250,16 @@ impl Batch {
         Ok(())
     }
 
-    /// Puts everything that the batch changed but the figures of areas. The order of the maps does not matter: every key is put
-    /// once, and sums do not depend on the order of what is added.
+    /// Puts everything that the batch changed but the figures of areas. The order of the maps does not matter: every
+    /// key is put once, and sums do not depend on the order of what is added.
     fn write(self, areas: &mut Areas, changes: &mut Changes) -> Result<(), Error> {
         for (id, touched) in &self.cases {
             let Some(now) = &touched.now else { continue };
             let before = touched.before.as_deref();
             for area in now.case.grid.and_ancestors() {
-                let summary = areas.summaries.change(area, || {
-                    let stored: Option<AreaSummary> = changes.value(&keys::summary(area))?;
-                    Ok::<_, Error>(stored.unwrap_or_default())
-                })?;
+                let summary = areas
+                    .summaries
+                    .change(area, || stored(changes, &keys::summary(area)))?;
                 summary.replace(before, now);
             }
             write_indexes(before, now, changes)?;
@@ -290,6 +288,11 @@ impl Batch {
     }
 }
 
+/// What the views hold under a key, or what they begin with there.
+fn stored<T: DeserializeOwned + Default>(changes: &Changes, key: &[u8]) -> Result<T, Error> {
+    Ok(changes.value(key)?.unwrap_or_default())
+}
+
 /// The event lies under its own area's subject and names the hash of the one before it there.
 fn check_place(
     event: &LogEvent,
@@ -305,10 +308,9 @@ fn check_place(
             subject: event.area,
         });
     }
-    let head = areas.heads.change(area, || {
-        let stored: Option<EventHash> = changes.value(&keys::head(area))?;
-        Ok::<_, Error>(stored.unwrap_or_default())
-    })?;
+    let head = areas
+        .heads
+        .change(area, || stored(changes, &keys::head(area)))?;
     if header.previous != *head {
         return Err(Error::Chain { position, area });
     }

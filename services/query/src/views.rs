@@ -37,17 +37,17 @@ pub(crate) struct Freshness {
 
 /// The way to the views.
 pub(crate) struct Views {
-    kept: Kept,
+    way: Way,
     /// How long questions took.
     asked: Histogram,
     wait_ms: u32,
     wait_limit_ms: u32,
 }
 
-/// Where they are kept.
-enum Kept {
-    Here(KeptHere),
-    Elsewhere(Aggregators),
+/// To views of this process, or of aggregators.
+enum Way {
+    Own(KeptHere),
+    Aggregators(Aggregators),
 }
 
 /// Aggregators of a district on a broker.
@@ -100,9 +100,9 @@ impl Views {
         district: AreaCode,
     ) -> Result<Self, Error> {
         Ok(Self {
-            kept: match own {
-                Some(own) => Kept::Here(own),
-                None => Kept::Elsewhere(Aggregators::connect(options, district).await?),
+            way: match own {
+                Some(own) => Way::Own(own),
+                None => Way::Aggregators(Aggregators::connect(options, district).await?),
             },
             asked: metrics::histogram!(ASKED),
             wait_ms: options.wait_ms,
@@ -126,8 +126,8 @@ impl Views {
             question,
         };
         let began = tokio::time::Instant::now();
-        let reply = match &self.kept {
-            Kept::Here(views) => {
+        let reply = match &self.way {
+            Way::Own(views) => {
                 let reply = views.reply(request).await;
                 reply.ok_or_else(|| Error::NoAggregator {
                     detail:
@@ -135,7 +135,7 @@ impl Views {
                             .to_owned(),
                 })?
             }
-            Kept::Elsewhere(aggregators) => aggregators.reply(&request).await?,
+            Way::Aggregators(aggregators) => aggregators.reply(&request).await?,
         };
         self.asked.record(began.elapsed().as_secs_f64());
         Ok((reply.position, reply.answer?))

@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
+    fmt::Debug,
+    fs,
     path::Path,
     process::{Child, Command, Stdio, abort},
     sync::Arc,
@@ -258,6 +260,15 @@ fn child(test: &str, folder: &Path, step: &str) -> Child {
         .unwrap()
 }
 
+/// Lets a process abort at a step, and opens what it left, which has to be sound.
+fn opened_after_crash(test: &str, folder: &Path, step: impl Debug) -> ViewStore {
+    let mut child = child(test, folder, &format!("{step:?}"));
+    assert!(!child.wait().unwrap().success(), "no crash at {step:?}");
+    let (store, opened) = open(folder);
+    assert_eq!(opened, Opened::Continued, "{step:?}");
+    store
+}
+
 /// Folds for ever, when started by the test below; by itself it does nothing.
 #[test]
 fn child_that_folds_until_it_is_killed() {
@@ -380,14 +391,11 @@ fn a_crash_at_any_point_of_a_flush_leaves_the_views_before_or_after_it() {
         change(&store.generation(), 1);
         store.flush().unwrap();
         drop(store);
-        let mut child = child(
+        let store = opened_after_crash(
             "crash_tests::child_that_aborts_while_flushing",
             folder.path(),
-            &format!("{step:?}"),
+            step,
         );
-        assert!(!child.wait().unwrap().success(), "no crash at {step:?}");
-        let (store, opened) = open(folder.path());
-        assert_eq!(opened, Opened::Continued, "{step:?}");
         assert_eq!(store.position(), Position(position), "{step:?}");
         assert!(sums.contains(&store.checksum().unwrap()), "{step:?}");
         // It goes on as if nothing had been.
@@ -435,14 +443,11 @@ fn a_crash_at_any_point_of_a_promotion_leaves_the_old_or_the_new_views() {
             .unwrap();
         store.flush().unwrap();
         drop(store);
-        let mut child = child(
+        let store = opened_after_crash(
             "crash_tests::child_that_aborts_while_promoting",
             folder.path(),
-            &format!("{step:?}"),
+            step,
         );
-        assert!(!child.wait().unwrap().success(), "no crash at {step:?}");
-        let (store, opened) = open(folder.path());
-        assert_eq!(opened, Opened::Continued, "{step:?}");
         assert_eq!(store.position(), Position(expected), "{step:?}");
         assert_eq!(
             sums(&store),

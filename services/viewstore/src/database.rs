@@ -90,3 +90,10 @@ pub(crate) fn corrupt(folder: &Path, reason: &str) -> Error {
         reason: reason.to_owned(),
     }
 }
+
+pub(crate) fn disk(folder: &Path) -> impl Fn(io::Error) -> Error + '_ {
+    |source| Error::Disk {
+        folder: folder.to_owned(),
+        source,
+    }
+}

@@ -9,8 +9,8 @@ use gridkeeper_proto::envelope::Position;
 
 use crate::{
     Error, Generation,
-    database::{classified, guarded},
-    generation::{COMMITTED, Role, State, committed, disk},
+    database::{classified, disk, guarded},
+    generation::{COMMITTED, Role, State, committed},
     journal,
     memtable::Changed,
     seal::Seal,
@@ -129,15 +129,21 @@ impl Generation {
             if number == changed.len() / 2 {
                 reached(Step::HalfWritten);
             }
-            self.call(|| match value {
-                Some(value) => self.database.insert(key, value.as_slice()),
-                None => self.database.remove(key),
-            })?;
+            self.call(|| put(&self.database, key, value.as_deref()))?;
         }
         reached(Step::AllWritten);
         self.call(|| self.database.insert(COMMITTED, &committed))?;
         Ok(())
     }
+}
+
+/// Puts a value under a key of the database, or removes the key.
+fn put(database: &sled::Db, key: &[u8], value: Option<&[u8]>) -> sled::Result<()> {
+    match value {
+        Some(value) => database.insert(key, value)?,
+        None => database.remove(key)?,
+    };
+    Ok(())
 }
 
 /// Does a flush again that was interrupted; says whether there was one.
@@ -147,10 +153,7 @@ pub(crate) fn finish_interrupted(database: &sled::Db, folder: &Path) -> Result<b
     };
     let redone = || {
         for (key, value) in &journal.changed {
-            match value {
-                Some(value) => database.insert(key, value.as_slice())?,
-                None => database.remove(key)?,
-            };
+            put(database, key, value.as_deref())?;
         }
         database.insert(COMMITTED, &journal.committed)?;
         database.flush()

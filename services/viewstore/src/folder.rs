@@ -13,7 +13,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, database::corrupt, generation::disk};
+use crate::{
+    Error,
+    database::{corrupt, disk},
+};
 
 const LOCK: &str = "lock";
 const POINTER: &str = "current";

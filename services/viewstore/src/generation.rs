@@ -1,7 +1,7 @@
 //! One generation of the views: a sled database of its own.
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError},
 };
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::{
     Changes, Error, Options, Reader, Schema,
     bounds::{Bounds, is_empty_range},
-    database::{classified, corrupt, guarded, open_database},
+    database::{classified, corrupt, disk, guarded, open_database},
     flush::{Flushed, finish_interrupted},
     journal,
     memtable::{Changed, Memtable},
@@ -377,13 +377,6 @@ fn read(database: &sled::Db, folder: &Path, key: &[u8]) -> Result<Option<sled::I
         let found = database.get(key);
         found.map_err(|failed| classified(folder, failed))
     })
-}
-
-pub(crate) fn disk(folder: &Path) -> impl Fn(io::Error) -> Error + '_ {
-    |source| Error::Disk {
-        folder: folder.to_owned(),
-        source,
-    }
 }
 
 pub(crate) fn committed(position: Position, seal: Seal) -> [u8; 16] {

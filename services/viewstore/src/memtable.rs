@@ -65,18 +65,25 @@ impl Memtable {
         bounds: &Bounds,
         stored: impl Iterator<Item = Result<Entry, Error>> + 'a,
     ) -> impl Iterator<Item = Result<Entry, Error>> + 'a {
-        let flushing = self.flushing.as_deref();
-        let flushing = flushing.map(|table| between(table, bounds));
-        let stored = over(flushing.into_iter().flatten(), stored);
-        over(between(&self.since, bounds), stored)
+        over(
+            between(&self.since, bounds),
+            over(self.flushing_between(bounds), stored),
+        )
     }
 
     /// A copy of the entries between bounds.
     pub(crate) fn copy(&self, bounds: &Bounds) -> Changed {
+        let since = between(&self.since, bounds);
+        self.flushing_between(bounds).chain(since).collect()
+    }
+
+    fn flushing_between<'a>(
+        &'a self,
+        bounds: &Bounds,
+    ) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> + use<'a> {
         let flushing = self.flushing.as_deref();
         let flushing = flushing.map(|table| between(table, bounds));
-        let since = between(&self.since, bounds);
-        flushing.into_iter().flatten().chain(since).collect()
+        flushing.into_iter().flatten()
     }
 }
 

@@ -136,7 +136,10 @@ impl Site {
     pub(crate) fn spawn(&mut self, service: &'static str) {
         let log = self.folder.path().join(format!("{service}.log"));
         let child = Command::new(&self.binary)
-            .arg(service.split(' ').next().unwrap())
+            .arg(match service {
+                OVER_THE_BROKER => "query",
+                service => service,
+            })
             .arg("--config")
             .arg(self.config(service))
             .arg("--data")

@@ -1,4 +1,4 @@
-//! Figures of areas, and how fresh they are.
+//! Figures of areas.
 
 use gridkeeper_proto::access::Role;
 use serde_json::{Value, json};
@@ -203,30 +203,4 @@ async fn everyone_sees_the_figures_of_the_own_areas_only() {
             assert_eq!(answer["code"], "GK0005", "{path}");
         }
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_answer_waits_for_the_position_it_has_to_hold_up_to_a_limit() {
-    let site = Site::new().await;
-    let filed = site.file(GRID, json!({})).await;
-    let ahead = filed.position.0 + 1;
-    let path = format!("/v1/areas/{GRID}?at_least={ahead}");
-    let (status, behind) = site
-        .get(&site.centre(), &format!("{path}&wait_ms=50"))
-        .await;
-    assert_eq!((status, &behind["code"]), (503, &json!("GK0600")));
-    assert_eq!(behind["position"], filed.position.0);
-    let (waited, _) = tokio::join!(
-        async {
-            site.get(&site.centre(), &format!("{path}&wait_ms=9000"))
-                .await
-        },
-        site.file(GRID, json!({})),
-    );
-    assert_eq!(
-        (waited.0, &waited.1["reported"]),
-        (200, &json!(2)),
-        "{}",
-        waited.1
-    );
 }

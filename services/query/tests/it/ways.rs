@@ -59,9 +59,8 @@ async fn both_ways_give_the_same_answers_and_the_same_pages() {
         "/v1/policies".to_owned(),
         "/v1/cases/01980000-0000-7000-8000-000000000001".to_owned(),
     ] {
-        let [own, other] = [&urls[0], &urls[1]].map(|url| (url, path.clone()));
-        let own = site.get_at(own.0, &site.centre(), &own.1).await;
-        let other = site.get_at(other.0, &site.centre(), &other.1).await;
+        let own = site.get_at(&urls[0], &site.centre(), &path).await;
+        let other = site.get_at(&urls[1], &site.centre(), &path).await;
         assert_eq!(own, other, "{path}");
     }
     for list in [

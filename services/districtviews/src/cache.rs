@@ -10,7 +10,7 @@ use std::{
 /// What is kept is what the views hold, as long as nobody else changes them; so it belongs to the one who folds
 /// into them.
 #[derive(Clone, Debug)]
-pub(crate) struct Kept<K, V> {
+pub(crate) struct Cache<K, V> {
     values: HashMap<K, Value<V>>,
     changed: Vec<K>,
 }
@@ -21,7 +21,7 @@ struct Value<V> {
     changed: bool,
 }
 
-impl<K: Copy + Eq + Hash, V> Kept<K, V> {
+impl<K: Copy + Eq + Hash, V> Cache<K, V> {
     pub(crate) fn new() -> Self {
         Self {
             values: HashMap::new(),
@@ -74,9 +74,9 @@ mod tests {
 
     type Infallible = Result<(), std::convert::Infallible>;
 
-    fn written(kept: &mut Kept<u8, u32>, most: usize) -> Vec<(u8, u32)> {
+    fn written(cache: &mut Cache<u8, u32>, most: usize) -> Vec<(u8, u32)> {
         let mut written = Vec::new();
-        let Ok(()) = kept.write(most, |key, value| {
+        let Ok(()) = cache.write(most, |key, value| {
             written.push((key, *value));
             Infallible::Ok(())
         });
@@ -85,25 +85,25 @@ mod tests {
 
     #[test]
     fn what_changed_is_written_once_and_what_is_kept_is_read_once() {
-        let mut kept = Kept::new();
+        let mut cache = Cache::new();
         let mut reads = 0;
-        let mut add = |kept: &mut Kept<u8, u32>, key| {
-            *kept
+        let mut add = |cache: &mut Cache<u8, u32>, key| {
+            *cache
                 .change(key, || {
                     reads += 1;
                     Ok::<_, ()>(10)
                 })
                 .unwrap() += 1;
         };
-        add(&mut kept, 1);
-        add(&mut kept, 2);
-        add(&mut kept, 1);
-        assert_eq!(written(&mut kept, 2), [(1, 12), (2, 11)]);
-        assert_eq!(written(&mut kept, 2), []);
-        add(&mut kept, 2);
-        assert_eq!(written(&mut kept, 1), [(2, 12)], "and all is let go");
-        add(&mut kept, 2);
-        assert_eq!(written(&mut kept, 1), [(2, 11)]);
+        add(&mut cache, 1);
+        add(&mut cache, 2);
+        add(&mut cache, 1);
+        assert_eq!(written(&mut cache, 2), [(1, 12), (2, 11)]);
+        assert_eq!(written(&mut cache, 2), []);
+        add(&mut cache, 2);
+        assert_eq!(written(&mut cache, 1), [(2, 12)], "and all is let go");
+        add(&mut cache, 2);
+        assert_eq!(written(&mut cache, 1), [(2, 11)]);
         assert_eq!(reads, 3);
     }
 }
