@@ -273,7 +273,7 @@ impl<'a> KeyFolder<'a> {
         for gap in &gaps {
             match gap {
                 Gap::Leftover { path } => {
-                    fs::remove_file(path).map_err(io_error("remove", path))?
+                    fs::remove_file(path).map_err(io_error("remove", path))?;
                 }
                 Gap::NoKey { .. } => self.make_first()?,
                 Gap::NoPublicKey { .. } => {

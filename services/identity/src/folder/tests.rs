@@ -280,7 +280,8 @@ fn after_a_crash_at_the_first_start_the_next_one_completes_it() {
     let half = |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec();
     let (signing, signing_new) = ("signing.pem", "signing.pem.7.new");
     // Files at the moment of the crash, and whether the signing key was there.
-    let moments: [(&[(&str, Vec<u8>)], bool); 8] = [
+    type Files<'a> = &'a [(&'a str, Vec<u8>)];
+    let moments: [(Files<'_>, bool); 8] = [
         (&[], false),
         (&[(signing_new, Vec::new())], false),
         (&[(signing_new, half(&private))], false),

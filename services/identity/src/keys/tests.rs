@@ -32,7 +32,7 @@ fn the_first_start_makes_a_pair_for_its_owner_only() {
     let key = SigningKey::create(&folder).unwrap();
     let public = format!("{}.pem", key.kid());
     assert_eq!(files(&folder), ["public", "signing.pem"]);
-    assert_eq!(files(&folder.join("public")), [public.clone()]);
+    assert_eq!(files(&folder.join("public")), [public.as_str()]);
     assert_eq!(mode(&signing(&folder)), 0o600);
     assert_eq!(mode(&folder.join("public").join(public)), 0o600);
     for made in ["data", "data/keys", "data/keys/public"] {
