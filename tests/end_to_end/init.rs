@@ -49,8 +49,8 @@ impl Installation {
         run(&self.data(), arguments, true).await.unwrap()
     }
 
-    /// Puts this installation's addresses into the configuration that `init` made, and lets the query
-    /// service ask an aggregator that runs alone.
+    /// Puts this installation's addresses into the configuration that `init` made, and lets the
+    /// query service ask an aggregator that runs alone.
     fn configure(&self) {
         let path = self.data().join("gridkeeper.toml");
         let mut text = std::fs::read_to_string(&path).unwrap();

@@ -105,8 +105,8 @@ impl Layout {
         Ok(None)
     }
 
-    /// What the data folder holds when it is somebody else's: something, but nothing of an installation.
-    /// `None` if it is empty, missing or an installation.
+    /// What the data folder holds when it is somebody else's: something, but nothing of an
+    /// installation. `None` if it is empty, missing or an installation.
     ///
     /// # Errors
     /// It cannot be listed.

@@ -8,15 +8,15 @@
 //! Both are what `openssl pkey` reads and writes.
 //!
 //! # Invariants
-//! 1. A file holds a key byte for byte as that key is written, so there is no bit in it that could flip
-//!    unnoticed.
+//! 1. A file holds a key byte for byte as that key is written, so there is no bit in it that could
+//!    flip unnoticed.
 //! 2. A public key's file has the name of the whole key.
 //! 3. The public key of `signing.pem` is in `public`.
-//! 4. Where there is a public key there is or was a signing key, so no new one is made without being
-//!    asked for.
-//! 5. At the first start the private key is written before its public key, which follows from it. At a
-//!    rotation the public key is written first, so that no token is signed that nobody would believe. A
-//!    crash in between leaves what [`KeyFolder::complete`] completes.
+//! 4. Where there is a public key there is or was a signing key, so no new one is made without
+//!    being asked for.
+//! 5. At the first start the private key is written before its public key, which follows from it.
+//!    At a rotation the public key is written first, so that no token is signed that nobody would
+//!    believe. A crash in between leaves what [`KeyFolder::complete`] completes.
 //! 6. A process that changes something holds the lock of the folder.
 
 use std::{
@@ -51,8 +51,8 @@ pub enum Gap {
         /// The private key's file.
         path: PathBuf,
     },
-    /// The signing key's public key is missing; it is written again, since it follows from the private
-    /// one.
+    /// The signing key's public key is missing; it is written again, since it follows from the
+    /// private one.
     NoPublicKey {
         /// The public key's file.
         path: PathBuf,
@@ -63,9 +63,9 @@ pub enum Gap {
         path: PathBuf,
         /// The file as it is named afterwards.
         renamed: PathBuf,
-        /// Whether the whole key is known to be right: it is the signing key's own. Of other keys nothing
-        /// is left to compare with. A damaged one lets nobody in, since nobody has its private key; it
-        /// only keeps out the tokens of the key that it was.
+        /// Whether the whole key is known to be right: it is the signing key's own. Of other keys
+        /// nothing is left to compare with. A damaged one lets nobody in, since nobody has its
+        /// private key; it only keeps out the tokens of the key that it was.
         compared: bool,
     },
 }
@@ -152,8 +152,8 @@ impl<'a> KeyFolder<'a> {
         lock().map_err(io_error("lock", self.path))
     }
 
-    /// Keeps others from changing the folder until the lock is dropped. `None` if the folder is missing,
-    /// or this process may not lock it, and then reads it without.
+    /// Keeps others from changing the folder until the lock is dropped. `None` if the folder is
+    /// missing, or this process may not lock it, and then reads it without.
     pub(crate) fn lock_to_read(self) -> Option<File> {
         let folder = File::open(self.path).ok()?;
         folder.lock_shared().ok()?;

@@ -31,8 +31,8 @@ impl SigningKey {
     /// Makes the first key of an installation in the folder, which is made too where it is missing.
     ///
     /// # Errors
-    /// [`KeyError::Exists`] when there is a signing key, which stays; [`KeyError::NoSigningKey`] when
-    /// there was one; else what the system refuses.
+    /// [`KeyError::Exists`] when there is a signing key, which stays; [`KeyError::NoSigningKey`]
+    /// when there was one; else what the system refuses.
     pub fn create(folder: &Path) -> Result<Self, KeyError> {
         let keys = KeyFolder::new(folder);
         let _lock = keys.lock()?;
@@ -44,12 +44,13 @@ impl SigningKey {
         Self::read(keys)
     }
 
-    /// Makes a new key that signs from now on, also where the one before it is lost or damaged. The old
-    /// private key is gone; its public key stays in the folder and verifies the tokens that are out.
+    /// Makes a new key that signs from now on, also where the one before it is lost or damaged. The
+    /// old private key is gone; its public key stays in the folder and verifies the tokens that are
+    /// out.
     ///
     /// # Errors
-    /// What the system refuses; the old key then still signs. Also that a public key of the folder is
-    /// damaged; the new key then signs already.
+    /// What the system refuses; the old key then still signs. Also that a public key of the folder
+    /// is damaged; the new key then signs already.
     pub fn rotate(folder: &Path) -> Result<Self, KeyError> {
         let keys = KeyFolder::new(folder);
         let _lock = keys.lock()?;
@@ -75,8 +76,8 @@ impl SigningKey {
         Self::read(keys)
     }
 
-    /// Loads the key that signs, or makes it at the first start. What an interrupted start or an earlier
-    /// version left is completed, see [`complete`].
+    /// Loads the key that signs, or makes it at the first start. What an interrupted start or an
+    /// earlier version left is completed, see [`complete`].
     ///
     /// # Errors
     /// As [`complete`] and [`Self::load`].
@@ -136,15 +137,16 @@ impl SigningKey {
 /// What the folder lacks and [`complete`] would add. Nothing is changed.
 ///
 /// # Errors
-/// [`KeyError::NoSigningKey`], and every key that is damaged, unreadable or open to others: what cannot be
-/// completed without asking.
+/// [`KeyError::NoSigningKey`], and every key that is damaged, unreadable or open to others: what
+/// cannot be completed without asking.
 pub fn inspect(folder: &Path) -> Result<Vec<Gap>, KeyError> {
     let keys = KeyFolder::new(folder);
     let _lock = keys.lock_to_read();
     keys.gaps()
 }
 
-/// Gives the folder what it lacks, and returns what that was. Of processes that do so at once, one does.
+/// Gives the folder what it lacks, and returns what that was. Of processes that do so at once, one
+/// does.
 ///
 /// # Errors
 /// As [`inspect`], and what the system refuses.

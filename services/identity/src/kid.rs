@@ -1,12 +1,12 @@
 //! The ids of keys.
 //!
-//! The id of a key, `kid` in tokens and in the names of files, is its JWK thumbprint (RFC 7638, RFC 8037
-//! appendix A.3): the SHA-256 of the whole public key in its standard form, as base64url. So a file
-//! whose key is not the one that was written, be it by one bit, does not fit its name, and other
-//! implementations of tokens compute the same id.
+//! The id of a key, `kid` in tokens and in the names of files, is its JWK thumbprint (RFC 7638, RFC
+//! 8037 appendix A.3): the SHA-256 of the whole public key in its standard form, as base64url. So a
+//! file whose key is not the one that was written, be it by one bit, does not fit its name, and
+//! other implementations of tokens compute the same id.
 //!
-//! Earlier versions took the first 8 of the key's 32 bytes, in hexadecimal. Tokens that carry such an id
-//! are still believed until they expire.
+//! Earlier versions took the first 8 of the key's 32 bytes, in hexadecimal. Tokens that carry such
+//! an id are still believed until they expire.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::VerifyingKey;

@@ -19,8 +19,9 @@ const REMEMBERED: usize = 16_384;
 
 /// The public keys by which tokens are believed.
 ///
-/// A token that was believed is remembered with its claims: checking its signature takes longer than all else that
-/// is done for a report. Keys are read once, so nothing that was believed stops being so but by its time.
+/// A token that was believed is remembered with its claims: checking its signature takes longer
+/// than all else that is done for a report. Keys are read once, so nothing that was believed stops
+/// being so but by its time.
 pub struct Verifier {
     keys: BTreeMap<String, DecodingKey>,
     /// The ids that earlier versions gave to the same keys, and the ids of now. Tokens bear them.
@@ -31,13 +32,14 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Loads the public keys of the folder. With a district, tokens for areas outside it are refused.
+    /// Loads the public keys of the folder. With a district, tokens for areas outside it are
+    /// refused.
     ///
     /// Keys are read once: a service sees a rotation at its next start.
     ///
     /// # Errors
-    /// [`KeyError`]: no key, or one that is damaged, or the signing key's own is not among them. A process
-    /// that only verifies needs no signing key.
+    /// [`KeyError`]: no key, or one that is damaged, or the signing key's own is not among them. A
+    /// process that only verifies needs no signing key.
     pub fn load(folder: &Path, district: Option<AreaCode>) -> Result<Self, KeyError> {
         provider::install();
         let publics = keys::verifying_keys(folder)?.by_kid;
@@ -67,8 +69,9 @@ impl Verifier {
         self.keys.keys().map(String::as_str)
     }
 
-    /// The claims of a token that holds at this moment. There is no leeway: a token does not hold in
-    /// the second that `exp` names. `iat` may lie ahead of `now`, since clocks of machines differ.
+    /// The claims of a token that holds at this moment. There is no leeway: a token does not hold
+    /// in the second that `exp` names. `iat` may lie ahead of `now`, since clocks of machines
+    /// differ.
     ///
     /// # Errors
     /// [`TokenError`], the first that applies: missing, malformed, forged, claims, expired.

@@ -1,10 +1,10 @@
 //! Files and folders that only their owner can reach.
 //!
-//! An installation's data is made of reports of people and of keys, so nothing of it is for other users
-//! of the machine: folders have the mode 0700, files 0600. Two guards stand behind each other: [`mask`]
-//! sets the mask of a process, which also holds for libraries and child processes that make files by
-//! themselves, and [`folder`] closes a folder that was open before, after which nothing below it can be
-//! reached either.
+//! An installation's data is made of reports of people and of keys, so nothing of it is for other
+//! users of the machine: folders have the mode 0700, files 0600. Two guards stand behind each
+//! other: [`mask`] sets the mask of a process, which also holds for libraries and child processes
+//! that make files by themselves, and [`folder`] closes a folder that was open before, after which
+//! nothing below it can be reached either.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
@@ -28,12 +28,12 @@ pub fn mask() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(OTHERS));
 }
 
-/// Makes a folder, with the folders above it, and closes it where it exists and others can reach it.
-/// Returns the mode that it had in that case.
+/// Makes a folder, with the folders above it, and closes it where it exists and others can reach
+/// it. Returns the mode that it had in that case.
 ///
 /// # Errors
-/// What the system refuses, and [`io::ErrorKind::PermissionDenied`] for a folder that is shared by its
-/// sticky bit, such as `/tmp`: closing that one would take it from everybody else.
+/// What the system refuses, and [`io::ErrorKind::PermissionDenied`] for a folder that is shared by
+/// its sticky bit, such as `/tmp`: closing that one would take it from everybody else.
 pub fn folder(path: &Path) -> io::Result<Option<u32>> {
     DirBuilder::new()
         .recursive(true)
@@ -42,8 +42,8 @@ pub fn folder(path: &Path) -> io::Result<Option<u32>> {
     close(path)
 }
 
-/// Takes the rights of others from a file or folder, and returns the mode that it had. `None` if others
-/// had no rights.
+/// Takes the rights of others from a file or folder, and returns the mode that it had. `None` if
+/// others had no rights.
 ///
 /// # Errors
 /// As [`folder`].
@@ -61,8 +61,8 @@ pub fn close(path: &Path) -> io::Result<Option<u32>> {
     Ok(Some(mode))
 }
 
-/// The mode of a file or folder that others can reach. `None` if they cannot, as far as its own mode
-/// says.
+/// The mode of a file or folder that others can reach. `None` if they cannot, as far as its own
+/// mode says.
 ///
 /// # Errors
 /// The system does not say.
@@ -71,8 +71,8 @@ pub fn open_to_others(path: &Path) -> io::Result<Option<u32>> {
     Ok((mode & OTHERS != 0).then_some(mode))
 }
 
-/// Everything below a folder that others have rights to, whether or not a folder above it keeps them
-/// out. Links are not followed, and what vanishes meanwhile is left out.
+/// Everything below a folder that others have rights to, whether or not a folder above it keeps
+/// them out. Links are not followed, and what vanishes meanwhile is left out.
 ///
 /// # Errors
 /// A folder cannot be listed.
@@ -100,8 +100,8 @@ pub fn open_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Writes a file whole or not at all, in place of one of the same name: a crash leaves the old one or
-/// the new one. What others could read of the old one they cannot of the new one.
+/// Writes a file whole or not at all, in place of one of the same name: a crash leaves the old one
+/// or the new one. What others could read of the old one they cannot of the new one.
 ///
 /// # Errors
 /// What the system refuses.

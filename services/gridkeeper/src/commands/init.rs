@@ -1,8 +1,8 @@
 //! `gridkeeper init`: makes an installation, or completes one.
 //!
-//! An installation is made in [`STEPS`]. All of them look before the first one makes anything, so what
-//! cannot be completed without asking leaves everything as it was. Another part of an installation is one
-//! more step.
+//! An installation is made in [`STEPS`]. All of them look before the first one makes anything, so
+//! what cannot be completed without asking leaves everything as it was. Another part of an
+//! installation is one more step.
 //!
 //! # Invariants
 //! 1. Nothing that exists is overwritten.
@@ -22,9 +22,9 @@ use crate::{
     terminal,
 };
 
-/// Makes an installation: folders for its owner only, the keys of tokens, and a configuration with every
-/// option explained. One that is whole is left as it is; one that is not is completed where that is safe,
-/// else what is wrong is named and nothing is changed.
+/// Makes an installation: folders for its owner only, the keys of tokens, and a configuration with
+/// every option explained. One that is whole is left as it is; one that is not is completed where
+/// that is safe, else what is wrong is named and nothing is changed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     #[command(flatten)]

@@ -8,8 +8,8 @@ use crate::{error::Error, layout::Layout, terminal};
 /// What to do with the keys.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Make a new key that signs from now on; tokens of the old one hold until they expire. Also where the
-    /// old one is lost or damaged.
+    /// Make a new key that signs from now on; tokens of the old one hold until they expire. Also
+    /// where the old one is lost or damaged.
     Rotate(DataFolder),
 }
 

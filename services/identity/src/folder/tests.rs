@@ -252,8 +252,8 @@ fn every_flipped_bit_of_the_signing_keys_public_file_is_found_under_a_name_of_ea
     });
 }
 
-/// Of another key's file, a flip that leaves the first 8 bytes and gives a key can only be told where the
-/// key is also there whole. It refuses the key's tokens, and believes no others.
+/// Of another key's file, a flip that leaves the first 8 bytes and gives a key can only be told
+/// where the key is also there whole. It refuses the key's tokens, and believes no others.
 #[test]
 fn a_damaged_other_key_under_a_name_of_earlier_versions_is_found_beside_the_whole_one() {
     let site = Site::new();

@@ -14,8 +14,8 @@ use crate::{
     layout::{Layout, exists, io_error},
 };
 
-/// The steps. Keys come before whatever services would leave, so that an interrupted `init` is not taken for an
-/// installation that lost its keys.
+/// The steps. Keys come before whatever services would leave, so that an interrupted `init` is not
+/// taken for an installation that lost its keys.
 pub(super) const STEPS: [Step; 5] = [
     Step {
         look: look_at_data,
@@ -144,8 +144,8 @@ fn make_configuration(layout: &Layout) -> Result<(), Error> {
     }
 }
 
-/// What others could reach if they got past the folders above it: versions before this one made files as the
-/// mask of their process let them.
+/// What others could reach if they got past the folders above it: versions before this one made
+/// files as the mask of their process let them.
 fn look_for_open(layout: &Layout) -> Result<Vec<Change>, Error> {
     let mut changes = Vec::new();
     for part in layout.in_data() {
@@ -178,7 +178,8 @@ fn close_open(layout: &Layout) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is open to others in a part of the data folder, besides the folders that have a step of their own.
+/// What is open to others in a part of the data folder, besides the folders that have a step of
+/// their own.
 fn open_in(layout: &Layout, part: &Path) -> Result<Vec<PathBuf>, Error> {
     if !exists(part)? {
         return Ok(Vec::new());
