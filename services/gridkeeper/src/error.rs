@@ -54,6 +54,37 @@ pub(crate) enum Error {
         /// The last day.
         to: Day,
     },
+    /// The data folder holds no installation.
+    #[error("there is no installation in {}: `gridkeeper init` makes one", data.display())]
+    NotInstalled {
+        /// The data folder.
+        data: PathBuf,
+    },
+    /// The data folder is somebody else's.
+    #[error(
+        "{} holds {}, and nothing of an installation: name an empty folder",
+        data.display(),
+        found.display()
+    )]
+    Foreign {
+        /// The data folder.
+        data: PathBuf,
+        /// What it holds.
+        found: PathBuf,
+    },
+    /// An installation whose keys are gone.
+    #[error(
+        "{} holds no keys, but services were at work here ({}): restore the folder from a backup, \
+         or `gridkeeper keys rotate` for a new key",
+        keys.display(),
+        sign.display()
+    )]
+    KeysLost {
+        /// The folder of the keys.
+        keys: PathBuf,
+        /// A file by which services were at work.
+        sign: PathBuf,
+    },
     /// The clock of the hours of service.
     #[error(transparent)]
     Clock(#[from] ClockError),
@@ -137,6 +168,9 @@ impl Coded for Error {
             Self::Plan(error) => error.code(),
             Self::Form { .. } => Code(825),
             Self::Span { .. } => Code(826),
+            Self::NotInstalled { .. } => Code(830),
+            Self::Foreign { .. } => Code(831),
+            Self::KeysLost { .. } => Code(832),
             Self::Intake(error) => error.code(),
             Self::Aggregator(error) => error.code(),
             Self::Query(error) => error.code(),

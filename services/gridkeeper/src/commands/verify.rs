@@ -26,9 +26,11 @@ pub(super) struct Command {
 /// Runs the command.
 pub(super) async fn run(command: Command) -> Result<(), Error> {
     let installation = Installation::open(&command.place)?;
-    let url = command.nats.unwrap_or(installation.config.intake.nats_url);
+    let url = command
+        .nats
+        .unwrap_or(installation.layout.config.intake.nats_url);
     let district = installation.district.code();
-    let log = EventLog::open(&url, district, &installation.config.log).await?;
+    let log = EventLog::open(&url, district, &installation.layout.config.log).await?;
     let mut told = Instant::now();
     let verified = verify(&log, |position, last| {
         if told.elapsed() >= TELL_EVERY {

@@ -129,7 +129,7 @@ pub(super) async fn run(command: Try) -> Result<(), Error> {
     let timetable = other.timetable().ok_or(Error::NoPolicy {
         district: other.code(),
     })?;
-    let config = &installation.config;
+    let config = &installation.layout.config;
     let url = command.nats.as_deref().unwrap_or(&config.intake.nats_url);
     let log = EventLog::open(url, other.code(), &config.log).await?;
     let replay = replay(&log, Replay::new(timetable)).await?;
