@@ -4,11 +4,11 @@
 //! (<https://c2sp.org/signed-note>) with an Ed25519 key that signs nothing else:
 //!
 //! ```text
-//! gridkeeper/510402/01980000-0000-7000-8000-000000000001     the origin: district and log
-//! 1178                                                       how many messages
-//! CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=               the root
+//! gridkeeper/01980000-0000-7000-8000-000000000001     the origin: which log
+//! 1178                                                how many messages
+//! CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=        the root
 //!
-//! — gridkeeper/510402/01980000-0000-7000-8000-000000000001 Az3grl…
+//! — gridkeeper/01980000-0000-7000-8000-000000000001 Az3grl…
 //! ```
 
 use std::fmt;
@@ -18,7 +18,6 @@ use signed_note::{Note, NoteError, StandardSigner, StandardVerifier, Verifier as
 use tlog_tiles::{Checkpoint as Text, tlog::Hash};
 
 use crate::{
-    area::AreaCode,
     code::{Code, Coded},
     envelope::Position,
     id::LogId,
@@ -30,26 +29,24 @@ const NAME: &str = "gridkeeper";
 /// Which log a checkpoint is of. It is also the name of the key that signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The district.
-    pub district: AreaCode,
-    /// Its log.
+    /// The log.
     pub log: LogId,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{NAME}/{}/{}", self.district, self.log)
+        write!(f, "{NAME}/{}", self.log)
     }
 }
 
 impl Origin {
     fn parse(text: &str) -> Option<Self> {
-        let rest = text.strip_prefix(NAME)?.strip_prefix('/')?;
-        let (district, log) = rest.split_once('/')?;
-        Some(Self {
-            district: district.parse().ok()?,
+        let log = text.strip_prefix(NAME)?.strip_prefix('/')?;
+        let origin = Self {
             log: log.parse().ok()?,
-        })
+        };
+        // An id has more than one way to be written, and a name only one.
+        (origin.to_string() == text).then_some(origin)
     }
 }
 
@@ -228,7 +225,7 @@ pub fn key_texts(origin: Origin, seed: &[u8; 32], public: &[u8; 32]) -> (String,
 
 fn origin_of(name: &str) -> Result<Origin, CheckpointError> {
     Origin::parse(name).ok_or_else(|| CheckpointError::Key {
-        reason: format!("its name is {name} and not gridkeeper/DISTRICT/LOG"),
+        reason: format!("its name is {name} and not gridkeeper/LOG"),
     })
 }
 
@@ -248,7 +245,6 @@ mod tests {
         let seed = bytes("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
         let public = bytes("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
         let origin = Origin {
-            district: "510402".parse().unwrap(),
             log: "01980000-0000-7000-8000-000000000001".parse().unwrap(),
         };
         key_texts(origin, &seed, &public)
@@ -271,7 +267,7 @@ mod tests {
         let (first, _) = note.split_once('\n').unwrap();
         assert_eq!(first, signer.origin().to_string());
         assert_eq!(verifier.open(&note), Ok(checkpoint()));
-        for (from, to) in [("1178", "1179"), ("510402", "510403"), ("\n\n", "\n")] {
+        for (from, to) in [("1178", "1179"), ("01980000", "01980001"), ("\n\n", "\n")] {
             let refused = verifier.open(&note.replacen(from, to, 1)).unwrap_err();
             assert_eq!(refused.code(), Code(327), "{from}");
         }

@@ -11,7 +11,7 @@ use std::{
 use gridkeeper_broker::Broker;
 use gridkeeper_district::District;
 use gridkeeper_http::Clock;
-use gridkeeper_identity::SigningKey;
+use gridkeeper_identity::{SigningKey, make_checkpoint_key};
 use gridkeeper_proto::{
     access::{Claims, Role},
     api::{Receipt, ReportsAnswer},
@@ -54,7 +54,9 @@ impl Site {
     pub(crate) async fn new(district: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let broker = gridkeeper_tests::broker(folder.path()).await;
-        let key = SigningKey::create(&folder.path().join("data/keys")).unwrap();
+        let keys = folder.path().join("data/keys");
+        let key = SigningKey::create(&keys).unwrap();
+        make_checkpoint_key(&keys).unwrap();
         let addresses = ENDPOINTS.map(|service| (service, free_address())).into();
         let site = Self {
             code: District::load(district).unwrap().code(),

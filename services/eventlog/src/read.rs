@@ -25,6 +25,20 @@ pub struct Stored {
     pub standing: Standing,
 }
 
+impl Stored {
+    /// Whether it is an event to be folded.
+    #[must_use]
+    pub fn is_event(&self) -> bool {
+        self.standing == Standing::Event
+    }
+
+    /// Whether it is an event of an area, or of one in it.
+    #[must_use]
+    pub fn is_event_in(&self, area: &AreaCode) -> bool {
+        self.is_event() && self.area.is_some_and(|own| area.contains(&own))
+    }
+}
+
 /// The last event of an area.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {

@@ -9,6 +9,7 @@ use gridkeeper_identity::KeyError;
 use gridkeeper_proto::{
     access::ClaimsError,
     area::AreaCode,
+    checkpoint::CheckpointError,
     clock::ClockError,
     code::{Code, Coded},
     duty::PlanError,
@@ -117,6 +118,9 @@ pub(crate) enum Error {
     /// The log cannot be replayed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// A checkpoint, or the key of checkpoints.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// A break in the log.
     #[error(transparent)]
     Break(#[from] Break),
@@ -162,6 +166,7 @@ impl Coded for Error {
             Self::Differ { .. } => Code(824),
             Self::Broker(error) => error.code(),
             Self::Log(error) => error.code(),
+            Self::Checkpoint(error) => error.code(),
             Self::Break(error) => error.code(),
             Self::Event(error) => error.code(),
             Self::Replay(error) => error.code(),

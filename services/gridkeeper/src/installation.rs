@@ -10,7 +10,7 @@ use gridkeeper_district::District;
 use gridkeeper_districtviews::KeptHere;
 use gridkeeper_eventlog::{EventLog, KeyStore, LogError};
 use gridkeeper_http::Clock;
-use gridkeeper_identity::{KeyError, SigningKey, Verifier};
+use gridkeeper_identity::{KeyError, SigningKey, Verifier, load_checkpoint_signer};
 use gridkeeper_proto::{area::AreaCode, rules::RulesCommand};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -144,6 +144,7 @@ impl Installation {
             rules: rules_of(&self.district)?,
             verifier: self.verifier()?,
             clock: self.clock.clone(),
+            signer: load_checkpoint_signer(&self.layout.keys())?,
         };
         let Some(stores) = self.stores(&options.nats_url, &stop).await? else {
             return Ok(());

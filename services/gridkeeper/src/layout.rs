@@ -55,11 +55,12 @@ impl Layout {
     }
 
     /// The folders that services write, besides that of the keys.
-    pub(crate) fn folders(&self) -> [(PathBuf, &'static str); 4] {
+    pub(crate) fn folders(&self) -> [(PathBuf, &'static str); 5] {
         let config = &self.config;
         [
             (self.tokens(), "tokens"),
             (config.broker.folder.clone(), "streams of the broker"),
+            (config.intake.folder.clone(), "evidence of the log"),
             (config.aggregator.folder.clone(), "views"),
             (config.escalator.folder.clone(), "timers"),
         ]
@@ -96,6 +97,10 @@ impl Layout {
                     return Ok(Some(pointer));
                 }
             }
+        }
+        let evidence = config.intake.folder.join("watermark");
+        if exists(&evidence)? {
+            return Ok(Some(evidence));
         }
         for folder in [config.broker.folder.join("streams"), self.tokens()] {
             if let Some(first) = entries(&folder)?.into_iter().next() {

@@ -4,6 +4,7 @@ use std::{io, path::PathBuf};
 
 use gridkeeper_proto::{
     access::ClaimsError,
+    checkpoint::CheckpointError,
     code::{Code, Coded},
 };
 
@@ -53,6 +54,20 @@ impl Coded for TokenError {
 /// Why keys cannot be made or used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
+    /// The key of checkpoints is missing.
+    #[error("{} is missing: the key that signs checkpoints of the log", path.display())]
+    NoCheckpointKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key of checkpoints is damaged.
+    #[error("{}: {source}", path.display())]
+    CheckpointKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: CheckpointError,
+    },
     /// A file or folder cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
@@ -140,6 +155,8 @@ impl Coded for KeyError {
             Self::Exposed { .. } => Code(9),
             Self::Claims(error) => error.code(),
             Self::Exists { .. } => Code(13),
+            Self::NoCheckpointKey { .. } => Code(330),
+            Self::CheckpointKey { source, .. } => source.code(),
         }
     }
 }

@@ -11,6 +11,7 @@
 //!
 //! [`Claims`]: gridkeeper_proto::access::Claims
 
+mod checkpoint_key;
 mod error;
 mod folder;
 mod keys;
@@ -18,6 +19,10 @@ mod kid;
 mod provider;
 mod token;
 
+pub use checkpoint_key::{
+    CheckpointKeyState, checkpoint_key_state, load_checkpoint_signer, load_checkpoint_verifier,
+    make_checkpoint_key,
+};
 pub use error::{KeyError, TokenError};
 pub use folder::Gap;
 pub use keys::{SigningKey, complete, inspect};

@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gridkeeper_identity::Gap;
+use gridkeeper_identity::{
+    CheckpointKeyState, Gap, checkpoint_key_state, load_checkpoint_signer, make_checkpoint_key,
+};
 
 use super::{Change, Step};
 use crate::{
@@ -16,7 +18,7 @@ use crate::{
 
 /// The steps. Keys come before whatever services would leave, so that an interrupted `init` is not
 /// taken for an installation that lost its keys.
-pub(super) const STEPS: [Step; 5] = [
+pub(super) const STEPS: [Step; 6] = [
     Step {
         look: look_at_data,
         make: |layout| make_folder(&layout.data),
@@ -25,6 +27,13 @@ pub(super) const STEPS: [Step; 5] = [
         look: look_at_keys,
         make: |layout| {
             gridkeeper_identity::complete(&layout.keys())?;
+            Ok(())
+        },
+    },
+    Step {
+        look: look_at_checkpoint_key,
+        make: |layout| {
+            make_checkpoint_key(&layout.keys())?;
             Ok(())
         },
     },
@@ -84,6 +93,31 @@ fn look_at_keys(layout: &Layout) -> Result<Vec<Change>, Error> {
         },
     });
     Ok(changes.collect())
+}
+
+/// The key of checkpoints is made where no evidence of a log was kept with it: by a new installation, and by one of a
+/// version that had none.
+fn look_at_checkpoint_key(layout: &Layout) -> Result<Vec<Change>, Error> {
+    let keys = layout.keys();
+    let evidence = layout.config.intake.folder.join("watermark");
+    match checkpoint_key_state(&keys)? {
+        CheckpointKeyState::Whole => {
+            load_checkpoint_signer(&keys)?;
+            Ok(Vec::new())
+        }
+        CheckpointKeyState::None if !exists(&evidence)? => Ok(vec![Change {
+            lack: format!("there is no key of checkpoints in {}", keys.display()),
+            done: format!(
+                "made {}, the key that signs checkpoints of the log",
+                keys.join("checkpoint.key").display()
+            ),
+        }]),
+        // Says which of the two files is missing.
+        _ => match load_checkpoint_signer(&keys) {
+            Ok(_) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        },
+    }
 }
 
 fn look_at_folders(layout: &Layout) -> Result<Vec<Change>, Error> {

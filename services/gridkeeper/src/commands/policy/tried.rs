@@ -169,7 +169,7 @@ async fn replay<'a>(log: &EventLog, mut replay: Replay<'a>) -> Result<Replay<'a>
             return Ok(replay);
         };
         position = last.position;
-        for stored in &range {
+        for stored in range.iter().filter(|stored| stored.is_event()) {
             let recorded = Recorded::decode(stored.position, &stored.bytes)?;
             if let ByAggregate::Case(recorded) = recorded.by_aggregate() {
                 replay.event(&recorded)?;
