@@ -21,7 +21,7 @@ use gridkeeper_proto::{
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{EventLog, KeyStore, LogError, Stored};
+use crate::{EventLog, KeyStore, LogError, Stored, scan::Scanned};
 
 /// How many events, and how many bytes, are checked at once.
 const BATCH: (usize, usize) = (4_096, 4 << 20);
@@ -57,6 +57,8 @@ pub struct Sealed {
     pub cases: usize,
     /// How many of them were forgotten.
     pub forgotten: usize,
+    /// How many have lost their keys, as a statement says.
+    pub lost: usize,
     /// How many of the forgotten still have a key, which intake destroys when it runs.
     pub to_destroy: usize,
 }
@@ -185,6 +187,50 @@ pub async fn verify(
     Ok(walk.verified(facts.log, sealed))
 }
 
+/// The cases whose sealed section has no key, and whose persons nobody forgot; at most 20,000 of them.
+///
+/// # Errors
+/// The log or the keys cannot be read.
+pub async fn sealed_without_key(log: &EventLog, keys: &KeyStore) -> Result<Vec<CaseId>, LogError> {
+    /// How many a statement on the log takes.
+    const MAX_NAMED: usize = 20_000;
+    let statements = log.read_statements().await?;
+    let mut sealed: BTreeMap<CaseId, bool> = BTreeMap::new();
+    log.scan(Position(0), |scanned| {
+        if let Scanned::Message {
+            position, bytes, ..
+        } = scanned
+            && let Ok(recorded) = Recorded::decode(position, &bytes)
+        {
+            note_sealed(&recorded, |case, forgotten| {
+                let known = sealed.entry(case).or_insert(false);
+                *known |= forgotten;
+            });
+        }
+    })
+    .await?;
+    let with_key = match keys.cases().await {
+        Err(LogError::NoStream { .. }) => HashSet::new(),
+        cases => cases?,
+    };
+    let missing = sealed.into_iter().filter(|(case, forgotten)| {
+        !forgotten && !with_key.contains(case) && !statements.lost_key_of(*case)
+    });
+    Ok(missing.map(|(case, _)| case).take(MAX_NAMED).collect())
+}
+
+/// Names the case that an event seals persons of, or forgets them.
+fn note_sealed(recorded: &Recorded, mut name: impl FnMut(CaseId, bool)) {
+    let case = recorded.header.aggregate.into();
+    match &recorded.event {
+        Event::Case(CaseEvent::Reported(reported)) if reported.parties.is_some() => {
+            name(case, false);
+        }
+        Event::Case(CaseEvent::PartiesForgotten(_)) => name(case, true),
+        _ => {}
+    }
+}
+
 /// The log, read by a task of its own while what came is checked.
 struct ReadAhead {
     batches: mpsc::Receiver<Result<Vec<Stored>, LogError>>,
@@ -254,16 +300,10 @@ impl Walk {
         if !self.ids.insert(id) {
             return Err(Break::Repeated { position, id });
         }
-        let case = header.aggregate.into();
-        match recorded.event {
-            Event::Case(CaseEvent::Reported(reported)) if reported.parties.is_some() => {
-                self.sealed.entry(case).or_insert(false);
-            }
-            Event::Case(CaseEvent::PartiesForgotten(_)) => {
-                self.sealed.insert(case, true);
-            }
-            _ => {}
-        }
+        note_sealed(&recorded, |case, forgotten| {
+            let known = self.sealed.entry(case).or_insert(false);
+            *known |= forgotten;
+        });
         Ok(())
     }
 
@@ -318,6 +358,7 @@ impl Walk {
                     sealed.to_destroy += usize::from(has_key);
                 }
                 (false, true) => {}
+                (false, false) if self.statements.lost_key_of(*case) => sealed.lost += 1,
                 (false, false) => missing.push(*case),
             }
         }

@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod door;
 mod error;
+mod evidence;
 mod files;
 mod import;
 mod installation;

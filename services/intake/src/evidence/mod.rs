@@ -172,6 +172,28 @@ impl Evidence {
     }
 }
 
+/// The last position that an intake acknowledged, and the root there, from its folder of evidence; `None` where it
+/// has none.
+///
+/// # Errors
+/// [`Error::AnotherLog`] for a watermark of another log, and [`Error::Evidence`] for a file that cannot be read.
+pub fn read_watermark(folder: &Path, log: LogId) -> Result<Option<Checkpoint>, Error> {
+    let path = folder.join("watermark");
+    if !path.try_exists().map_err(failed(&path))? {
+        return Ok(None);
+    }
+    let Some(watermark) = WatermarkFile::open(&path)?.read() else {
+        return Ok(None);
+    };
+    match watermark.log == log {
+        true => Ok(Some(watermark.checkpoint)),
+        false => Err(Error::AnotherLog {
+            expected: watermark.log,
+            found: log,
+        }),
+    }
+}
+
 /// Makes a folder that its owner alone may read.
 fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new()
