@@ -60,9 +60,7 @@ pub(crate) struct Block {
 
 /// The folder of a stream of a broker that keeps its files in `broker`.
 pub(crate) fn stream_folder(broker: &Path, stream: &str) -> PathBuf {
-    broker
-        .join("streams/jetstream/$G/streams")
-        .join(stream)
+    broker.join("streams/jetstream/$G/streams").join(stream)
 }
 
 /// The index of a stream's blocks.
@@ -153,6 +151,14 @@ pub(crate) struct Message {
     pub(crate) payload: Vec<u8>,
 }
 
+impl Message {
+    /// Whether its payload has the bytes of a case's id.
+    pub(crate) fn names(&self, case: uuid::Uuid) -> bool {
+        let mut windows = self.payload.windows(16);
+        windows.any(|bytes| bytes == case.as_bytes())
+    }
+}
+
 /// All messages of a stream by their sequences, as they are in its files.
 pub(crate) fn messages(stream: &Path) -> BTreeMap<u64, Message> {
     let mut messages = BTreeMap::new();
@@ -224,7 +230,10 @@ mod tests {
         let messages = messages(folder.path());
         assert_eq!(messages.keys().copied().collect::<Vec<_>>(), [4, 5, 7]);
         for message in messages.values() {
-            assert_eq!((&*message.subject, &*message.payload), ("evt.1", &b"payload"[..]));
+            assert_eq!(
+                (&*message.subject, &*message.payload),
+                ("evt.1", &b"payload"[..])
+            );
         }
     }
 }

@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use crate::ledger::Ledger;
 
-/// How long the client waits for an answer.
+/// How long a phone waits for an answer: longer than intake waits for the broker.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a reader waits for one.
+const READERS_PATIENCE: Duration = Duration::from_secs(4);
 
 /// A client with its ledger. Clones share the ledger.
 #[derive(Clone, Debug)]
@@ -96,7 +98,8 @@ impl Client {
     /// What the query service answers: the status and the text; `None` when no answer came.
     pub(crate) async fn ask(&self, path: &str) -> Option<(u16, String)> {
         let request = self.http.get(format!("{}{path}", self.query));
-        let answer = request.bearer_auth(&self.token).send().await.ok()?;
+        let request = request.bearer_auth(&self.token).timeout(READERS_PATIENCE);
+        let answer = request.send().await.ok()?;
         Some((answer.status().as_u16(), answer.text().await.ok()?))
     }
 
@@ -131,7 +134,8 @@ pub(crate) fn report(number: usize, grid: &str, description: usize) -> Value {
         "grid": grid,
     });
     if number.is_multiple_of(3) {
-        report["parties"] = json!([{ "name": format!("party {number} of {id}"), "phone": "13800000000" }]);
+        report["parties"] =
+            json!([{ "name": format!("party {number} of {id}"), "phone": "13800000000" }]);
     }
     report["id"] = Value::from(id);
     report

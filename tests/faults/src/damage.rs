@@ -161,7 +161,9 @@ fn damage_block(damage: Damage, stream: &Path, random: &mut Xoshiro256PlusPlus) 
             format!("page {page} of {pages} zeroed")
         }
         Damage::AppendBytes(_, count) => {
-            block.bytes.extend((0..count).map(|_| random.random::<u8>()));
+            block
+                .bytes
+                .extend((0..count).map(|_| random.random::<u8>()));
             format!("{count} random bytes appended")
         }
         _ => return format!("{name}: {}", remove(&block.path)),

@@ -51,7 +51,9 @@ impl State {
 
     /// Whether one is red with a code.
     pub(crate) fn is_red(&self) -> bool {
-        self.0.values().any(|health| matches!(health, Health::Red(_)))
+        self.0
+            .values()
+            .any(|health| matches!(health, Health::Red(_)))
     }
 
     /// Whether one is neither green nor red with a code.

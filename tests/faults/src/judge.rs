@@ -12,6 +12,8 @@ use crate::{
 
 const DISTRICT: &str = "510402";
 const AT_ONCE: usize = 8;
+/// After how many questions without any answer no more are asked.
+const MAX_SILENT: usize = 4;
 
 /// What a comparison found.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +24,8 @@ pub(crate) struct Found {
     pub(crate) unanswered: Vec<String>,
     /// Cases whose parties were not shown.
     pub(crate) without_parties: Vec<String>,
+    /// How many questions were not answered at all.
+    silent: usize,
 }
 
 impl Found {
@@ -29,6 +33,12 @@ impl Found {
         self.wrong.extend(other.wrong);
         self.unanswered.extend(other.unanswered);
         self.without_parties.extend(other.without_parties);
+        self.silent += other.silent;
+    }
+
+    fn add_silence(&mut self, path: &str) {
+        self.unanswered.push(format!("{path}: no answer"));
+        self.silent += 1;
     }
 }
 
@@ -37,6 +47,7 @@ enum Answer {
     Said(Value),
     Denied,
     None(String),
+    Silence,
 }
 
 async fn ask(client: &Client, path: &str) -> Answer {
@@ -47,7 +58,7 @@ async fn ask(client: &Client, path: &str) -> Answer {
         },
         Some((404, _)) => Answer::Denied,
         Some((status, text)) => Answer::None(format!("{path}: {status} {text}")),
-        None => Answer::None(format!("{path}: no answer")),
+        None => Answer::Silence,
     }
 }
 
@@ -62,6 +73,9 @@ pub(crate) async fn probe(client: &Client, cases: usize) -> Found {
         some.map(|(id, case)| (id.clone(), case.clone())).collect()
     };
     for (id, case) in some {
+        if found.silent > 0 {
+            break;
+        }
         found.add(compare_case(client, &id, &case).await);
     }
     found
@@ -80,6 +94,9 @@ pub(crate) async fn compare(client: &Client) -> Found {
     grids.dedup();
     for code in grids.into_iter().chain([DISTRICT]) {
         found.add(area(client, code).await);
+        if found.silent > MAX_SILENT {
+            return found;
+        }
     }
     found.add(list(client).await);
     found.add(events(client).await);
@@ -88,6 +105,9 @@ pub(crate) async fn compare(client: &Client) -> Found {
         .buffer_unordered(AT_ONCE);
     while let Some(one) = each.next().await {
         found.add(one);
+        if found.silent > MAX_SILENT {
+            break;
+        }
     }
     found
 }
@@ -102,6 +122,7 @@ async fn area(client: &Client, code: &str) -> Found {
     let path = format!("/v1/areas/{code}?at_least={position}&wait_ms=500");
     match ask(client, &path).await {
         Answer::None(why) => found.unanswered.push(why),
+        Answer::Silence => found.add_silence(&path),
         Answer::Denied => found.wrong.push(format!("{path}: no such area")),
         Answer::Said(answer) => {
             // What was sent while the answer was on its way may be in it.
@@ -133,11 +154,17 @@ async fn compare_case(client: &Client, id: &str, case: &Case) -> Found {
             found.unanswered.push(why);
             return found;
         }
+        Answer::Silence => {
+            found.add_silence(&path);
+            return found;
+        }
     };
     for field in ["description", "grid", "kind", "category", "channel"] {
         let (said, sent) = (&answer[field], &case.report[field]);
         if said != sent && !case.report.is_null() {
-            found.wrong.push(format!("{id}: {field} is {said}, sent {sent}"));
+            found
+                .wrong
+                .push(format!("{id}: {field} is {said}, sent {sent}"));
         }
     }
     let version = answer["version"].as_u64().unwrap_or(0);
@@ -150,11 +177,15 @@ async fn compare_case(client: &Client, id: &str, case: &Case) -> Found {
     }
     if let Some(sent) = case.report["parties"].as_array() {
         match answer["parties"].as_array() {
-            None if answer["parties_state"] == "sealed" => found.without_parties.push(id.to_owned()),
+            None if answer["parties_state"] == "sealed" => {
+                found.without_parties.push(id.to_owned())
+            }
             Some(said) if said[0]["name"] == sent[0]["name"] => {}
             _ => {
                 let (parties, state) = (&answer["parties"], &answer["parties_state"]);
-                found.wrong.push(format!("{id}: its parties are {parties}, {state}"));
+                found
+                    .wrong
+                    .push(format!("{id}: its parties are {parties}, {state}"));
             }
         }
     }
@@ -174,6 +205,10 @@ async fn list(client: &Client) -> Found {
             Answer::Denied => return found,
             Answer::None(why) => {
                 found.unanswered.push(why);
+                return found;
+            }
+            Answer::Silence => {
+                found.add_silence(&path);
                 return found;
             }
         };
@@ -219,7 +254,7 @@ async fn events(client: &Client) -> Found {
                 return found;
             }
             None => {
-                found.unanswered.push(format!("{path}: no answer"));
+                found.add_silence(&path);
                 return found;
             }
         };

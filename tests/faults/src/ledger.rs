@@ -19,8 +19,6 @@ pub(crate) struct Command {
     pub(crate) body: Value,
     /// The position of its receipt; `None` as long as it is not acknowledged.
     pub(crate) position: Option<u64>,
-    /// Whether it was acknowledged after the damage.
-    pub(crate) after_damage: bool,
     /// Whether it was refused for good.
     pub(crate) refused: bool,
 }
@@ -58,7 +56,6 @@ pub(crate) struct Ledger {
     /// The acknowledged cases by their ids.
     cases: BTreeMap<String, Case>,
     positions: BTreeMap<u64, String>,
-    damaged: bool,
     /// What was answered and may not be.
     pub(crate) wrong: Vec<String>,
 }
@@ -71,11 +68,6 @@ pub(crate) struct Bounds {
 }
 
 impl Ledger {
-    /// From now on receipts count as given after the damage.
-    pub(crate) fn note_damage(&mut self) {
-        self.damaged = true;
-    }
-
     /// Enters a command that is about to be sent; the same one again changes nothing.
     pub(crate) fn note_sent(&mut self, id: &str, case: &str, body: &Value) {
         if self.index.contains_key(id) {
@@ -87,7 +79,6 @@ impl Ledger {
             case: case.to_owned(),
             body: body.clone(),
             position: None,
-            after_damage: false,
             refused: false,
         });
     }
@@ -120,7 +111,6 @@ impl Ledger {
             Some(_) => {}
             None => {
                 command.position = Some(position);
-                command.after_damage = self.damaged;
                 if let Some(other) = self.positions.insert(position, id.to_owned()) {
                     let text = format!("{id} and {other} were both acknowledged at {position}");
                     self.wrong.push(text);
@@ -175,12 +165,6 @@ impl Ledger {
             least,
             most: least + doubtful.count() as u64,
         }
-    }
-
-    /// How many commands were acknowledged after the damage.
-    pub(crate) fn acknowledged_after_damage(&self) -> usize {
-        let all = self.commands.iter();
-        all.filter(|command| command.after_damage).count()
     }
 }
 

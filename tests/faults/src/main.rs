@@ -16,6 +16,9 @@ struct Arguments {
     /// The seed of the first round; each further one has the next number.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Print what the rounds would do, and do nothing.
+    #[arg(long)]
+    list: bool,
     /// The binary under test.
     #[arg(long)]
     binary: PathBuf,
@@ -34,9 +37,14 @@ struct Ends {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let seeds = arguments.seed..arguments.seed + arguments.rounds;
+    if arguments.list {
+        seeds.for_each(|seed| println!("{}", Scenario::of_seed(seed)));
+        return ExitCode::SUCCESS;
+    }
     let mut kinds: BTreeMap<&'static str, Ends> = BTreeMap::new();
     let mut failed = Vec::new();
-    for seed in arguments.seed..arguments.seed + arguments.rounds {
+    for seed in seeds {
         let report = run(&arguments.binary, &Scenario::of_seed(seed)).await;
         println!("{report}");
         let ends = kinds.entry(report.scenario.damage.kind()).or_default();

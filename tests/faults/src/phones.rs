@@ -55,7 +55,9 @@ async fn accept_some(client: &Client, count: usize) {
         let open = newest.filter(|command| {
             command.is_report() && command.position.is_some() && command.body["imported"].is_null()
         });
-        open.take(count).map(|command| command.case.clone()).collect()
+        open.take(count)
+            .map(|command| command.case.clone())
+            .collect()
     };
     for case in cases {
         let id = new_id();
@@ -82,7 +84,9 @@ pub(crate) async fn try_doubts(client: &Client) {
 
 async fn repeat(client: &Client, commands: &[Command]) {
     for command in commands {
-        client.repeat(&command.id, &command.case, &command.body).await;
+        client
+            .repeat(&command.id, &command.case, &command.body)
+            .await;
     }
 }
 

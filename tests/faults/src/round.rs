@@ -114,28 +114,25 @@ impl<'a> Round<'a> {
         }
         phones::fill(&self.client, reports / 2, reports, description).await;
         self.until_views_have_all().await;
-        let phones = moment.services_run().then(|| {
-            // They go on while the broker is away.
-            Phones::start(self.client.clone(), 40, random(self.scenario.seed))
-        });
+        // They go on while the broker is away. What is published through it comes between two of their reports.
+        let goes_away = !self.scenario.damage.needs_broker();
+        let phones = (moment.services_run() && goes_away)
+            .then(|| Phones::start(self.client.clone(), 40, random(self.scenario.seed)));
         if !moment.services_run() {
             self.stop_services().await;
         }
         let before = if self.scenario.damage.needs_broker() {
             let known = self.case_with_parties();
             let before = blocks::messages(&self.files.stream(Stream::Events));
-            self.client.ledger().note_damage();
             self.evidence.done = publish_garbage(&self.raw.client, self.scenario, &known).await;
-            self.stop_broker().await;
             before
         } else {
             self.stop_broker().await;
             let before = blocks::messages(&self.files.stream(Stream::Events));
-            self.client.ledger().note_damage();
             self.evidence.done = self.files.damage(self.scenario);
+            self.installation.broker.restart().await.unwrap();
             before
         };
-        self.installation.broker.restart().await.unwrap();
         if !moment.services_run() {
             self.start_services();
         }
@@ -232,6 +229,7 @@ impl<'a> Round<'a> {
             wrong,
             unanswered,
             without_parties,
+            ..
         } = judge::compare(&self.client).await;
         self.evidence.wrong.extend(wrong);
         self.evidence.unanswered = unanswered;
@@ -270,22 +268,26 @@ impl<'a> Round<'a> {
         self.evidence.log = Difference::between(before, &now);
         self.evidence.log_shows_a_hole = state.shows_a_hole() || state.last() < end;
         let ledger = self.client.ledger();
-        self.evidence.acknowledged_after = ledger.acknowledged_after_damage();
         self.evidence.wrong.extend(ledger.wrong.iter().cloned());
         for command in ledger.commands() {
             let Some(position) = command.position else {
                 continue;
             };
             let case: uuid::Uuid = command.case.parse().unwrap();
-            let held = now.get(&position).is_some_and(|message| {
-                let mut windows = message.payload.windows(16);
-                windows.any(|bytes| bytes == case.as_bytes())
-            });
-            if !held && command.after_damage {
-                let text = format!("{} at {position}", command.id);
-                self.evidence.lost_after_damage.push(text);
-            } else if !held {
-                self.evidence.lost_before_damage.push(position);
+            let holds = |log: &BTreeMap<u64, Message>| {
+                let message = log.get(&position);
+                message.is_some_and(|message| message.names(case))
+            };
+            match (holds(before), holds(&now)) {
+                (true, true) => {}
+                (true, false) => self.evidence.lost_before_damage.push(position),
+                (false, held) => {
+                    self.evidence.acknowledged_after += 1;
+                    if !held {
+                        let text = format!("{} at {position}", command.id);
+                        self.evidence.lost_after_damage.push(text);
+                    }
+                }
             }
         }
     }

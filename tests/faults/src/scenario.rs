@@ -154,7 +154,10 @@ impl Damage {
     /// Whether it replaces something with an earlier copy.
     #[must_use]
     pub fn needs_copy(self) -> bool {
-        matches!(self, Self::OlderBlock | Self::OlderStream | Self::OlderBroker)
+        matches!(
+            self,
+            Self::OlderBlock | Self::OlderStream | Self::OlderBroker
+        )
     }
 
     /// Whether it is done through the broker rather than to its files.
