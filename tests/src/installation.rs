@@ -1,4 +1,5 @@
-//! An installation in a folder of its own: a broker, and a process of the real binary for each service.
+//! An installation in a folder of its own: a broker, and a process of the real binary for each
+//! service.
 
 use std::{
     collections::BTreeMap,
@@ -17,13 +18,14 @@ use tokio::{
 
 use crate::{BOUND, broker, free_address, until};
 
-/// The services, in the order in which they are started. The query service answers from views of its own process, in
-/// which an aggregator runs.
+/// The services, in the order in which they are started. The query service answers from views of
+/// its own process, in which an aggregator runs.
 pub const SERVICES: [&str; 3] = ["intake", "query", "escalator"];
 /// The endpoints that have a health of their own.
 pub const ENDPOINTS: [&str; 4] = ["intake", "aggregator", "query", "escalator"];
 
-/// An installation. Its processes end with it, and its folder goes unless [`Installation::keep`] was called.
+/// An installation. Its processes end with it, and its folder goes unless [`Installation::keep`]
+/// was called.
 pub struct Installation {
     folder: tempfile::TempDir,
     /// The broker.
@@ -78,8 +80,8 @@ impl Installation {
         self.path("gridkeeper.toml")
     }
 
-    /// The text of its configuration. The broker's window for repeated ids is as short as it can be, so that nothing
-    /// depends on it.
+    /// The text of its configuration. The broker's window for repeated ids is as short as it can
+    /// be, so that nothing depends on it.
     #[must_use]
     pub fn configuration(&self) -> String {
         let url = self.broker.url();
@@ -96,7 +98,8 @@ impl Installation {
         text
     }
 
-    /// A command of the binary, with the configuration, the data and the district of this installation.
+    /// A command of the binary, with the configuration, the data and the district of this
+    /// installation.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
         self.command_with(&self.config(), arguments)
@@ -216,7 +219,8 @@ impl Installation {
         }
     }
 
-    /// The status and the words of a started service that ended without being asked to; `None` while it runs.
+    /// The status and the words of a started service that ended without being asked to; `None`
+    /// while it runs.
     ///
     /// # Panics
     /// It was not started.

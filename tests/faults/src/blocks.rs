@@ -1,7 +1,7 @@
 //! The files of a JetStream stream: a folder of blocks, each a row of records.
 //!
 //! ```text
-//! <folder>/meta.inf, meta.sum     configuration and its checksum; without them the stream is not there
+//! <folder>/meta.inf, meta.sum     configuration and checksum; without them there is no stream
 //! <folder>/msgs/<n>.blk           records, one after the other; n counts from 1
 //! <folder>/msgs/index.db          where blocks begin and end, written at a clean stop
 //! ```

@@ -141,7 +141,8 @@ pub(crate) fn report(number: usize, grid: &str, description: usize) -> Value {
     report
 }
 
-/// A record of another system whose due time passes some seconds from now, for the escalator to send up.
+/// A record of another system whose due time passes some seconds from now, for the escalator to
+/// send up.
 pub(crate) fn late_report(number: usize, grid: &str, description: usize) -> Value {
     let mut late = report(number, grid, description);
     let ahead = |seconds| {

@@ -195,7 +195,8 @@ fn older_block(stream: &Path, older: &Path) -> String {
     format!("{}: is an older copy", older.name())
 }
 
-/// Replaces the newest block with the one before it; with a single block, its second half with its first.
+/// Replaces the newest block with the one before it; with a single block, its second half with its
+/// first.
 fn repeat_block(stream: &Path) -> String {
     let blocks = blocks::blocks(stream);
     match &blocks[..] {

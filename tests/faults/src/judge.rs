@@ -178,7 +178,7 @@ async fn compare_case(client: &Client, id: &str, case: &Case) -> Found {
     if let Some(sent) = case.report["parties"].as_array() {
         match answer["parties"].as_array() {
             None if answer["parties_state"] == "sealed" => {
-                found.without_parties.push(id.to_owned())
+                found.without_parties.push(id.to_owned());
             }
             Some(said) if said[0]["name"] == sent[0]["name"] => {}
             _ => {

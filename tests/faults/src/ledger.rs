@@ -1,7 +1,8 @@
 //! The ledger of an independent client: every command that it sent, and what it was promised.
 //!
 //! # Invariants
-//! - A receipt is for ever: the same command gets the same position again, marked as repeated.
+//! - A receipt is for ever: the same command gets the same position and leaf hash again, marked as
+//!   repeated.
 //! - No two commands have the same position.
 
 use std::collections::{BTreeMap, HashMap};
@@ -19,6 +20,8 @@ pub(crate) struct Command {
     pub(crate) body: Value,
     /// The position of its receipt; `None` as long as it is not acknowledged.
     pub(crate) position: Option<u64>,
+    /// The leaf hash of its receipt, where the receipt names one.
+    leaf_hash: Option<String>,
     /// Whether it was refused for good.
     pub(crate) refused: bool,
 }
@@ -79,6 +82,7 @@ impl Ledger {
             case: case.to_owned(),
             body: body.clone(),
             position: None,
+            leaf_hash: None,
             refused: false,
         });
     }
@@ -101,9 +105,11 @@ impl Ledger {
             self.wrong.push(format!("{id}: no receipt: {receipt}"));
             return;
         };
+        let leaf_hash = receipt["leaf_hash"].as_str().map(str::to_owned);
         let command = &mut self.commands[self.index[id]];
+        let same = command.position == Some(position) && command.leaf_hash == leaf_hash;
         match command.position {
-            Some(before) if before != position || receipt["repeated"] != true => {
+            Some(before) if !same || receipt["repeated"] != true => {
                 self.wrong.push(format!(
                     "{id} was acknowledged at {before} and is answered as another event: {receipt}"
                 ));
@@ -111,6 +117,7 @@ impl Ledger {
             Some(_) => {}
             None => {
                 command.position = Some(position);
+                command.leaf_hash = leaf_hash;
                 if let Some(other) = self.positions.insert(position, id.to_owned()) {
                     let text = format!("{id} and {other} were both acknowledged at {position}");
                     self.wrong.push(text);

@@ -57,12 +57,13 @@ impl RawLog {
         }
     }
 
-    /// Opens a stream anew with blocks of 32,000 bytes: `reopen` has to restart the broker. The size of blocks follows
-    /// from the limit in bytes that a stream has while it is opened, and holds until the next start.
-    pub(crate) async fn make_blocks_small(&self, stream: &str, limit: bool) {
+    /// Gives a stream the limit in bytes from which blocks of 32,000 bytes follow, or takes it away
+    /// again. The server derives the size of blocks when it opens a stream and keeps it until it
+    /// ends: so a stream that was opened with the limit goes on in small blocks without it.
+    pub(crate) async fn limit_bytes(&self, stream: &str, limited: bool) {
         let mut found = self.context.get_stream(stream).await.unwrap();
         let mut config = found.info().await.unwrap().config.clone();
-        config.max_bytes = if limit { 100_000 } else { -1 };
+        config.max_bytes = if limited { 100_000 } else { -1 };
         self.context.update_stream(config).await.unwrap();
     }
 

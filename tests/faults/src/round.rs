@@ -23,7 +23,8 @@ use crate::{
 
 /// How long services may say neither that they are ready nor what is wrong.
 const WORDLESS: Duration = Duration::from_secs(30);
-/// For how long all have to be green: longer than a follower waits for an event before it looks for the end.
+/// For how long all have to be green: longer than a follower waits for an event before it looks for
+/// the end.
 const GREEN: Duration = Duration::from_millis(1_500);
 /// For how long the same codes have to be said: longer than services wait before they try again.
 const RED: Duration = Duration::from_millis(2_500);
@@ -72,12 +73,12 @@ impl<'a> Round<'a> {
         installation.stop("intake").await;
         let streams = [Stream::Events, Stream::Keys].map(Stream::name);
         for stream in streams {
-            raw.make_blocks_small(stream, true).await;
+            raw.limit_bytes(stream, true).await;
         }
         installation.broker.restart().await.unwrap();
         let raw = RawLog::connect(&installation.broker.url()).await;
         for stream in streams {
-            raw.make_blocks_small(stream, false).await;
+            raw.limit_bytes(stream, false).await;
         }
         installation.start_all().await;
         let client = Client::new(
@@ -114,7 +115,8 @@ impl<'a> Round<'a> {
         }
         phones::fill(&self.client, reports / 2, reports, description).await;
         self.until_views_have_all().await;
-        // They go on while the broker is away. What is published through it comes between two of their reports.
+        // They go on while the broker is away. What is published through it comes between two of
+        // their reports.
         let goes_away = !self.scenario.damage.needs_broker();
         let phones = (moment.services_run() && goes_away)
             .then(|| Phones::start(self.client.clone(), 40, random(self.scenario.seed)));
@@ -188,8 +190,8 @@ impl<'a> Round<'a> {
         self.start_services();
     }
 
-    /// Phones file new reports in other grids at once, and repeat old ones, until the services are all green or one
-    /// is red with a code.
+    /// Phones file new reports in other grids at once, and repeat old ones, until the services are
+    /// all green or one is red with a code.
     async fn try_and_judge(&mut self) {
         // As many as may have been lost, so that positions would be taken again up to the old end.
         let new = if self.scenario.again { 200 } else { 48 };

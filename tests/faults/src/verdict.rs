@@ -1,7 +1,7 @@
 //! What a round showed, and whether that may be.
 //!
-//! A damage has three good ends: it is harmless; it is named by a code, with nothing appended and nothing wrong
-//! answered; or the installation recovers without a hand. All else fails the round.
+//! A damage has three good ends: it is harmless; it is named by a code, with nothing appended and
+//! nothing wrong answered; or the installation recovers without a hand. All else fails the round.
 
 use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 
@@ -78,8 +78,8 @@ pub enum Verdict {
     Harmless,
     /// Something was red, and then every answer agrees with the ledger.
     Recovered,
-    /// Every answer agrees with the ledger; what the damage left unreadable is known to `gridkeeper verify` alone, and
-    /// to every service at its next start.
+    /// Every answer agrees with the ledger; what the damage left unreadable is known to `gridkeeper
+    /// verify` alone, and to every service at its next start.
     Latent,
     /// Services are red; these are their words.
     Named(String),
@@ -112,7 +112,7 @@ impl Evidence {
             verdict: self.verdict(),
             failures: self.failures(scenario),
             seen: format!(
-                "{}; verify: {}; log: {} lost, {} overwritten, {} added; {} acknowledged after the damage",
+                "{}; verify: {}; log: {} lost, {} overwritten, {} added; {} acknowledged after",
                 self.state.line(),
                 self.verified,
                 self.log.lost.len(),
@@ -158,7 +158,9 @@ impl Evidence {
         }
         match &self.verified {
             Verified::Hangs => fail("verify", &["hangs".to_owned()]),
-            Verified::Wordless(said) => fail("verify fails without a code", &[said.clone()]),
+            Verified::Wordless(said) => {
+                fail("verify fails without a code", std::slice::from_ref(said));
+            }
             Verified::Whole if !self.log.keeps_all() || !self.lost_before_damage.is_empty() => {
                 let lost = self.lost_before_damage.len().max(self.log.lost.len());
                 fail("verify says whole", &[format!("{lost} events are missing")]);

@@ -1,5 +1,5 @@
-//! Damage to real files of a real broker, each judged by an independent client: `rows` has the kinds that were seen to
-//! do harm, `rounds` has seeded ones.
+//! Damage to real files of a real broker, each judged by an independent client: `rows` has the
+//! kinds that were seen to do harm, `rounds` has seeded ones.
 
 #![allow(
     clippy::unwrap_used,

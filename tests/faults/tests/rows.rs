@@ -1,4 +1,5 @@
-//! The kinds of damage that were seen to do harm: at several places, and in logs of one block and of many.
+//! The kinds of damage that were seen to do harm: at several places, and in logs of one block and
+//! of many.
 
 use gridkeeper_faults::{Damage, Headers, Moment, Part, Report, Scenario, Subject, Verdict, Which};
 
@@ -17,20 +18,6 @@ fn sizes(seed: u64, damage: Damage) -> impl Iterator<Item = Scenario> {
             reports: 96,
             ..Scenario::new(seed, damage, Moment::Stopped)
         })
-}
-
-fn without_index(scenario: Scenario) -> Scenario {
-    Scenario {
-        keeps_index: false,
-        ..scenario
-    }
-}
-
-fn restarted_again(scenario: Scenario) -> Scenario {
-    Scenario {
-        again: true,
-        ..scenario
-    }
 }
 
 /// What makes the broker drop a part of the log, or all of it.
@@ -69,9 +56,10 @@ async fn no_report_is_written_over_where_the_last_records_are_gone() {
         .map(|((damage, seed), description)| Scenario {
             reports: 96,
             description,
+            keeps_index: false,
             ..Scenario::new(seed, damage, Moment::Stopped)
         });
-    assert_named(&hold(scenarios.map(without_index)).await);
+    assert_named(&hold(scenarios).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +71,11 @@ async fn nothing_is_acknowledged_on_a_log_of_which_the_broker_dropped_a_part() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "until nobody goes on from another log"]
 async fn a_log_that_lost_a_part_is_named_at_the_second_start_too() {
-    assert_named(&hold(drops(300).map(restarted_again)).await);
+    let scenarios = drops(300).map(|scenario| Scenario {
+        again: true,
+        ..scenario
+    });
+    assert_named(&hold(scenarios).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,4 +112,18 @@ async fn a_message_that_is_no_event_is_named_and_nothing_is_appended() {
         ..Scenario::new(seed, Damage::Garbage(subject, headers), moment)
     });
     assert_named(&hold(scenarios).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_damaged_every_answer_agrees_with_the_ledger() {
+    let moments = [Moment::Stopped, Moment::Killed, Moment::KilledUnderServices];
+    let scenarios = moments.into_iter().zip(700..);
+    let scenarios = scenarios.map(|(moment, seed)| Scenario {
+        again: true,
+        ..Scenario::new(seed, Damage::Nothing, moment)
+    });
+    for report in hold(scenarios).await {
+        let green = matches!(report.verdict, Verdict::Harmless | Verdict::Recovered);
+        assert!(green, "{report}");
+    }
 }
