@@ -47,10 +47,11 @@ pub async fn run(binary: &Path, scenario: &Scenario) -> Report {
     let began = Instant::now();
     let mut round = Round::prepare(binary, scenario).await;
     let before = round.fill_and_damage().await;
-    round.try_and_judge().await;
+    let end = before.keys().next_back().copied().unwrap_or(0);
+    round.try_and_judge(end).await;
     if scenario.again {
         round.restart().await;
-        round.try_and_judge().await;
+        round.try_and_judge(end).await;
     }
     round.compare().await;
     round.verify().await;
@@ -191,8 +192,8 @@ impl<'a> Round<'a> {
     }
 
     /// Phones file new reports in other grids at once, and repeat old ones, until the services are
-    /// all green or one is red with a code.
-    async fn try_and_judge(&mut self) {
+    /// all green or one is red with a code. `end` is where the log ended before the damage.
+    async fn try_and_judge(&mut self, end: u64) {
         // As many as may have been lost, so that positions would be taken again up to the old end.
         let new = if self.scenario.again { 200 } else { 48 };
         let random = random(self.scenario.seed ^ 0xf11e);
@@ -220,6 +221,12 @@ impl<'a> Round<'a> {
         }
         phones.stop().await;
         self.evidence.state = last.0;
+        if self.evidence.state.is_green() {
+            let raw = RawLog::connect(&self.installation.broker.url()).await;
+            let log = raw.state(Stream::Events.name()).await;
+            let visible = log.shows_a_hole() || log.last() < end;
+            self.evidence.green_over_a_hole |= visible;
+        }
     }
 
     /// Compares every answer with the ledger.
@@ -268,7 +275,6 @@ impl<'a> Round<'a> {
         let end = before.keys().next_back().copied().unwrap_or(0);
         let now = raw.messages(stream, state.last().max(end)).await;
         self.evidence.log = Difference::between(before, &now);
-        self.evidence.log_shows_a_hole = state.shows_a_hole() || state.last() < end;
         let ledger = self.client.ledger();
         self.evidence.wrong.extend(ledger.wrong.iter().cloned());
         for command in ledger.commands() {
