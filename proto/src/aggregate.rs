@@ -8,6 +8,7 @@ use crate::{
     event::{ByAggregate, Event, Recorded},
     id::CaseId,
     inquiry::Inquiry,
+    integrity::Integrity,
     rules::Rules,
 };
 
@@ -26,6 +27,8 @@ pub enum Aggregate {
     Roster(Roster),
     /// A first inquiry.
     Inquiry(Inquiry),
+    /// What the log says of itself.
+    Integrity(Integrity),
 }
 
 impl Aggregate {
@@ -64,6 +67,14 @@ impl Aggregate {
                 let before = before.as_ref().and_then(Self::inquiry);
                 Self::Inquiry(Inquiry::evolve(before, &recorded).ok_or(foreign)?)
             }
+            (ByAggregate::Integrity(recorded), before @ (None | Some(Self::Integrity(_)))) => {
+                let mut integrity = match before {
+                    Some(Self::Integrity(integrity)) => integrity,
+                    _ => Integrity::default(),
+                };
+                integrity.evolve(&recorded);
+                Self::Integrity(integrity)
+            }
             _ => return Err(foreign),
         })
     }
@@ -89,6 +100,7 @@ impl Aggregate {
             Self::Rules(rules) => &rules.answered,
             Self::Roster(roster) => &roster.answered,
             Self::Inquiry(inquiry) => &inquiry.answered,
+            Self::Integrity(integrity) => &integrity.answered,
         }
     }
 
@@ -100,6 +112,7 @@ impl Aggregate {
             Self::Rules(rules) => rules.version,
             Self::Roster(roster) => roster.version,
             Self::Inquiry(inquiry) => inquiry.version,
+            Self::Integrity(integrity) => integrity.version,
         }
     }
 
@@ -126,6 +139,15 @@ impl Aggregate {
     pub fn roster(&self) -> Option<&Roster> {
         match self {
             Self::Roster(roster) => Some(roster),
+            _ => None,
+        }
+    }
+
+    /// As what the log says of itself, if it is that.
+    #[must_use]
+    pub fn integrity(&self) -> Option<&Integrity> {
+        match self {
+            Self::Integrity(integrity) => Some(integrity),
             _ => None,
         }
     }

@@ -25,6 +25,7 @@ use crate::{
     rules::RulesCommand,
     sealed::Party,
     time::{Day, Timestamp},
+    tree::TreeHash,
 };
 
 /// The reports of `POST /v1/reports`: one, or a batch.
@@ -134,8 +135,12 @@ pub struct Receipt {
     pub case_id: CaseId,
     /// The grid it is filed in.
     pub grid: AreaCode,
-    /// The place of the command's last event in the log; `at_least` takes it.
+    /// The position of the command's last event in the log; `at_least` takes it.
     pub position: Position,
+    /// The hash of that event's leaf in the tree over the log, by which `/v1/log/inclusion` proves that it is there;
+    /// `None` in receipts of an older intake.
+    #[serde(default)]
+    pub leaf_hash: Option<TreeHash>,
     /// The case's version after it; `if_version` takes it.
     pub version: u32,
     /// Whether the same command was recorded before and this is the answer it got.
@@ -147,10 +152,43 @@ pub struct Receipt {
 pub struct ChangeReceipt {
     /// The place in the log of the command's last event, or of the log's end where nothing had to change.
     pub position: Position,
+    /// The hash of the leaf at that position; `None` for an empty log, and from an older intake.
+    #[serde(default)]
+    pub leaf_hash: Option<TreeHash>,
     /// The number of events of what was changed.
     pub version: u32,
     /// Whether the same command was recorded before and this is the answer it got.
     pub repeated: bool,
+}
+
+/// The proof that a message is in the log: hashed with its leaf they give the root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InclusionProof {
+    /// The message's position.
+    pub position: Position,
+    /// The hash of its leaf, whose index is its position less one.
+    pub leaf_hash: TreeHash,
+    /// Up to which position the log is meant.
+    pub to: Position,
+    /// The root of the tree up to there.
+    pub root: TreeHash,
+    /// The hashes beside the path from the leaf to the root, from below.
+    pub proof: Vec<TreeHash>,
+}
+
+/// The proof that the log up to one position is the beginning of the log up to a later one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConsistencyProof {
+    /// The earlier position.
+    pub from: Position,
+    /// The root there.
+    pub from_root: TreeHash,
+    /// The later position.
+    pub to: Position,
+    /// The root there.
+    pub root: TreeHash,
+    /// The hashes that lead from the one to the other.
+    pub proof: Vec<TreeHash>,
 }
 
 /// A command to a district's rules, for `POST /v1/rules/commands`.

@@ -145,6 +145,10 @@ typed_id! {
     CommandId
 }
 typed_id! {
+    /// A log; made once, by the installation that begins it, and the same in every copy of it.
+    LogId
+}
+typed_id! {
     /// An event; follows from its command and its place among the command's events.
     EventId
 }

@@ -6,11 +6,14 @@
 
 pub mod access;
 pub mod aggregate;
+pub mod anchor;
 pub mod answers;
 pub mod api;
 pub mod area;
 pub mod calendar;
 pub mod case;
+pub mod chain;
+pub mod checkpoint;
 pub mod clock;
 pub mod code;
 pub mod command;
@@ -19,11 +22,13 @@ pub mod envelope;
 pub mod event;
 pub mod id;
 pub mod inquiry;
+pub mod integrity;
 pub mod limit;
 pub mod policy;
 pub mod rules;
 pub mod sealed;
 mod text;
 pub mod time;
+pub mod tree;
 pub mod view;
 pub mod whatif;

@@ -20,12 +20,16 @@ use gridkeeper_proto::{
     },
     duty::{Member, Shift},
     envelope::{EnvelopeError, EventHash, Header, Position},
-    event::{self, CaseEvent, Event, InquiryEvent, Recorded, RosterEvent, RulesEvent, v1, v2},
+    event::{
+        self, CaseEvent, Event, InquiryEvent, IntegrityEvent, Recorded, RosterEvent, RulesEvent,
+        v1, v2,
+    },
     id::{CaseId, CommandId, EventId},
     limit::Limit,
     policy::Card,
     sealed::SealedParties,
     time::Timestamp,
+    tree::TreeHash,
 };
 
 fn case_id() -> CaseId {
@@ -52,7 +56,36 @@ fn samples() -> Vec<Event> {
     let rules = rules_samples().into_iter().map(Event::Rules);
     let others = roster_samples().into_iter().map(Event::Roster);
     let inquiries = inquiry_samples().into_iter().map(Event::Inquiry);
-    cases.chain(rules).chain(others).chain(inquiries).collect()
+    let statements = statement_samples().into_iter().map(Event::Integrity);
+    let events = cases.chain(rules).chain(others).chain(inquiries);
+    events.chain(statements).collect()
+}
+
+fn statement_samples() -> Vec<IntegrityEvent> {
+    vec![
+        IntegrityEvent::LossAccepted(v1::LossAcceptedV1 {
+            from: Position(91),
+            to: Position(95),
+            known_to: Position(100),
+            set_aside: vec![Position(97)],
+            lost: vec![
+                v1::LostEventV1 {
+                    position: Position(91),
+                    case: Some(case_id()),
+                },
+                v1::LostEventV1 {
+                    position: Position(92),
+                    case: None,
+                },
+            ],
+            reason: "the disk failed and there was no backup".into(),
+        }),
+        IntegrityEvent::MessageQuarantined(v1::MessageQuarantinedV1 {
+            position: Position(1_000),
+            leaf: TreeHash::of_leaf(b"garbage"),
+            reason: "published by hand".into(),
+        }),
+    ]
 }
 
 fn roster_samples() -> Vec<RosterEvent> {

@@ -10,6 +10,7 @@ mod bad_input;
 mod commands;
 mod exactly_once;
 mod history;
+mod init;
 mod killed;
 mod own_views;
 mod site;

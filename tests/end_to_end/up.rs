@@ -1,6 +1,10 @@
 //! `gridkeeper up`: what a newcomer sees, and that everything is there again at the next start.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use serde_json::Value;
 use tokio::{
@@ -10,6 +14,8 @@ use tokio::{
 };
 
 use gridkeeper_tests::{BOUND, free_address, sample_district, until};
+
+use crate::init::assert_private;
 
 /// An installation that `up` runs.
 struct Installation {
@@ -33,8 +39,10 @@ impl Installation {
         for service in ["intake", "aggregator", "escalator"] {
             config += &format!("[{service}]\nlisten = \"{}\"\n", free_address());
         }
-        std::fs::write(folder.path().join("gridkeeper.toml"), config).unwrap();
-        Self { folder, query }
+        let installation = Self { folder, query };
+        std::fs::create_dir(installation.data()).unwrap();
+        std::fs::write(installation.data().join("gridkeeper.toml"), config).unwrap();
+        installation
     }
 
     fn data(&self) -> PathBuf {
@@ -43,9 +51,7 @@ impl Installation {
 
     async fn up(&self, more: &[&str]) -> Up {
         let mut child = Command::new(env!("CARGO_BIN_EXE_gridkeeper"))
-            .args(["up", "--config"])
-            .arg(self.folder.path().join("gridkeeper.toml"))
-            .arg("--data")
+            .args(["up", "--data"])
             .arg(self.data())
             .arg("--district")
             .arg(sample_district())
@@ -177,4 +183,46 @@ async fn a_newcomer_sees_a_district_at_work_and_finds_it_again_after_a_stop_and_
     assert_eq!(installation.reported().await, reported);
     assert!(!works(&left));
     up.interrupt().await;
+}
+
+/// Gives others every right to a folder and all below it, but for the private key, which then would not be
+/// used.
+fn open_to_others(path: &Path) {
+    let mode = match (path.is_dir(), path.ends_with("signing.pem")) {
+        (true, _) => 0o777,
+        (_, true) => 0o600,
+        (_, false) => 0o666,
+    };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    if path.is_dir() {
+        let entries = std::fs::read_dir(path).unwrap();
+        entries.for_each(|entry| open_to_others(&entry.unwrap().path()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_init_one_command_makes_an_installation_that_others_cannot_read() {
+    let installation = Installation::new();
+    let data = installation.data();
+    for _ in 0..2 {
+        let up = installation.up(&["--simulate", "--speed", "5000"]).await;
+        until("workers file", async || {
+            (installation.reported().await > 0).then_some(())
+        })
+        .await;
+        assert_private(&data);
+        up.interrupt().await;
+        assert_private(&data);
+        for part in [
+            "keys/signing.pem",
+            "keys/public",
+            "tokens",
+            "broker/streams",
+            "aggregator/current",
+        ] {
+            assert!(data.join(part).exists(), "{part}");
+        }
+        // As an earlier version would have left it.
+        open_to_others(&data);
+    }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use gridkeeper_broker::Broker;
-use gridkeeper_identity::SigningKey;
+use gridkeeper_identity::{SigningKey, make_checkpoint_key};
 use tokio::{
     process::{Child, Command},
     time::timeout,
@@ -47,7 +47,9 @@ impl Installation {
     pub async fn new(binary: &Path, district: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let broker = broker(folder.path()).await;
-        let key = SigningKey::create(&folder.path().join("data/keys")).unwrap();
+        let keys = folder.path().join("data/keys");
+        let key = SigningKey::create(&keys).unwrap();
+        make_checkpoint_key(&keys).unwrap();
         let installation = Self {
             folder,
             broker,

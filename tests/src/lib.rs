@@ -19,6 +19,11 @@ use std::{
 };
 
 use gridkeeper_broker::{Binary, Broker, Options};
+use gridkeeper_proto::{
+    checkpoint::{CheckpointSigner, Origin, key_texts},
+    id::LogId,
+    tree::TreeHash,
+};
 use tokio::time::{interval, timeout};
 
 /// How long a condition may take to come true, on a machine that is busy with other tests.
@@ -72,6 +77,22 @@ pub async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
 pub fn free_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
+}
+
+/// The key of checkpoints of a log in tests: the first test vector of RFC 8032, section 7.1.
+///
+/// # Panics
+/// Never.
+#[must_use]
+pub fn checkpoint_signer() -> CheckpointSigner {
+    let bytes = |text: &str| text.parse::<TreeHash>().unwrap().0;
+    let seed = bytes("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
+    let public = bytes("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+    let origin = Origin {
+        log: LogId::from_bytes([5; 16]),
+    };
+    let (private, public) = key_texts(origin, &seed, &public);
+    CheckpointSigner::parse(&private, &public).unwrap()
 }
 
 /// The checkout.

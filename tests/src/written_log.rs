@@ -333,12 +333,7 @@ impl WrittenLog {
         let recorded = Recorded::decode(position, &bytes).unwrap();
         self.heads.insert(by.area, EventHash::of(&bytes));
         self.last = position;
-        let area = by.area;
-        self.events.push(RawEvent {
-            position,
-            area,
-            bytes,
-        });
+        self.events.push(RawEvent::event(position, by.area, bytes));
         recorded
     }
 }

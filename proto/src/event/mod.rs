@@ -6,6 +6,7 @@
 
 mod case;
 mod inquiry;
+mod integrity;
 mod roster;
 mod rules;
 pub mod v1;
@@ -16,6 +17,7 @@ use utoipa::ToSchema;
 
 pub use case::*;
 pub use inquiry::*;
+pub use integrity::*;
 pub use roster::*;
 pub use rules::*;
 
@@ -37,6 +39,8 @@ pub enum Event {
     Roster(RosterEvent),
     /// Of a first inquiry.
     Inquiry(InquiryEvent),
+    /// Of the log itself.
+    Integrity(IntegrityEvent),
 }
 
 /// An event as it stands in the log: where, its header, and what happened.
@@ -65,6 +69,8 @@ pub enum ByAggregate {
     Roster(Recorded<RosterEvent>),
     /// Of a first inquiry.
     Inquiry(Recorded<InquiryEvent>),
+    /// Of the log itself.
+    Integrity(Recorded<IntegrityEvent>),
 }
 
 impl Recorded {
@@ -81,6 +87,9 @@ impl Recorded {
             Event::Rules(event) => ByAggregate::Rules(Recorded::new(position, header, event)),
             Event::Roster(event) => ByAggregate::Roster(Recorded::new(position, header, event)),
             Event::Inquiry(event) => ByAggregate::Inquiry(Recorded::new(position, header, event)),
+            Event::Integrity(event) => {
+                ByAggregate::Integrity(Recorded::new(position, header, event))
+            }
         }
     }
 }
@@ -94,6 +103,7 @@ impl ByAggregate {
             Self::Rules(recorded) => &recorded.header,
             Self::Roster(recorded) => &recorded.header,
             Self::Inquiry(recorded) => &recorded.header,
+            Self::Integrity(recorded) => &recorded.header,
         }
     }
 }
@@ -199,6 +209,7 @@ impl Event {
             Self::Rules(event) => event.encode(),
             Self::Roster(event) => event.encode(),
             Self::Inquiry(event) => event.encode(),
+            Self::Integrity(event) => event.encode(),
         }
     }
 
@@ -210,6 +221,7 @@ impl Event {
             Self::Rules(event) => event.name(),
             Self::Roster(event) => event.name(),
             Self::Inquiry(event) => event.name(),
+            Self::Integrity(event) => event.name(),
         }
     }
 }
@@ -238,6 +250,12 @@ impl From<InquiryEvent> for Event {
     }
 }
 
+impl From<IntegrityEvent> for Event {
+    fn from(event: IntegrityEvent) -> Self {
+        Self::Integrity(event)
+    }
+}
+
 /// Number, newest version and name of every event type.
 pub fn types() -> impl Iterator<Item = (u16, u16, &'static str)> {
     let families = [
@@ -245,6 +263,7 @@ pub fn types() -> impl Iterator<Item = (u16, u16, &'static str)> {
         RulesEvent::TYPES,
         RosterEvent::TYPES,
         InquiryEvent::TYPES,
+        IntegrityEvent::TYPES,
     ];
     families.into_iter().flatten().copied()
 }
@@ -264,7 +283,8 @@ pub fn decode(event_type: u16, schema_version: u16, bytes: &[u8]) -> Result<Even
     let decoded = of(CaseEvent::decode(number, version, bytes))
         .or_else(|| of(RulesEvent::decode(number, version, bytes)))
         .or_else(|| of(RosterEvent::decode(number, version, bytes)))
-        .or_else(|| of(InquiryEvent::decode(number, version, bytes)));
+        .or_else(|| of(InquiryEvent::decode(number, version, bytes)))
+        .or_else(|| of(IntegrityEvent::decode(number, version, bytes)));
     match decoded {
         Some(Ok(event)) => Ok(event),
         Some(Err(_)) => Err(EnvelopeError::Payload {

@@ -15,11 +15,13 @@ use crate::{
         SourceRecord,
     },
     duty::{Member, Shift},
+    envelope::Position,
     id::{CaseId, CommandId},
     limit::Limit,
     policy::Card,
     sealed::SealedParties,
     time::{Day, Timestamp},
+    tree::TreeHash,
 };
 
 /// A case begins: somebody told of a dispute or an incident.
@@ -380,4 +382,42 @@ pub struct InquiryAnsweredV1 {
     pub answer: String,
     /// The case that the question became.
     pub case: Option<CaseId>,
+}
+
+/// Messages were lost and nothing better is left than to go on without them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LossAcceptedV1 {
+    /// The first position that was lost.
+    pub from: Position,
+    /// The last position that was lost.
+    pub to: Position,
+    /// Up to which position the log is known to have reached before: what was read or signed from `from` to here is
+    /// of the history that was given up.
+    pub known_to: Position,
+    /// Events that are there and cannot be folded, since one that they need was lost.
+    pub set_aside: Vec<Position>,
+    /// What is known of the lost events, at most 20,000 of them.
+    pub lost: Vec<LostEventV1>,
+    /// Why: 1 to 4,000 characters.
+    pub reason: String,
+}
+
+/// What is known of an event that was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LostEventV1 {
+    /// Where it was.
+    pub position: Position,
+    /// The case that it happened to; `None` for another kind of aggregate, or where nobody knows.
+    pub case: Option<CaseId>,
+}
+
+/// A message on a subject of the log is no event of it, and readers pass it over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessageQuarantinedV1 {
+    /// Its position.
+    pub position: Position,
+    /// The hash of its leaf in the tree.
+    pub leaf: TreeHash,
+    /// Why: 1 to 4,000 characters.
+    pub reason: String,
 }

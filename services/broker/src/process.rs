@@ -34,6 +34,7 @@ const OTHER_PORTS: usize = 5;
 const CONFIGURATION: &str = "nats-server.conf";
 const PID: &str = "nats-server.pid";
 const LOCK: &str = "lock";
+const STREAMS: &str = "streams";
 
 /// Where the broker keeps its streams and where it listens.
 #[derive(Clone, Debug)]
@@ -77,8 +78,7 @@ impl Broker {
 
     /// Starts a server at this port, or where any free one will do at another one when somebody else took it.
     async fn start_at(port: u16, binary: Binary, options: &Options) -> Result<Self, BrokerError> {
-        fs::create_dir_all(&options.folder)
-            .map_err(BrokerError::system("make the broker's folder"))?;
+        close(&options.folder)?;
         let lock = lock(&options.folder)?;
         stop_left_behind(&binary, &options.folder).await?;
         let folder = options.folder.clone();
@@ -209,6 +209,20 @@ impl Broker {
     }
 }
 
+/// Makes the folder and that of the streams where they are missing, and denies them to other users: the
+/// server itself makes its files as the process's mask lets it.
+fn close(folder: &Path) -> Result<(), BrokerError> {
+    for folder in [folder, &folder.join(STREAMS)] {
+        let closed = gridkeeper_private::folder(folder)
+            .map_err(BrokerError::system("make the broker's folder"))?;
+        if let Some(mode) = closed {
+            let (folder, mode) = (folder.display(), format!("{mode:o}"));
+            tracing::warn!(%folder, mode, "closed a folder of the broker that others could reach");
+        }
+    }
+    Ok(())
+}
+
 /// Makes this process the folder's only owner.
 fn lock(folder: &Path) -> Result<File, BrokerError> {
     let path = folder.join(LOCK);
@@ -312,7 +326,7 @@ fn server_name(port: u16) -> String {
 
 fn spawn(binary: &Binary, folder: &Path, port: u16) -> Result<Child, BrokerError> {
     let config = folder.join(CONFIGURATION);
-    fs::write(&config, configuration(folder, port))
+    gridkeeper_private::write(&config, configuration(folder, port).as_bytes())
         .map_err(BrokerError::system("write the broker's configuration"))?;
     Command::new(&binary.path)
         .arg("--config")
@@ -338,7 +352,7 @@ fn configuration(folder: &Path, port: u16) -> String {
         name = server_name(port),
         log = quoted(folder.join("nats-server.log")),
         pid = quoted(folder.join(PID)),
-        store = quoted(folder.join("streams")),
+        store = quoted(folder.join(STREAMS)),
     )
 }
 
@@ -362,6 +376,8 @@ fn last_words(folder: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     async fn broker(folder: &Path) -> Broker {
@@ -387,6 +403,24 @@ mod tests {
         broker.kill().await.unwrap();
         broker.restart().await.unwrap();
         broker.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_folders_are_their_owners_only_also_where_they_were_open() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("broker");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for open in [None, Some(0o755)] {
+            if let Some(open) = open {
+                for path in [&folder, &folder.join(STREAMS), &folder.join(CONFIGURATION)] {
+                    fs::set_permissions(path, fs::Permissions::from_mode(open)).unwrap();
+                }
+            }
+            broker(&folder).await.stop().await.unwrap();
+            assert_eq!(mode(&folder), 0o700);
+            assert_eq!(mode(&folder.join(STREAMS)), 0o700);
+            assert_eq!(mode(&folder.join(CONFIGURATION)), 0o600);
+        }
     }
 
     #[tokio::test]

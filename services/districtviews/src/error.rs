@@ -1,10 +1,9 @@
 //! Why views stop, or a question has no answer.
 
 use gridkeeper_proto::{
-    area::AreaCode,
     case::EvolveError,
     code::{Code, Coded},
-    envelope::{EnvelopeError, Position},
+    envelope::EnvelopeError,
 };
 use gridkeeper_viewstore as viewstore;
 
@@ -12,36 +11,6 @@ use gridkeeper_viewstore as viewstore;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Events of the log are missing.
-    #[error(
-        "the event at position {found} follows the one at {previous}: events between are missing"
-    )]
-    Gap {
-        /// The last event before.
-        previous: Position,
-        /// The one that came.
-        found: Position,
-    },
-    /// The chain of hashes is broken.
-    #[error("the event at position {position} does not follow the one before it in area {area}")]
-    Chain {
-        /// Its place.
-        position: Position,
-        /// Its area.
-        area: AreaCode,
-    },
-    /// An event lies under the subject of another area.
-    #[error(
-        "the event at position {position} is of area {area} and lies under the subject of {subject}"
-    )]
-    Misplaced {
-        /// Its place.
-        position: Position,
-        /// The grid that it names.
-        area: AreaCode,
-        /// The area of its subject.
-        subject: AreaCode,
-    },
     /// An event does not decode.
     #[error(transparent)]
     Event(#[from] EnvelopeError),
@@ -70,9 +39,6 @@ pub enum Error {
 impl Coded for Error {
     fn code(&self) -> Code {
         match self {
-            Self::Gap { .. } => Code(603),
-            Self::Chain { .. } => Code(604),
-            Self::Misplaced { .. } => Code(605),
             Self::TooLarge { .. } => Code(606),
             Self::Index { .. } => Code(607),
             Self::Event(error) => error.code(),

@@ -8,7 +8,6 @@
 //! | 3 | area (15), day (4) | `DayRollup` |
 //! | 4 | grid (15), case (16) | [`Facets`] |
 //! | 5 | next moment (8), case (16) | [`Due`], of open cases |
-//! | 6 | area (15) | hash of the area's last own event |
 //! | 7 | | `Rules` |
 //! | 8 | area (15) | `Roster` |
 //! | 9 | inquiry (16) | `Inquiry` |
@@ -34,7 +33,6 @@ const SUMMARY: u8 = 2;
 const DAY: u8 = 3;
 const LIST: u8 = 4;
 const DUE: u8 = 5;
-const HEAD: u8 = 6;
 const RULES: u8 = 7;
 const ROSTER: u8 = 8;
 const INQUIRY: u8 = 9;
@@ -206,12 +204,6 @@ fn named(name: &str) -> Vec<u8> {
     let mut named = mark.to_be_bytes().to_vec();
     named.extend_from_slice(name.as_bytes());
     named
-}
-
-/// The hash of an area's last own event.
-#[must_use]
-pub fn head(area: AreaCode) -> Vec<u8> {
-    key(HEAD, &[&area_digits(area)])
 }
 
 /// An area's roster.

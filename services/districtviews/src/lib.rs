@@ -5,7 +5,6 @@
 //! the broker, and the query service where it keeps them itself.
 
 pub mod answer;
-mod cache;
 mod district_views;
 mod error;
 mod kept_here;

@@ -8,12 +8,12 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use gridkeeper_liveviews::log::LogEvent;
+use gridkeeper_liveviews::{Cache, log::LogEvent};
 use gridkeeper_proto::{
     area::AreaCode,
     case::EvolveError,
     duty::Roster,
-    envelope::{EventHash, Header, Position},
+    envelope::Position,
     event::{ByAggregate, CaseEvent, InquiryEvent, Recorded},
     id::{CaseId, InquiryId},
     inquiry::Inquiry,
@@ -26,14 +26,13 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Error,
-    cache::Cache,
     keys::{self, Due, Facets},
 };
 
 /// The layout of the views. Raised with every change of [`keys`], of the values, or of the folding.
 pub const SCHEMA: Schema = Schema {
     name: "aggregator",
-    version: 8,
+    version: 9,
 };
 
 /// How many figures of each kind are kept at most between commits: all of a district with some thousand grids.
@@ -54,7 +53,6 @@ impl Views {
         Self {
             zone,
             areas: Areas {
-                heads: Cache::new(),
                 summaries: Cache::new(),
                 days: Cache::new(),
             },
@@ -66,7 +64,6 @@ impl Views {
 /// What is told of areas.
 #[derive(Clone, Debug)]
 struct Areas {
-    heads: Cache<AreaCode, EventHash>,
     summaries: Cache<AreaCode, AreaSummary>,
     days: Cache<(AreaCode, Day), DayRollup>,
 }
@@ -74,9 +71,6 @@ struct Areas {
 impl Areas {
     /// Puts what changed.
     fn write(&mut self, changes: &mut Changes) -> Result<(), Error> {
-        self.heads.write(FIGURES, |area, head| {
-            changes.put_value(keys::head(area), head)
-        })?;
         self.summaries.write(FIGURES, |area, summary| {
             changes.put_value(keys::summary(area), summary)
         })?;
@@ -155,14 +149,7 @@ impl Batch {
         areas: &mut Areas,
         changes: &Changes,
     ) -> Result<(), Error> {
-        if event.position.0 != self.last.0 + 1 {
-            return Err(Error::Gap {
-                previous: self.last,
-                found: event.position,
-            });
-        }
         let recorded = event.recorded.as_ref().map_err(Clone::clone)?;
-        check_place(event, recorded.header(), areas, changes)?;
         self.last = event.position;
         match recorded {
             ByAggregate::Case(recorded) => self.fold_case(recorded, zone, areas, changes),
@@ -186,6 +173,8 @@ impl Batch {
                 Ok(())
             }
             ByAggregate::Inquiry(recorded) => self.fold_inquiry(recorded, changes),
+            // What the log says of itself is shown by the log.
+            ByAggregate::Integrity(_) => Ok(()),
         }
     }
 
@@ -294,30 +283,6 @@ fn stored<T: DeserializeOwned + Default>(changes: &Changes, key: &[u8]) -> Resul
 }
 
 /// The event lies under its own area's subject and names the hash of the one before it there.
-fn check_place(
-    event: &LogEvent,
-    header: &Header,
-    areas: &mut Areas,
-    changes: &Changes,
-) -> Result<(), Error> {
-    let (position, area) = (event.position, header.area);
-    if area != event.area {
-        return Err(Error::Misplaced {
-            position,
-            area,
-            subject: event.area,
-        });
-    }
-    let head = areas
-        .heads
-        .change(area, || stored(changes, &keys::head(area)))?;
-    if header.previous != *head {
-        return Err(Error::Chain { position, area });
-    }
-    *head = event.hash;
-    Ok(())
-}
-
 fn write_indexes(
     before: Option<&CaseView>,
     now: &CaseView,

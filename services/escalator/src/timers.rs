@@ -25,7 +25,7 @@ use crate::Error;
 /// The layout of the timers. Raised with every change of keys, values or folding.
 pub const SCHEMA: Schema = Schema {
     name: "escalator",
-    version: 5,
+    version: 6,
 };
 
 const CASE: u8 = 1;
@@ -117,7 +117,7 @@ impl Batch {
                 Ok(())
             }
             // Nothing happens to them by itself.
-            ByAggregate::Roster(_) | ByAggregate::Inquiry(_) => Ok(()),
+            ByAggregate::Roster(_) | ByAggregate::Inquiry(_) | ByAggregate::Integrity(_) => Ok(()),
         }
     }
 

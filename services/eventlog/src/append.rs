@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use async_nats::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
-use gridkeeper_proto::{area::AreaCode, envelope::Position, id::EventId};
+use gridkeeper_proto::{anchor::Anchor, area::AreaCode, envelope::Position, id::EventId};
 use serde::Deserialize;
 
-use crate::{AppendError, EventLog, error::outside};
+use crate::{AppendError, EventLog, LogError, error::outside, session::Session};
 
 /// The most events that the broker takes in one atomic batch.
 const MOST: usize = 1_000;
@@ -69,14 +69,27 @@ mod codes {
 
 impl EventLog {
     /// Appends events, all or none, each area's in the order given. Appending the same events again
-    /// answers as the first time.
+    /// answers as the first time. After the start and after each loss of the connection the log is first compared with
+    /// the anchor, over the connection that then appends.
     ///
     /// # Errors
     /// [`AppendError`]; after [`AppendError::Unknown`] the same append may be tried again.
-    pub async fn append(&self, appends: &[Append]) -> Result<Appended, AppendError> {
+    pub async fn append(
+        &self,
+        anchor: &Anchor,
+        appends: &[Append],
+    ) -> Result<Appended, AppendError> {
         let messages = self.messages(appends)?;
         let count = messages.len() as u64;
-        let outcome = self.publish(messages).await;
+        let session = match self.session(anchor).await {
+            Err(LogError::Unavailable { what }) => return Err(AppendError::Unknown { what }),
+            session => session?,
+        };
+        let outcome = publish(&session, messages).await;
+        if matches!(outcome, Err(AppendError::Unknown { .. })) {
+            // Whatever became of it, the log is confirmed before anything else is appended.
+            session.give_up();
+        }
         metrics::counter!(APPENDS).increment(1);
         let unsure = match outcome {
             Ok(last) => {
@@ -157,47 +170,48 @@ impl EventLog {
         };
         appends.iter().map(message).collect()
     }
+}
 
-    /// Publishes and gives the position of the last message.
-    async fn publish(&self, mut messages: Vec<Message>) -> Result<u64, AppendError> {
-        let unknown = |what: String| AppendError::Unknown { what };
-        if messages.len() > 1 {
-            let batch = uuid::Uuid::now_v7().to_string();
-            let last = messages.len();
-            for (number, message) in (1..).zip(&mut messages) {
-                let number: usize = number;
-                let headers = &mut message.headers;
-                headers.insert(header::NATS_BATCH_ID, batch.as_str());
-                headers.insert(header::NATS_BATCH_SEQUENCE, HeaderValue::from(number));
-                if number == last {
-                    headers.insert(header::NATS_BATCH_COMMIT, header::NATS_BATCH_COMMIT_FINAL);
-                }
+/// Publishes and gives the position of the last message.
+async fn publish(session: &Session, mut messages: Vec<Message>) -> Result<u64, AppendError> {
+    let client = &session.connection.client;
+    let unknown = |what: String| AppendError::Unknown { what };
+    if messages.len() > 1 {
+        let batch = uuid::Uuid::now_v7().to_string();
+        let last = messages.len();
+        for (number, message) in (1..).zip(&mut messages) {
+            let number: usize = number;
+            let headers = &mut message.headers;
+            headers.insert(header::NATS_BATCH_ID, batch.as_str());
+            headers.insert(header::NATS_BATCH_SEQUENCE, HeaderValue::from(number));
+            if number == last {
+                headers.insert(header::NATS_BATCH_COMMIT, header::NATS_BATCH_COMMIT_FINAL);
             }
         }
-        let Some(commit) = messages.pop() else {
-            return Err(AppendError::Shape {
-                most: MOST,
-                what: "0 events".to_owned(),
-            });
-        };
-        for Message {
-            subject,
-            headers,
-            bytes,
-        } in messages
-        {
-            self.client
-                .publish_with_headers(subject, headers, bytes)
-                .await
-                .map_err(|error| unknown(error.to_string()))?;
-        }
-        let Message {
-            subject,
-            headers,
-            bytes,
-        } = commit;
-        send(&self.client, subject, headers, bytes).await
     }
+    let Some(commit) = messages.pop() else {
+        return Err(AppendError::Shape {
+            most: MOST,
+            what: "0 events".to_owned(),
+        });
+    };
+    for Message {
+        subject,
+        headers,
+        bytes,
+    } in messages
+    {
+        client
+            .publish_with_headers(subject, headers, bytes)
+            .await
+            .map_err(|error| unknown(error.to_string()))?;
+    }
+    let Message {
+        subject,
+        headers,
+        bytes,
+    } = commit;
+    send(client, subject, headers, bytes).await
 }
 
 /// Publishes one message and gives its position.

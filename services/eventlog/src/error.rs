@@ -4,6 +4,7 @@ use gridkeeper_proto::{
     area::AreaCode,
     code::{Code, Coded},
     envelope::Position,
+    id::LogId,
 };
 
 /// Why the log does not answer as it should.
@@ -45,6 +46,52 @@ pub enum LogError {
         /// The next that is there.
         found: Position,
     },
+    /// The log is not the one that was read.
+    #[error("this is log {}, and what was read is of log {expected}", named(.found))]
+    AnotherLog {
+        /// The log that was read.
+        expected: LogId,
+        /// The log that is there; `None` for one without an id.
+        found: Option<LogId>,
+    },
+    /// Another event is at a position than the one that was read.
+    #[error("the event at position {position} is not the one that was read there")]
+    AnotherEvent {
+        /// The position.
+        position: Position,
+    },
+    /// The broker tells of messages that it does not give.
+    #[error("positions {from} to {to} cannot be read: {said}")]
+    Unreadable {
+        /// The first position.
+        from: Position,
+        /// The last position.
+        to: Position,
+        /// What the broker said.
+        said: String,
+    },
+    /// The broker counts fewer messages than the log has positions.
+    #[error("{missing} of the log's {last} messages are missing")]
+    Hole {
+        /// How many.
+        missing: u64,
+        /// The last position.
+        last: Position,
+    },
+    /// The district has no log.
+    #[error("there is no stream {stream}: no intake has begun the log yet, or it is gone")]
+    NoStream {
+        /// Its name.
+        stream: String,
+    },
+    /// What was read is of a history that was given up.
+    #[error("what was read up to position {read} was given up by the statement at {statement}")]
+    Superseded {
+        /// What was read.
+        read: Position,
+        /// The statement's position.
+        statement: Position,
+    },
     /// A message is on a subject that is no area's, or without the id of its event.
     #[error("the message at position {position} is not one of the log's")]
     Foreign {
@@ -61,7 +108,12 @@ impl Coded for LogError {
             Self::Missing { .. } => Code(302),
             Self::Foreign { .. } => Code(303),
             Self::Shorter { .. } => Code(308),
-            Self::Gap { .. } => Code(309),
+            Self::Gap { .. } | Self::Hole { .. } => Code(309),
+            Self::AnotherLog { .. } => Code(321),
+            Self::AnotherEvent { .. } => Code(322),
+            Self::Unreadable { .. } => Code(323),
+            Self::NoStream { .. } => Code(324),
+            Self::Superseded { .. } => Code(325),
         }
     }
 }
@@ -81,6 +133,9 @@ pub enum AppendError {
         /// What was said last.
         what: String,
     },
+    /// Nothing was appended: the log is not the one that the events were decided on, or cannot be asked.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// Nothing was appended, and never will be.
     #[error("the broker refuses the append ({err_code}): {description}")]
     Refused {
@@ -104,6 +159,7 @@ impl Coded for AppendError {
         match self {
             Self::Conflict { .. } => Code(304),
             Self::Unknown { .. } => Code(305),
+            Self::Log(error) => error.code(),
             Self::Refused { .. } => Code(306),
             Self::Shape { .. } => Code(307),
         }
@@ -111,10 +167,10 @@ impl Coded for AppendError {
 }
 
 impl LogError {
-    /// Whether the same may be tried again later.
+    /// Whether the same may be tried again later: the broker is away, or no intake has begun the log yet.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        matches!(self, Self::Unavailable { .. } | Self::NoStream { .. })
     }
 
     pub(crate) fn unavailable(what: &str) -> impl FnOnce(async_nats::Error) -> Self {
@@ -122,6 +178,10 @@ impl LogError {
             what: format!("{what}: {error}"),
         }
     }
+}
+
+fn named(log: &Option<LogId>) -> String {
+    log.map_or_else(|| "without an id".to_owned(), |log| log.to_string())
 }
 
 pub(crate) fn outside(area: AreaCode, most: usize) -> AppendError {

@@ -1,41 +1,65 @@
 //! The keys of personal data, one per case, in a stream of their own from which they can be erased.
 
+use std::collections::HashSet;
+
 use async_nats::{
     HeaderMap, header,
-    jetstream::stream::{
-        Config, DirectGetErrorKind, DiscardPolicy, RetentionPolicy, StorageType, Stream,
-    },
+    jetstream::stream::{Config, DirectGetErrorKind},
 };
 use bytes::Bytes;
-use gridkeeper_proto::{area::AreaCode, envelope::Position, id::CaseId, sealed::CaseKey};
-
-use crate::{
-    LogError, Options,
-    append::send,
-    stream::{connect, open_stream},
+use gridkeeper_proto::{
+    area::AreaCode,
+    envelope::Position,
+    id::{CaseId, LogId},
+    sealed::CaseKey,
 };
+
+use crate::{LogError, Options, append::send, connection::Connection, stream::kept_for_ever};
+
+/// How many keys, and how many bytes of them, are read at once.
+const RANGE: (usize, usize) = (4_096, 1 << 20);
 
 /// The store of a district's keys.
 #[derive(Clone, Debug)]
 pub struct KeyStore {
-    client: async_nats::Client,
-    stream: Stream<()>,
+    connection: Connection,
     district: AreaCode,
 }
 
 impl KeyStore {
-    /// Connects to the broker and to the district's keys, which are begun where there are none.
+    /// A handle on the keys of a district. A broker that is not there is waited for by each request, up to its limit.
     ///
     /// # Errors
-    /// The broker is not there, or has a stream of that name that is not as needed.
+    /// [`LogError::Unavailable`] for an address that is none.
     pub async fn open(url: &str, district: AreaCode, options: &Options) -> Result<Self, LogError> {
-        let client = connect(url, "gridkeeper keys", options).await?;
-        let stream = open_stream(&client, needed(district, options)).await?;
+        let needed = needed(district, options);
         Ok(Self {
-            client,
-            stream,
+            connection: Connection::open(url, "gridkeeper keys", needed, options).await?,
             district,
         })
+    }
+
+    /// Makes the stream where there is none, for the log with this id.
+    ///
+    /// # Errors
+    /// As [`crate::EventLog::begin`].
+    pub async fn begin(&self, log: LogId) -> Result<(), LogError> {
+        self.connection.begin(log).await
+    }
+
+    /// Whether the stream is there and is that of a log.
+    ///
+    /// # Errors
+    /// [`LogError::NoStream`], [`LogError::AnotherLog`], [`LogError::Stream`] and [`LogError::Unavailable`].
+    pub async fn confirm(&self, log: LogId) -> Result<(), LogError> {
+        let found = self.connection.facts().await?.log;
+        match found == Some(log) {
+            true => Ok(()),
+            false => Err(LogError::AnotherLog {
+                expected: log,
+                found,
+            }),
+        }
     }
 
     /// Keeps the key unless the case has one; gives the one it has then.
@@ -46,7 +70,7 @@ impl KeyStore {
         let mut headers = HeaderMap::new();
         headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
         let bytes = Bytes::copy_from_slice(&key.0);
-        match send(&self.client, self.subject(case), headers, bytes).await {
+        match send(&self.connection.client, self.subject(case), headers, bytes).await {
             Ok(_) => Ok(key),
             // Somebody's is there; perhaps our own, whose acknowledgement was lost.
             Err(refused) => match self.get(case).await? {
@@ -66,6 +90,36 @@ impl KeyStore {
         Ok(self.find(case).await?.map(|(_, key)| key))
     }
 
+    /// The cases that have a key.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] and [`LogError::NoStream`].
+    pub async fn cases(&self) -> Result<HashSet<CaseId>, LogError> {
+        let last = self.connection.facts().await?.last;
+        let prefix = format!("key.{}.", self.district);
+        let mut cases = HashSet::new();
+        let mut after = Position(0);
+        while after < last {
+            let before = after;
+            let (max_keys, max_bytes) = RANGE;
+            let range = (after, ">");
+            let reading = self
+                .connection
+                .range(range, max_keys, max_bytes, |message| {
+                    after = Position(message.sequence);
+                    let case = message.subject.strip_prefix(&prefix);
+                    cases.extend(case.and_then(|case| case.parse::<CaseId>().ok()));
+                    Ok(())
+                });
+            reading.await?;
+            if after == before {
+                // The last ones may have been destroyed.
+                return Ok(cases);
+            }
+        }
+        Ok(cases)
+    }
+
     /// Erases the case's key; nothing happens when there is none.
     ///
     /// # Errors
@@ -73,7 +127,7 @@ impl KeyStore {
     pub async fn destroy(&self, case: CaseId) -> Result<(), LogError> {
         while let Some((position, _)) = self.find(case).await? {
             // The broker overwrites the bytes on its disk.
-            if let Err(error) = self.stream.delete_message(position.0).await {
+            if let Err(error) = self.connection.stream.delete_message(position.0).await {
                 // Somebody else may have erased it at the same moment.
                 return match self.find(case).await? {
                     None => Ok(()),
@@ -86,7 +140,12 @@ impl KeyStore {
 
     async fn find(&self, case: CaseId) -> Result<Option<(Position, CaseKey)>, LogError> {
         let subject = self.subject(case);
-        let message = match self.stream.direct_get_last_for_subject(subject).await {
+        let message = match self
+            .connection
+            .stream
+            .direct_get_last_for_subject(subject)
+            .await
+        {
             Ok(message) => message,
             Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(LogError::unavailable("read a key")(error.into())),
@@ -106,15 +165,6 @@ fn needed(district: AreaCode, options: &Options) -> Config {
     Config {
         name: format!("KEY_{district}"),
         subjects: vec![format!("key.{district}.*")],
-        retention: RetentionPolicy::Limits,
-        storage: StorageType::File,
-        discard: DiscardPolicy::New,
-        max_messages: -1,
-        max_messages_per_subject: -1,
-        max_bytes: -1,
-        allow_direct: true,
-        duplicate_window: options.duplicate_window(),
-        num_replicas: options.replicas,
-        ..Config::default()
+        ..kept_for_ever(options)
     }
 }

@@ -1,19 +1,26 @@
 //! The log of a district: a JetStream stream with one subject per area.
 //!
 //! Nothing is ever deleted from it. An append names the position that each of its areas is expected to
-//! be at; it lands whole or not at all.
+//! be at; it lands whole or not at all. Nobody appends to, or reads on from, a log that is not the one that was read
+//! before: see [`EventLog::confirm`].
 
 mod append;
+mod checkpoints;
+mod confirm;
+mod connection;
 mod error;
 mod follow;
 mod keys;
 mod read;
+mod session;
 mod stream;
 pub mod verify;
 
 pub use append::{Append, Appended};
+pub use checkpoints::CheckpointStore;
+pub use confirm::Confirmed;
 pub use error::{AppendError, LogError};
 pub use follow::{Batch, Follower};
 pub use keys::KeyStore;
 pub use read::{Head, Stored};
-pub use stream::{EventLog, Options};
+pub use stream::{EventLog, LogFacts, Options};

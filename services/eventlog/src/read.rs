@@ -2,31 +2,41 @@
 
 use std::collections::HashMap;
 
-use async_nats::{
-    header,
-    jetstream::{message::StreamMessage, stream::DirectGetErrorKind},
-};
+use async_nats::{header, jetstream::message::StreamMessage};
 use bytes::Bytes;
-use futures::StreamExt as _;
-use gridkeeper_proto::{area::AreaCode, envelope::Position, id::EventId};
-use serde::Serialize;
-use tokio::time::timeout;
+use gridkeeper_proto::{
+    area::AreaCode, envelope::Position, id::EventId, integrity::Standing, tree::TreeHash,
+};
 
 use crate::{EventLog, LogError};
 
-/// Statuses of messages that end an answer of several.
-const END_OF_BATCH: u16 = 204;
-const NOTHING_THERE: u16 = 404;
-
-/// An event as it stands in the log.
+/// A message as it stands in the log: an event, but for what the log itself says otherwise of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Its place.
+    /// Its position.
     pub position: Position,
-    /// Its area.
-    pub area: AreaCode,
-    /// Its bytes.
+    /// The area of its subject; `None` where the subject is no area's, as it may be for what is no event.
+    pub area: Option<AreaCode>,
+    /// Its bytes; none where it is lost.
     pub bytes: Bytes,
+    /// The hash of its leaf in the tree.
+    pub leaf: TreeHash,
+    /// What it is to a reader.
+    pub standing: Standing,
+}
+
+impl Stored {
+    /// Whether it is an event to be folded.
+    #[must_use]
+    pub fn is_event(&self) -> bool {
+        self.standing == Standing::Event
+    }
+
+    /// Whether it is an event of an area, or of one in it.
+    #[must_use]
+    pub fn is_event_in(&self, area: &AreaCode) -> bool {
+        self.is_event() && self.area.is_some_and(|own| area.contains(&own))
+    }
 }
 
 /// The last event of an area.
@@ -49,51 +59,101 @@ impl EventLog {
         Ok(self.heads([area]).await?.remove(&area))
     }
 
-    /// The event at a position.
+    /// The message at a position.
     ///
     /// # Errors
-    /// None stands there, the broker does not answer, or a foreign message stands there.
+    /// [`LogError::Missing`], [`LogError::Unavailable`] and [`LogError::Foreign`].
     pub async fn read(&self, position: Position) -> Result<Stored, LogError> {
-        match self.stream.direct_get(position.0).await {
-            Ok(message) => stored(message),
-            Err(error) if error.kind() == DirectGetErrorKind::NotFound => {
-                Err(LogError::Missing { position })
-            }
-            Err(error) => Err(LogError::unavailable("read an event")(error.into())),
+        match self.reading.message(position).await? {
+            Some(message) => self.stored(position, &message.subject, message.payload),
+            None => Err(LogError::Missing { position }),
         }
     }
 
-    /// The events after a position that are there now, in order: at most `max_events`, and about
-    /// `max_bytes`, but at least one where there is one.
+    /// The messages after a position that are there now, in order: at most `max_events`, and about `max_bytes`, but
+    /// at least one where there is one.
     ///
     /// # Errors
-    /// The broker does not answer, a foreign message stands there, or events between are missing.
+    /// [`LogError::Unavailable`], [`LogError::Foreign`] and [`LogError::Gap`].
     pub async fn read_after(
         &self,
         after: Position,
         max_events: usize,
         max_bytes: usize,
     ) -> Result<Vec<Stored>, LogError> {
-        let request = RangeRequest {
-            seq: after.0 + 1,
-            batch: max_events,
-            max_bytes,
-            next_by_subj: ">",
-        };
         let mut events = Vec::new();
         let mut last = after;
-        self.ask_for_several(&request, |message| {
-            let stored = stored(message)?;
-            if stored.position.0 != last.0 + 1 {
-                let found = stored.position;
-                return Err(LogError::Gap { after: last, found });
-            }
-            last = stored.position;
-            events.push(stored);
+        let range = (after, ">");
+        let reading = self.reading.range(range, max_events, max_bytes, |message| {
+            let position = Position(message.sequence);
+            self.fill_up(&mut last, position, &mut events)?;
+            events.push(self.stored(position, &message.subject, message.payload)?);
+            last = position;
             Ok(())
-        })
-        .await?;
+        });
+        reading.await?;
         Ok(events)
+    }
+
+    /// Adds the lost messages between the last position read and the next one that is there.
+    fn fill_up(
+        &self,
+        last: &mut Position,
+        found: Position,
+        events: &mut Vec<Stored>,
+    ) -> Result<(), LogError> {
+        while last.0 + 1 < found.0 {
+            let next = Position(last.0 + 1);
+            let Some(lost) = self.lost(next) else {
+                return Err(LogError::Gap {
+                    after: *last,
+                    found,
+                });
+            };
+            events.push(lost);
+            *last = next;
+        }
+        Ok(())
+    }
+
+    /// A message that is not there; `None` unless it was given up as lost.
+    pub(crate) fn lost(&self, position: Position) -> Option<Stored> {
+        let standing = self.statements().standing(position);
+        (standing == Standing::Lost).then(|| Stored {
+            position,
+            area: None,
+            bytes: Bytes::new(),
+            leaf: standing.leaf(&[]),
+            standing,
+        })
+    }
+
+    /// A message that is there.
+    ///
+    /// # Errors
+    /// [`LogError::Foreign`] where it is on a subject that is no area's, and no statement says so.
+    pub(crate) fn stored(
+        &self,
+        position: Position,
+        subject: &str,
+        bytes: Bytes,
+    ) -> Result<Stored, LogError> {
+        let standing = self.statements().standing(position);
+        if standing == Standing::Lost {
+            return self.lost(position).ok_or(LogError::Missing { position });
+        }
+        let area = AreaCode::from_subject(subject);
+        if area.is_none() && standing != Standing::Quarantined {
+            return Err(LogError::Foreign { position });
+        }
+        let leaf = standing.leaf(&bytes);
+        Ok(Stored {
+            position,
+            area,
+            bytes,
+            leaf,
+            standing,
+        })
     }
 
     /// The last events of areas, by one request; areas without events are left out.
@@ -105,77 +165,16 @@ impl EventLog {
         areas: impl IntoIterator<Item = AreaCode>,
     ) -> Result<HashMap<AreaCode, Head>, LogError> {
         let subjects: Vec<_> = areas.into_iter().map(|area| area.subject()).collect();
-        let request = LastRequest {
-            batch: subjects.len(),
-            multi_last: subjects,
-        };
         let mut heads = HashMap::new();
-        self.ask_for_several(&request, |message| {
+        let reading = self.reading.last_of_each(subjects, |message| {
             let position = Position(message.sequence);
             let area = AreaCode::from_subject(&message.subject);
             heads.insert(area.ok_or(LogError::Foreign { position })?, head(message)?);
             Ok(())
-        })
-        .await?;
+        });
+        reading.await?;
         Ok(heads)
     }
-
-    /// Sends a request that the stream answers with several messages, and takes each of them.
-    async fn ask_for_several(
-        &self,
-        request: &impl Serialize,
-        mut take: impl FnMut(StreamMessage) -> Result<(), LogError>,
-    ) -> Result<(), LogError> {
-        let inbox = self.client.new_inbox();
-        let mut replies = self
-            .client
-            .subscribe(inbox.clone())
-            .await
-            .map_err(|error| LogError::unavailable("read events")(error.into()))?;
-        let request = serde_json::to_vec(request)
-            .map_err(|error| LogError::unavailable("ask for events")(error.into()))?;
-        let subject = format!("$JS.API.DIRECT.GET.EVT_{}", self.district);
-        self.client
-            .publish_with_reply(subject, inbox, request.into())
-            .await
-            .map_err(|error| LogError::unavailable("ask for events")(error.into()))?;
-        loop {
-            let reply = timeout(self.request_timeout, replies.next()).await;
-            let Ok(Some(message)) = reply else {
-                return Err(LogError::Unavailable {
-                    what: "read events: no answer in time".to_owned(),
-                });
-            };
-            match message.status.map(|status| status.as_u16()) {
-                None => {}
-                Some(END_OF_BATCH | NOTHING_THERE) => return Ok(()),
-                Some(status) => {
-                    return Err(LogError::Unavailable {
-                        what: format!("read events: the broker answers {status}"),
-                    });
-                }
-            }
-            let message = StreamMessage::try_from(message)
-                .map_err(|error| LogError::unavailable("read an event")(error.into()))?;
-            take(message)?;
-        }
-    }
-}
-
-/// JetStream's request for the last message of each subject.
-#[derive(Serialize)]
-struct LastRequest {
-    multi_last: Vec<String>,
-    batch: usize,
-}
-
-/// JetStream's request for a range of messages.
-#[derive(Serialize)]
-struct RangeRequest {
-    seq: u64,
-    batch: usize,
-    max_bytes: usize,
-    next_by_subj: &'static str,
 }
 
 fn head(message: StreamMessage) -> Result<Head, LogError> {
@@ -187,16 +186,6 @@ fn head(message: StreamMessage) -> Result<Head, LogError> {
     Ok(Head {
         position,
         event_id,
-        bytes: message.payload,
-    })
-}
-
-fn stored(message: StreamMessage) -> Result<Stored, LogError> {
-    let position = Position(message.sequence);
-    let area = AreaCode::from_subject(&message.subject).ok_or(LogError::Foreign { position })?;
-    Ok(Stored {
-        position,
-        area,
         bytes: message.payload,
     })
 }

@@ -1,15 +1,20 @@
 //! The stream: made as the log needs it, or checked and refused.
 
-use std::time::Duration;
-
-use async_nats::jetstream::{
-    self,
-    stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream},
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
-use gridkeeper_proto::{area::AreaCode, envelope::Position};
-use serde::{Deserialize, Serialize};
 
-use crate::LogError;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use gridkeeper_proto::{area::AreaCode, envelope::Position, id::LogId, integrity::Integrity};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use crate::{
+    LogError,
+    connection::{Connection, StreamFacts},
+    session::Session,
+};
 
 /// How the stream is kept, besides what the log always needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,30 +53,54 @@ impl Options {
     }
 }
 
-/// The log of one district.
+/// The log of one district. Clones are handles on the same log.
 #[derive(Clone, Debug)]
 pub struct EventLog {
-    pub(crate) client: async_nats::Client,
-    pub(crate) stream: Stream<()>,
+    pub(crate) url: String,
     pub(crate) district: AreaCode,
-    pub(crate) request_timeout: Duration,
+    pub(crate) options: Options,
+    /// For reading; it reconnects without a command.
+    pub(crate) reading: Connection,
+    /// For appending.
+    pub(crate) session: Arc<Mutex<Option<Session>>>,
+    /// What the log says of itself, as far as it was read.
+    statements: Arc<RwLock<Arc<Integrity>>>,
+}
+
+/// Which log it is, and where it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogFacts {
+    /// The log; `None` for one that was begun before logs had ids.
+    pub log: Option<LogId>,
+    /// Its last position; zero for an empty log.
+    pub last: Position,
 }
 
 impl EventLog {
-    /// Connects to the broker and to the district's stream, which is made where there is none.
+    /// A handle on the log of a district. A broker that is not there is waited for by each request, up to its limit.
     ///
     /// # Errors
-    /// The broker is not there, or has a stream of that name that is not as the log needs it. That
-    /// stream is left as it is.
+    /// [`LogError::Unavailable`] for an address that is none.
     pub async fn open(url: &str, district: AreaCode, options: &Options) -> Result<Self, LogError> {
-        let client = connect(url, "gridkeeper event log", options).await?;
-        let stream = open_stream(&client, needed(district, options)).await?;
+        let needed = needed(district, options);
         Ok(Self {
-            client,
-            stream,
+            url: url.to_owned(),
             district,
-            request_timeout: options.request_timeout(),
+            options: options.clone(),
+            reading: Connection::open(url, "gridkeeper event log", needed, options).await?,
+            session: Arc::default(),
+            statements: Arc::default(),
         })
+    }
+
+    /// Makes the stream where there is none, as the log with this id. A stream that was made before logs had ids gets
+    /// it.
+    ///
+    /// # Errors
+    /// [`LogError::AnotherLog`], [`LogError::Stream`] for a stream that is not as needed and stays as it is, and
+    /// [`LogError::Unavailable`].
+    pub async fn begin(&self, log: LogId) -> Result<(), LogError> {
+        self.reading.begin(log).await
     }
 
     /// The district.
@@ -80,61 +109,54 @@ impl EventLog {
         self.district
     }
 
+    /// Which log it is, and where it ends. The options of the stream are checked on the way.
+    ///
+    /// # Errors
+    /// [`LogError::NoStream`], [`LogError::Stream`] and [`LogError::Unavailable`].
+    pub async fn facts(&self) -> Result<LogFacts, LogError> {
+        let StreamFacts { log, last, .. } = self.reading.facts().await?;
+        Ok(LogFacts { log, last })
+    }
+
     /// The position of the last event; zero for an empty log.
     ///
     /// # Errors
-    /// The broker does not answer.
+    /// As [`EventLog::facts`].
     pub async fn last_position(&self) -> Result<Position, LogError> {
-        let info =
-            self.stream.get_info().await.map_err(|error| {
-                LogError::unavailable("ask for the last position")(error.into())
-            })?;
-        Ok(Position(info.state.last_sequence))
+        Ok(self.facts().await?.last)
     }
-}
 
-pub(crate) async fn connect(
-    url: &str,
-    name: &str,
-    options: &Options,
-) -> Result<async_nats::Client, LogError> {
-    async_nats::ConnectOptions::new()
-        .name(name)
-        .ping_interval(Duration::from_secs(2))
-        .request_timeout(Some(options.request_timeout()))
-        .connect(url)
-        .await
-        .map_err(|error| LogError::unavailable("connect")(error.into()))
-}
-
-/// Makes a stream where there is none of its name, and refuses one that is not as needed.
-pub(crate) async fn open_stream(
-    client: &async_nats::Client,
-    needed: Config,
-) -> Result<Stream<()>, LogError> {
-    let context = jetstream::new(client.clone());
-    let name = needed.name.clone();
-    // Making a stream that exists changes nothing and answers with what it is.
-    match context.create_stream(needed.clone()).await {
-        Ok(made) => check(&name, &made.cached_info().config, &needed)?,
-        Err(refused) => {
-            let found = context
-                .get_stream(&name)
-                .await
-                .map_err(|_| LogError::unavailable("make the stream")(refused.into()))?;
-            check(&name, &found.cached_info().config, &needed)?;
-        }
+    /// What the log says of itself, as far as it was read by [`EventLog::read_statements`].
+    #[must_use]
+    pub fn statements(&self) -> Arc<Integrity> {
+        let statements = self.statements.read();
+        Arc::clone(&statements.unwrap_or_else(PoisonError::into_inner))
     }
-    context
-        .get_stream_no_info(&name)
-        .await
-        .map_err(|error| LogError::unavailable("open the stream")(error.into()))
+
+    pub(crate) fn keep_statements(&self, integrity: Integrity) -> Arc<Integrity> {
+        let mut statements = self
+            .statements
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *statements = Arc::new(integrity);
+        Arc::clone(&statements)
+    }
 }
 
 fn needed(district: AreaCode, options: &Options) -> Config {
     Config {
         name: format!("EVT_{district}"),
         subjects: vec![district.subject_filter()],
+        deny_delete: true,
+        deny_purge: true,
+        allow_atomic_publish: true,
+        ..kept_for_ever(options)
+    }
+}
+
+/// The options of a stream from which nothing goes by itself.
+pub(crate) fn kept_for_ever(options: &Options) -> Config {
+    Config {
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,
         discard: DiscardPolicy::New,
@@ -142,55 +164,9 @@ fn needed(district: AreaCode, options: &Options) -> Config {
         max_messages_per_subject: -1,
         max_bytes: -1,
         max_age: Duration::ZERO,
-        deny_delete: true,
-        deny_purge: true,
         allow_direct: true,
-        allow_atomic_publish: true,
         duplicate_window: options.duplicate_window(),
         num_replicas: options.replicas,
         ..Config::default()
     }
-}
-
-/// Compares what the promise of the log stands on, field by field.
-fn check(stream: &str, found: &Config, needed: &Config) -> Result<(), LogError> {
-    let mut differences = Vec::new();
-    macro_rules! same {
-        ($($field:ident),+ $(,)?) => {
-            $(if found.$field != needed.$field {
-                differences.push(format!(
-                    "{} is {:?} and has to be {:?}",
-                    stringify!($field), found.$field, needed.$field
-                ));
-            })+
-        };
-    }
-    same!(
-        subjects,
-        retention,
-        storage,
-        discard,
-        max_messages,
-        max_messages_per_subject,
-        max_bytes,
-        max_age,
-        deny_delete,
-        deny_purge,
-        allow_direct,
-        allow_atomic_publish,
-        allow_rollup,
-        allow_message_ttl,
-        allow_message_schedules,
-        num_replicas,
-        sealed,
-        no_ack,
-    );
-    if differences.is_empty() {
-        return Ok(());
-    }
-    let (stream, differences) = (stream.to_owned(), differences.join("; "));
-    Err(LogError::Stream {
-        stream,
-        differences,
-    })
 }

@@ -1,31 +1,64 @@
-//! Verifying the log: every event is there, decodes, lies under its own area, is there once, and carries
-//! the hash of the one before it in its area.
+//! Verifying the log: every event is there, decodes, lies under its own area, is there once, and carries the hash of
+//! the one before it in its area; the tree over all of them has the roots that were signed; and no sealed section has
+//! lost its key.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use gridkeeper_proto::{
     area::AreaCode,
+    chain::{self, AreaHead, ChainError},
+    checkpoint::Checkpoint,
     code::{Code, Coded},
     envelope::{EnvelopeError, EventHash, Position},
-    event::Recorded,
-    id::EventId,
+    event::{CaseEvent, Event, Recorded},
+    id::{CaseId, EventId, LogId},
+    integrity::{Integrity, Standing},
+    tree::{Frontier, TreeHash},
 };
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::{EventLog, LogError, Stored};
+use crate::{EventLog, KeyStore, LogError, Stored};
 
 /// How many events, and how many bytes, are checked at once.
 const BATCH: (usize, usize) = (4_096, 4 << 20);
+/// How many batches are read ahead of the check.
+const AHEAD: usize = 4;
 
 /// What was verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// The last event.
-    pub last: Position,
+    /// The log; `None` for one without an id.
+    pub log: Option<LogId>,
+    /// The last position, and the root of the tree there.
+    pub end: Checkpoint,
     /// How many areas have events.
     pub areas: usize,
     /// Hash over the last hashes of all areas, in the order of their codes: two logs with the same one
     /// hold the same events.
     pub digest: EventHash,
+    /// How many checkpoints have the root that the tree has at their position.
+    pub checkpoints: usize,
+    /// How many checkpoints are of a history that was given up.
+    pub superseded: usize,
+    /// How many cases have a sealed section, and how many of these were forgotten.
+    pub sealed: Sealed,
+    /// What the log says of itself.
+    pub statements: Arc<Integrity>,
+}
+
+/// Cases with a sealed section.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sealed {
+    /// How many there are.
+    pub cases: usize,
+    /// How many of them were forgotten.
+    pub forgotten: usize,
+    /// How many of the forgotten still have a key, which intake destroys when it runs.
+    pub to_destroy: usize,
 }
 
 /// The first break that was found.
@@ -37,44 +70,43 @@ pub enum Break {
     /// An event does not decode.
     #[error("the event at position {position}: {source}")]
     Event {
-        /// Its place.
+        /// Its position.
         position: Position,
         /// What is wrong with it.
         source: EnvelopeError,
     },
-    /// An event does not carry the hash of the one before it.
-    #[error(
-        "the event at position {position} of area {area} carries the hash {carried} of the event before it, which is {found}"
-    )]
-    Chain {
-        /// Its place.
-        position: Position,
-        /// Its area.
-        area: AreaCode,
-        /// The hash it carries.
-        carried: EventHash,
-        /// The hash of the event before it.
-        found: EventHash,
-    },
-    /// An event lies under the subject of another area.
-    #[error(
-        "the event at position {position} is of area {area} and lies under the subject of {subject}"
-    )]
-    Misplaced {
-        /// Its place.
-        position: Position,
-        /// The area it names.
-        area: AreaCode,
-        /// The area of its subject.
-        subject: AreaCode,
-    },
+    /// An event does not belong where it stands.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// An event is there twice.
     #[error("the event at position {position} has the id {id}, which another one has before it")]
     Repeated {
-        /// The second one's place.
+        /// The second one's position.
         position: Position,
         /// Their id.
         id: EventId,
+    },
+    /// The tree has another root than the one that was signed.
+    #[error(
+        "the log has the root {found} at position {position}, and a signed checkpoint says {signed}: an event up to there was changed"
+    )]
+    Root {
+        /// The checkpoint's position.
+        position: Position,
+        /// The root it says.
+        signed: TreeHash,
+        /// The root of the log.
+        found: TreeHash,
+    },
+    /// A case has a sealed section and no key, and nobody forgot it.
+    #[error(
+        "the parties of case {case} are sealed, nobody forgot them, and there is no key to them ({cases} cases in all)"
+    )]
+    KeyMissing {
+        /// The first such case.
+        case: CaseId,
+        /// How many there are.
+        cases: usize,
     },
 }
 
@@ -83,83 +115,234 @@ impl Coded for Break {
         match self {
             Self::Log(error) => error.code(),
             Self::Event { source, .. } => source.code(),
-            Self::Chain { .. } => Code(317),
-            Self::Misplaced { .. } => Code(318),
+            Self::Chain(error) => error.code(),
             Self::Repeated { .. } => Code(319),
+            Self::Root { .. } => Code(328),
+            Self::KeyMissing { .. } => Code(329),
         }
     }
+}
+
+/// What the log is held against.
+#[derive(Debug, Default)]
+pub struct Against {
+    /// Checkpoints whose signatures were checked.
+    pub checkpoints: Vec<Checkpoint>,
+    /// The keys of sealed sections; without them they are not looked at.
+    pub keys: Option<KeyStore>,
 }
 
 /// What has been read of the log.
 #[derive(Default)]
 struct Walk {
-    heads: HashMap<AreaCode, EventHash>,
+    statements: Arc<Integrity>,
+    frontier: Frontier,
+    heads: HashMap<AreaCode, AreaHead>,
     ids: HashSet<EventId>,
+    sealed: HashMap<CaseId, bool>,
+    /// The roots that were signed, by their position.
+    signed: BTreeMap<Position, Vec<TreeHash>>,
+    checkpoints: usize,
+    superseded: usize,
 }
 
-/// Reads the log from its start to where it ends now, and names the first break. `progress` is told the
-/// position reached and the end.
+/// Reads the whole log up to its end as of now, and names the first break. `progress` is called with the position
+/// reached and the end.
 ///
 /// # Errors
-/// The first [`Break`].
+/// The first [`Break`]. A stretch that cannot be read is one.
 pub async fn verify(
     log: &EventLog,
+    against: Against,
     mut progress: impl FnMut(Position, Position),
 ) -> Result<Verified, Break> {
-    let last = log.last_position().await?;
-    let mut follower = log.follow(Position(0));
-    let mut walk = Walk::default();
-    while follower.position() < last {
-        let (max_events, max_bytes) = BATCH;
-        let left = usize::try_from(last.0 - follower.position().0).unwrap_or(usize::MAX);
-        let batch = follower.next_batch(max_events.min(left), max_bytes).await?;
-        for stored in &batch.events {
+    let statements = log.read_statements().await?;
+    // Where messages are missing is found by reading.
+    let facts = log.facts().await?;
+    let mut walk = Walk {
+        statements,
+        ..Walk::default()
+    };
+    for Checkpoint { position, root } in against.checkpoints {
+        walk.signed.entry(position).or_default().push(root);
+    }
+    walk.compare()?;
+    let mut batches = read_ahead(log, facts.last);
+    while walk.position() < facts.last {
+        let Some(batch) = batches.batches.recv().await else {
+            break;
+        };
+        for stored in &batch? {
             walk.step(stored)?;
         }
-        progress(follower.position(), last);
+        progress(walk.position(), facts.last);
     }
-    Ok(walk.verified(last))
+    walk.compare_longer()?;
+    let sealed = match &against.keys {
+        Some(keys) => walk.check_keys(keys).await?,
+        None => Sealed::default(),
+    };
+    Ok(walk.verified(facts.log, sealed))
+}
+
+/// The log, read by a task of its own while what came is checked.
+struct ReadAhead {
+    batches: mpsc::Receiver<Result<Vec<Stored>, LogError>>,
+    _reading: AbortOnDropHandle<()>,
+}
+
+fn read_ahead(log: &EventLog, last: Position) -> ReadAhead {
+    let (sender, batches) = mpsc::channel(AHEAD);
+    let log = log.clone();
+    let reading = tokio::spawn(async move {
+        let (max_events, max_bytes) = BATCH;
+        let mut read = Position(0);
+        while read < last {
+            let left = usize::try_from(last.0 - read.0).unwrap_or(usize::MAX);
+            let batch = log
+                .read_after(read, max_events.min(left), max_bytes)
+                .await
+                .and_then(|batch| match batch.last() {
+                    Some(stored) => {
+                        read = stored.position;
+                        Ok(batch)
+                    }
+                    None => Err(LogError::Unreadable {
+                        from: Position(read.0 + 1),
+                        to: last,
+                        said: "the broker gives no message after them".to_owned(),
+                    }),
+                });
+            let failed = batch.is_err();
+            if sender.send(batch).await.is_err() || failed {
+                return;
+            }
+        }
+    });
+    ReadAhead {
+        batches,
+        _reading: AbortOnDropHandle::new(reading),
+    }
 }
 
 impl Walk {
+    fn position(&self) -> Position {
+        self.frontier.position()
+    }
+
     fn step(&mut self, stored: &Stored) -> Result<(), Break> {
-        let position = stored.position;
-        let header = Recorded::decode(position, &stored.bytes)
-            .map_err(|source| Break::Event { position, source })?
-            .header;
-        let area = header.area;
-        if area != stored.area {
-            return Err(Break::Misplaced {
-                position,
-                area,
-                subject: stored.area,
-            });
+        self.frontier.append(stored.leaf);
+        if matches!(stored.standing, Standing::Event | Standing::SetAside) {
+            self.take_in(stored)?;
         }
-        if !self.ids.insert(header.event_id) {
-            let id = header.event_id;
+        self.compare()
+    }
+
+    fn take_in(&mut self, stored: &Stored) -> Result<(), Break> {
+        let position = stored.position;
+        let recorded = Recorded::decode(position, &stored.bytes)
+            .map_err(|source| Break::Event { position, source })?;
+        let header = &recorded.header;
+        let head = self.heads.entry(header.area).or_default();
+        let subject = stored.area.ok_or(LogError::Foreign { position })?;
+        chain::check((position, subject), header, *head, &self.statements)?;
+        *head = AreaHead {
+            position,
+            hash: EventHash::of(&stored.bytes),
+        };
+        let id = header.event_id;
+        if !self.ids.insert(id) {
             return Err(Break::Repeated { position, id });
         }
-        let head = self.heads.entry(area).or_default();
-        if header.previous != *head {
-            return Err(Break::Chain {
-                position,
-                area,
-                carried: header.previous,
-                found: *head,
-            });
+        let case = header.aggregate.into();
+        match recorded.event {
+            Event::Case(CaseEvent::Reported(reported)) if reported.parties.is_some() => {
+                self.sealed.entry(case).or_insert(false);
+            }
+            Event::Case(CaseEvent::PartiesForgotten(_)) => {
+                self.sealed.insert(case, true);
+            }
+            _ => {}
         }
-        *head = EventHash::of(&stored.bytes);
         Ok(())
     }
 
-    fn verified(self, last: Position) -> Verified {
+    /// Compares the root with those signed for this position.
+    fn compare(&mut self) -> Result<(), Break> {
+        let position = self.position();
+        let Some(signed) = self.signed.remove(&position) else {
+            return Ok(());
+        };
+        let found = self.frontier.root();
+        for signed in signed {
+            if signed == found {
+                self.checkpoints += 1;
+            } else if self.statements.loss_at(position).is_some() {
+                self.superseded += 1;
+            } else {
+                return Err(Break::Root {
+                    position,
+                    signed,
+                    found,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What was signed for positions behind the end of the log.
+    fn compare_longer(&mut self) -> Result<(), Break> {
+        for (position, signed) in std::mem::take(&mut self.signed) {
+            if self.statements.loss_at(position).is_none() {
+                return Err(Break::Log(LogError::Shorter {
+                    last: self.position(),
+                    read: position,
+                }));
+            }
+            self.superseded += signed.len();
+        }
+        Ok(())
+    }
+
+    async fn check_keys(&self, keys: &KeyStore) -> Result<Sealed, Break> {
+        let with_key = keys.cases().await?;
+        let mut sealed = Sealed {
+            cases: self.sealed.len(),
+            ..Sealed::default()
+        };
+        let mut missing = Vec::new();
+        for (case, forgotten) in &self.sealed {
+            match (forgotten, with_key.contains(case)) {
+                (true, has_key) => {
+                    sealed.forgotten += 1;
+                    sealed.to_destroy += usize::from(has_key);
+                }
+                (false, true) => {}
+                (false, false) => missing.push(*case),
+            }
+        }
+        match missing.iter().min() {
+            Some(&case) => Err(Break::KeyMissing {
+                case,
+                cases: missing.len(),
+            }),
+            None => Ok(sealed),
+        }
+    }
+
+    fn verified(self, log: Option<LogId>, sealed: Sealed) -> Verified {
         let mut heads: Vec<_> = self.heads.into_iter().collect();
         heads.sort_by_key(|(area, _)| *area);
-        let bytes: Vec<u8> = heads.iter().flat_map(|(_, hash)| hash.0).collect();
+        let bytes: Vec<u8> = heads.iter().flat_map(|(_, head)| head.hash.0).collect();
         Verified {
-            last,
+            log,
+            end: Checkpoint::from(&self.frontier),
             areas: heads.len(),
             digest: EventHash::of(&bytes),
+            checkpoints: self.checkpoints,
+            superseded: self.superseded,
+            sealed,
+            statements: self.statements,
         }
     }
 }

@@ -77,6 +77,7 @@ impl Config {
     pub(crate) fn lie_in(&mut self, data: &Path) {
         let folders = [
             &mut self.broker.folder,
+            &mut self.intake.folder,
             &mut self.aggregator.folder,
             &mut self.escalator.folder,
         ];

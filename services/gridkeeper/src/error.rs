@@ -9,6 +9,7 @@ use gridkeeper_identity::KeyError;
 use gridkeeper_proto::{
     access::ClaimsError,
     area::AreaCode,
+    checkpoint::CheckpointError,
     clock::ClockError,
     code::{Code, Coded},
     duty::PlanError,
@@ -54,6 +55,37 @@ pub(crate) enum Error {
         /// The last day.
         to: Day,
     },
+    /// The data folder holds no installation.
+    #[error("there is no installation in {}: `gridkeeper init` makes one", data.display())]
+    NotInstalled {
+        /// The data folder.
+        data: PathBuf,
+    },
+    /// The data folder is somebody else's.
+    #[error(
+        "{} holds {}, and nothing of an installation: name an empty folder",
+        data.display(),
+        found.display()
+    )]
+    Foreign {
+        /// The data folder.
+        data: PathBuf,
+        /// What it holds.
+        found: PathBuf,
+    },
+    /// An installation whose keys are gone.
+    #[error(
+        "{} holds no keys, but services were at work here ({}): restore the folder from a backup, \
+         or `gridkeeper keys rotate` for a new key",
+        keys.display(),
+        sign.display()
+    )]
+    KeysLost {
+        /// The folder of the keys.
+        keys: PathBuf,
+        /// A file by which services were at work.
+        sign: PathBuf,
+    },
     /// The clock of the hours of service.
     #[error(transparent)]
     Clock(#[from] ClockError),
@@ -86,6 +118,9 @@ pub(crate) enum Error {
     /// The log cannot be replayed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// A checkpoint, or the key of checkpoints.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// A break in the log.
     #[error(transparent)]
     Break(#[from] Break),
@@ -131,12 +166,16 @@ impl Coded for Error {
             Self::Differ { .. } => Code(824),
             Self::Broker(error) => error.code(),
             Self::Log(error) => error.code(),
+            Self::Checkpoint(error) => error.code(),
             Self::Break(error) => error.code(),
             Self::Event(error) => error.code(),
             Self::Replay(error) => error.code(),
             Self::Plan(error) => error.code(),
             Self::Form { .. } => Code(825),
             Self::Span { .. } => Code(826),
+            Self::NotInstalled { .. } => Code(830),
+            Self::Foreign { .. } => Code(831),
+            Self::KeysLost { .. } => Code(832),
             Self::Intake(error) => error.code(),
             Self::Aggregator(error) => error.code(),
             Self::Query(error) => error.code(),

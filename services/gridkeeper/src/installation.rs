@@ -10,12 +10,15 @@ use gridkeeper_district::District;
 use gridkeeper_districtviews::KeptHere;
 use gridkeeper_eventlog::{EventLog, KeyStore, LogError};
 use gridkeeper_http::Clock;
-use gridkeeper_identity::{SigningKey, Verifier};
+use gridkeeper_identity::{KeyError, SigningKey, Verifier, load_checkpoint_signer};
 use gridkeeper_proto::{area::AreaCode, rules::RulesCommand};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, error::Error, files};
+use crate::{
+    error::Error,
+    layout::{Layout, exists, io_error, keys_in},
+};
 
 /// How long to wait before asking a broker again that is not there.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -23,7 +26,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Where an installation is.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Place {
-    /// The configuration; the defaults without one. `gridkeeper config` explains it.
+    /// The configuration; without one that in the data folder, or else the defaults. `gridkeeper config` explains it.
     #[arg(long)]
     config: Option<PathBuf>,
     /// The folder of the installation's data. Folders that the configuration names lie in it.
@@ -39,12 +42,29 @@ impl Place {
     pub(crate) fn district(&self) -> &Path {
         &self.district
     }
+
+    /// Where the parts of the installation are, or will be.
+    ///
+    /// # Errors
+    /// There is a configuration that cannot be read.
+    pub(crate) fn layout(&self) -> Result<Layout, Error> {
+        Layout::read(&self.data, self.config.as_deref())
+    }
+
+    /// The options that name this place, each with a blank before it.
+    pub(crate) fn arguments(&self) -> String {
+        let config = self.config.iter().map(|path| option("config", path));
+        let folders = [
+            option("data", &self.data),
+            option("district", &self.district),
+        ];
+        config.chain(folders).collect()
+    }
 }
 
 /// An installation.
 pub(crate) struct Installation {
-    pub(crate) config: Config,
-    pub(crate) data: PathBuf,
+    pub(crate) layout: Layout,
     pub(crate) district: Arc<District>,
     pub(crate) clock: Clock,
     /// What an aggregator of this process keeps.
@@ -57,57 +77,60 @@ impl Installation {
     /// # Errors
     /// Either cannot be read, or is not as it has to be.
     pub(crate) fn open(place: &Place) -> Result<Self, Error> {
-        let mut config = match &place.config {
-            None => Config::default(),
-            Some(path) => Config::parse(path, &files::read(path)?)?,
-        };
-        let data = place.data.clone();
-        config.lie_in(&data);
+        if let Some(named) = &place.config
+            && !exists(named)?
+        {
+            return Err(io_error("read", named)(std::io::ErrorKind::NotFound.into()));
+        }
         Ok(Self {
-            config,
-            data,
+            layout: place.layout()?,
             district: Arc::new(District::load(&place.district)?),
             clock: Clock::system(),
             views: KeptHere::default(),
         })
     }
 
+    /// Checks that this is an installation whose keys are whole, and denies it to other users of the machine.
+    ///
+    /// # Errors
+    /// It was never made, or a key is lost or damaged.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.verifier()?;
+        let data = &self.layout.data;
+        let closed = gridkeeper_private::close(data).map_err(io_error("close to others", data))?;
+        if let Some(mode) = closed {
+            let (data, mode) = (data.display(), format!("{mode:o}"));
+            tracing::warn!(%data, mode, "closed the data folder, which others could reach");
+        }
+        Ok(())
+    }
+
     /// Lets all services use this broker.
     pub(crate) fn use_broker(&mut self, url: &str) {
-        for service in self.config.nats_urls() {
+        for service in self.layout.config.nats_urls() {
             url.clone_into(service);
         }
     }
 
     /// Lets the escalator use the intake of this installation.
     pub(crate) fn use_own_intake(&mut self) {
-        self.config.escalator.intake_url = format!("http://{}", self.config.intake.listen);
+        self.layout.config.escalator.intake_url =
+            format!("http://{}", self.layout.config.intake.listen);
     }
 
-    fn keys(&self) -> PathBuf {
-        keys_in(&self.data)
-    }
-
-    /// The key that signs tokens, made at the first start.
+    /// The key that signs tokens.
     ///
     /// # Errors
-    /// It cannot be read or made.
+    /// It is missing or damaged.
     pub(crate) fn signing_key(&self) -> Result<SigningKey, Error> {
-        Ok(SigningKey::load_or_create(&self.keys())?)
+        let loaded = SigningKey::load(&self.layout.keys());
+        loaded.map_err(|error| without_keys(&self.layout, error))
     }
 
     fn verifier(&self) -> Result<Arc<Verifier>, Error> {
-        let verifier = Verifier::load(&self.keys(), Some(self.district.code()))?;
+        let verifier = Verifier::load(&self.layout.keys(), Some(self.district.code()));
+        let verifier = verifier.map_err(|error| without_keys(&self.layout, error))?;
         Ok(Arc::new(verifier))
-    }
-
-    fn rules(&self) -> Result<Vec<RulesCommand>, Error> {
-        match self.district.timetable() {
-            Some(_) => Ok(self.district.rules()),
-            None => Err(Error::NoPolicy {
-                district: self.district.code(),
-            }),
-        }
     }
 
     /// Runs intake.
@@ -115,12 +138,13 @@ impl Installation {
     /// # Errors
     /// What it ended with.
     pub(crate) async fn intake(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
-        let options = self.config.intake.clone();
+        let options = self.layout.config.intake.clone();
         let parts = gridkeeper_intake::Parts {
             district: Arc::clone(&self.district),
-            rules: self.rules()?,
+            rules: rules_of(&self.district)?,
             verifier: self.verifier()?,
             clock: self.clock.clone(),
+            signer: load_checkpoint_signer(&self.layout.keys())?,
         };
         let Some(stores) = self.stores(&options.nats_url, &stop).await? else {
             return Ok(());
@@ -133,14 +157,16 @@ impl Installation {
     /// # Errors
     /// What it ended with.
     pub(crate) async fn escalator(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
-        let options = self.config.escalator.clone();
+        let options = self.layout.config.escalator.clone();
+        // Before it waits for the broker: a key that is lost does not come back by waiting.
+        let key = self.signing_key()?;
         let broker = self.broker(&options.nats_url);
         let Some(log) = patiently(|| broker.clone().log(), &stop).await? else {
             return Ok(());
         };
         let parts = gridkeeper_escalator::Parts {
             log,
-            key: SigningKey::load(&self.keys())?,
+            key,
             clock: self.clock.clone(),
         };
         Ok(gridkeeper_escalator::run(options, parts, stop).await?)
@@ -148,7 +174,7 @@ impl Installation {
 
     /// Whether the query service answers from views of its own process, so that an aggregator has to run in it.
     pub(crate) fn keeps_views_for_query(&self) -> bool {
-        self.config.query.views == gridkeeper_query::Keeper::Own
+        self.layout.config.query.views == gridkeeper_query::Keeper::Own
     }
 
     /// Runs the query service.
@@ -156,7 +182,7 @@ impl Installation {
     /// # Errors
     /// What it ended with.
     pub(crate) async fn query(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
-        let options = self.config.query.clone();
+        let options = self.layout.config.query.clone();
         let parts = gridkeeper_query::Parts {
             district: Arc::clone(&self.district),
             verifier: self.verifier()?,
@@ -174,7 +200,7 @@ impl Installation {
     /// # Errors
     /// What it ended with.
     pub(crate) async fn aggregator(self: Arc<Self>, stop: CancellationToken) -> Result<(), Error> {
-        let options = self.config.aggregator.clone();
+        let options = self.layout.config.aggregator.clone();
         let broker = self.broker(&options.nats_url);
         let Some(log) = patiently(|| broker.clone().log(), &stop).await? else {
             return Ok(());
@@ -205,7 +231,7 @@ impl Installation {
         BrokerOfDistrict {
             url: url.to_owned(),
             district: self.district.code(),
-            options: self.config.log.clone(),
+            options: self.layout.config.log.clone(),
         }
     }
 }
@@ -228,9 +254,55 @@ impl BrokerOfDistrict {
     }
 }
 
-/// The folder of the keys of tokens in a data folder.
-pub(crate) fn keys_in(data: &Path) -> PathBuf {
-    data.join("keys")
+/// The rules of a district.
+///
+/// # Errors
+/// It has no policy.
+pub(crate) fn rules_of(district: &District) -> Result<Vec<RulesCommand>, Error> {
+    match district.timetable() {
+        Some(_) => Ok(district.rules()),
+        None => Err(Error::NoPolicy {
+            district: district.code(),
+        }),
+    }
+}
+
+/// The key that signs tokens in a data folder.
+///
+/// # Errors
+/// It is missing or damaged.
+pub(crate) fn signing_key_in(data: &Path) -> Result<SigningKey, Error> {
+    match SigningKey::load(&keys_in(data)) {
+        Err(error) => Err(without_keys(&Layout::read(data, None)?, error)),
+        Ok(key) => Ok(key),
+    }
+}
+
+/// Why an installation's keys cannot be loaded: it may never have been made, or have lost them.
+fn without_keys(layout: &Layout, error: KeyError) -> Error {
+    if !matches!(error, KeyError::NoKeys { .. }) {
+        return error.into();
+    }
+    match layout.sign_of_life() {
+        Ok(Some(sign)) => Error::KeysLost {
+            keys: layout.keys(),
+            sign,
+        },
+        Ok(None) => Error::NotInstalled {
+            data: layout.data.clone(),
+        },
+        Err(error) => error,
+    }
+}
+
+/// An option of the command line, with a blank before it.
+pub(crate) fn option(name: &str, path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+=:,@%".contains(&byte);
+    match path.bytes().all(plain) {
+        true => format!(" --{name} {path}"),
+        false => format!(" --{name} '{}'", path.replace('\'', r"'\''")),
+    }
 }
 
 /// Opens as soon as the broker answers; none when told to stop before.

@@ -11,6 +11,7 @@ mod error;
 mod files;
 mod import;
 mod installation;
+mod layout;
 mod logging;
 #[cfg(test)]
 mod realdoor;

@@ -11,14 +11,17 @@ use gridkeeper_http::Clock;
 use gridkeeper_identity::{SigningKey, Verifier};
 use gridkeeper_intake::{
     Error as IntakeError, Options, Parts,
-    log::{AppendError, Keys, Log, NewEvent, ReadError, Stored},
+    log::{AppendError, Confirmed, Keys, Log, NewEvent, ReadError, Stored},
     run_on,
 };
 use gridkeeper_proto::{
     access::{Claims, Role},
+    anchor::Anchor,
     envelope::Position,
-    id::CaseId,
+    id::{CaseId, LogId},
+    integrity::Standing,
     sealed::CaseKey,
+    tree::TreeHash,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -37,21 +40,39 @@ impl Memory {
 }
 
 impl Log for Memory {
-    async fn append(&self, new: Vec<NewEvent>) -> Result<Position, AppendError> {
+    async fn begin(&self, _: LogId, _: Position) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    async fn add_checkpoint(&self, _: &str) -> Result<(), IntakeError> {
+        Ok(())
+    }
+
+    async fn checkpoints(&self) -> Result<Vec<String>, ReadError> {
+        Ok(Vec::new())
+    }
+
+    async fn append(&self, _: Anchor, new: Vec<NewEvent>) -> Result<Position, AppendError> {
         let mut events = self.events.lock().unwrap();
         let first = Position(events.len() as u64 + 1);
         for event in new {
             let position = Position(events.len() as u64 + 1);
             events.push(Stored {
                 position,
+                area: Some(event.area),
+                leaf: TreeHash::of_leaf(&event.bytes),
                 bytes: event.bytes,
+                standing: Standing::Event,
             });
         }
         Ok(first)
     }
 
-    async fn last_position(&self) -> Result<Position, ReadError> {
-        Ok(Position(self.events.lock().unwrap().len() as u64))
+    async fn confirm(&self, _: Anchor) -> Result<Confirmed, ReadError> {
+        Ok(Confirmed {
+            last: Position(self.events.lock().unwrap().len() as u64),
+            statements: Arc::default(),
+        })
     }
 
     async fn read_after(&self, position: Position) -> Result<Vec<Stored>, ReadError> {
@@ -62,6 +83,10 @@ impl Log for Memory {
 }
 
 impl Keys for Memory {
+    async fn begin(&self, _: LogId, _: bool) -> Result<(), ReadError> {
+        Ok(())
+    }
+
     async fn put_if_absent(&self, case: CaseId, key: CaseKey) -> Result<CaseKey, IntakeError> {
         Ok(*self.keys.lock().unwrap().entry(case).or_insert(key))
     }
@@ -99,6 +124,7 @@ pub(crate) async fn start(folder: &Path) -> RealDoor {
         verifier: Arc::new(Verifier::load(keys.path(), Some(district.code())).unwrap()),
         district,
         clock,
+        signer: gridkeeper_tests::checkpoint_signer(),
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -106,7 +132,10 @@ pub(crate) async fn start(folder: &Path) -> RealDoor {
     let stores = (log.clone(), log.clone());
     let serving = run_on(
         listener,
-        Options::default(),
+        Options {
+            folder: keys.path().join("log"),
+            ..Options::default()
+        },
         parts,
         stores,
         CancellationToken::new(),

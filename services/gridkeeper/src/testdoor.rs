@@ -91,6 +91,7 @@ async fn reports(
             case_id: report.id,
             grid: report.grid.unwrap_or("51040200200507".parse().unwrap()),
             position: Position(1),
+            leaf_hash: None,
             version: 1,
             repeated: !seen.cases.insert(report.id),
         });
@@ -125,6 +126,7 @@ async fn step(
         case_id,
         grid,
         position,
+        leaf_hash: None,
         version,
         repeated: false,
     })

@@ -1,11 +1,6 @@
 //! The tokens that `up` leaves in the data folder, so that the first question can be asked at once.
 
-use std::{
-    fs,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use gridkeeper_district::{Area, District};
 use gridkeeper_identity::SigningKey;
@@ -15,7 +10,7 @@ use gridkeeper_proto::{
     time::Timestamp,
 };
 
-use crate::error::Error;
+use crate::{error::Error, layout::io_error};
 
 /// For how many days these tokens hold.
 pub(crate) const DAYS: u64 = 30;
@@ -39,7 +34,7 @@ pub(crate) fn write(
     district: &District,
     now: Timestamp,
 ) -> Result<(), Error> {
-    fs::create_dir_all(folder).map_err(failed("make", folder))?;
+    gridkeeper_private::folder(folder).map_err(io_error("make", folder))?;
     let grid = district.grids().next().map(Area::code);
     for (name, role) in NAMES {
         let area = match role {
@@ -63,24 +58,8 @@ fn claims(name: &str, role: Role, area: AreaCode, now: Timestamp) -> Claims {
     Claims::lasting(name.to_owned(), role, vec![area], now, seconds)
 }
 
-/// Only the owner may read it: whoever has the file has the rights.
+/// Only the owner may read it: who has the file has the rights.
 fn write_one(path: &Path, key: &SigningKey, claims: &Claims) -> Result<(), Error> {
     let token = key.issue(claims)?;
-    let mut options = fs::OpenOptions::new();
-    let opened = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path);
-    let written = opened.and_then(|mut file| file.write_all(token.as_bytes()));
-    written.map_err(failed("write", path))
-}
-
-fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Error + 'a {
-    move |source| Error::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
+    gridkeeper_private::write(path, token.as_bytes()).map_err(io_error("write", path))
 }

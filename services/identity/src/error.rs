@@ -4,6 +4,7 @@ use std::{io, path::PathBuf};
 
 use gridkeeper_proto::{
     access::ClaimsError,
+    checkpoint::CheckpointError,
     code::{Code, Coded},
 };
 
@@ -53,6 +54,20 @@ impl Coded for TokenError {
 /// Why keys cannot be made or used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
+    /// The key of checkpoints is missing.
+    #[error("{} is missing: the key that signs checkpoints of the log", path.display())]
+    NoCheckpointKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key of checkpoints is damaged.
+    #[error("{}: {source}", path.display())]
+    CheckpointKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: CheckpointError,
+    },
     /// A file or folder cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
@@ -76,16 +91,36 @@ pub enum KeyError {
         path: PathBuf,
     },
     /// A file is not the key that it should be.
-    #[error("{} is not an Ed25519 key as expected: {reason}", path.display())]
+    #[error("{} is damaged or not the key that belongs there: {reason}", path.display())]
     NotAKey {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// No public key, so that no token could ever be verified.
-    #[error("{} holds no public key", folder.display())]
-    NoPublicKey {
+    /// The signing key is lost: there are public keys, so there was one.
+    #[error(
+        "{} is missing beside {publics} public key(s): restore it, or `gridkeeper keys rotate` for a new one",
+        path.display()
+    )]
+    NoSigningKey {
+        /// The private key's file.
+        path: PathBuf,
+        /// How many public keys there are.
+        publics: usize,
+    },
+    /// The public key of the signing key is missing: its tokens would not be believed.
+    #[error(
+        "{} is missing, the public key of the signing key: `gridkeeper init` writes it again",
+        path.display()
+    )]
+    NotPublished {
+        /// The public key's file.
+        path: PathBuf,
+    },
+    /// No keys at all.
+    #[error("{} holds no keys: `gridkeeper init` makes them", folder.display())]
+    NoKeys {
         /// The folder.
         folder: PathBuf,
     },
@@ -113,12 +148,15 @@ impl Coded for KeyError {
         match self {
             Self::Io { .. }
             | Self::Randomness { .. }
-            | Self::NotAKey { .. }
-            | Self::NoPublicKey { .. }
+            | Self::NoKeys { .. }
             | Self::Signing { .. } => Code(8),
+            Self::NoSigningKey { .. } => Code(28),
+            Self::NotAKey { .. } | Self::NotPublished { .. } => Code(29),
             Self::Exposed { .. } => Code(9),
             Self::Claims(error) => error.code(),
             Self::Exists { .. } => Code(13),
+            Self::NoCheckpointKey { .. } => Code(330),
+            Self::CheckpointKey { source, .. } => source.code(),
         }
     }
 }

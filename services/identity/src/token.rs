@@ -9,7 +9,7 @@ use std::{
 use gridkeeper_proto::{access::Claims, area::AreaCode, time::Timestamp};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
 
-use crate::{KeyError, TokenError, keys, provider};
+use crate::{KeyError, TokenError, keys, kid, provider};
 
 /// The longest token that is looked at, in bytes; one for a hundred grids takes 2 kB.
 const LONGEST: usize = 8 * 1024;
@@ -19,25 +19,35 @@ const REMEMBERED: usize = 16_384;
 
 /// The public keys by which tokens are believed.
 ///
-/// A token that was believed is remembered with its claims: checking its signature takes longer than all else that
-/// is done for a report. Keys are read once, so nothing that was believed stops being so but by its time.
+/// A token that was believed is remembered with its claims: checking its signature takes longer
+/// than all else that is done for a report. Keys are read once, so nothing that was believed stops
+/// being so but by its time.
 pub struct Verifier {
     keys: BTreeMap<String, DecodingKey>,
+    /// The ids that earlier versions gave to the same keys, and the ids of now. Tokens bear them.
+    earlier: BTreeMap<String, String>,
     validation: Validation,
     district: Option<AreaCode>,
     believed: RwLock<HashMap<Box<str>, Claims>>,
 }
 
 impl Verifier {
-    /// Loads the public keys of the folder. With a district, tokens for areas outside it are refused.
+    /// Loads the public keys of the folder. With a district, tokens for areas outside it are
+    /// refused.
     ///
     /// Keys are read once: a service sees a rotation at its next start.
     ///
     /// # Errors
-    /// [`KeyError`]: no key, or a file that is none.
+    /// [`KeyError`]: no key, or one that is damaged, or the signing key's own is not among them. A
+    /// process that only verifies needs no signing key.
     pub fn load(folder: &Path, district: Option<AreaCode>) -> Result<Self, KeyError> {
         provider::install();
-        let keys = keys::public_keys(folder)?
+        let publics = keys::verifying_keys(folder)?.by_kid;
+        let earlier = publics
+            .iter()
+            .map(|(kid, key)| (kid::earlier(key), kid.clone()))
+            .collect();
+        let keys = publics
             .into_iter()
             .map(|(kid, key)| (kid, DecodingKey::from_ed_der(key.as_bytes())))
             .collect();
@@ -47,6 +57,7 @@ impl Verifier {
         validation.required_spec_claims.clear();
         Ok(Self {
             keys,
+            earlier,
             validation,
             district,
             believed: RwLock::default(),
@@ -58,8 +69,9 @@ impl Verifier {
         self.keys.keys().map(String::as_str)
     }
 
-    /// The claims of a token that holds at this moment. There is no leeway: a token does not hold in
-    /// the second that `exp` names. `iat` may lie ahead of `now`, since clocks of machines differ.
+    /// The claims of a token that holds at this moment. There is no leeway: a token does not hold
+    /// in the second that `exp` names. `iat` may lie ahead of `now`, since clocks of machines
+    /// differ.
     ///
     /// # Errors
     /// [`TokenError`], the first that applies: missing, malformed, forged, claims, expired.
@@ -127,7 +139,8 @@ impl Verifier {
         let kid = header.kid.ok_or(TokenError::Forged {
             reason: "it names no key ('kid')",
         })?;
-        self.keys.get(&kid).ok_or(TokenError::Forged {
+        let kid = self.earlier.get(&kid).unwrap_or(&kid);
+        self.keys.get(kid).ok_or(TokenError::Forged {
             reason: "its key ('kid') is not known",
         })
     }

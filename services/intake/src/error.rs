@@ -1,13 +1,18 @@
 //! Why a command is not recorded, and why intake stops.
 
+use std::path::PathBuf;
+
 use gridkeeper_district::LocateError;
 use gridkeeper_proto::{
     area::AreaCode,
     case::{CaseKind, EvolveError, Refusal},
+    chain::ChainError,
+    checkpoint::CheckpointError,
     code::{Code, Coded},
     envelope::{EnvelopeError, Position},
-    id::CaseId,
+    id::{CaseId, LogId},
     rules::RulesError,
+    tree::TreeHash,
 };
 
 /// Why a command is not recorded, or why intake does not run.
@@ -169,14 +174,9 @@ pub enum Error {
     /// An event of the log does not follow from those before.
     #[error(transparent)]
     Evolve(#[from] EvolveError),
-    /// The chain of hashes is broken.
-    #[error("event at position {position} does not follow the one before it in area {area}")]
-    Chain {
-        /// Its place.
-        position: Position,
-        /// Its area.
-        area: AreaCode,
-    },
+    /// An event does not belong where it stands.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// The rules in the log cannot be used.
     #[error("event at position {position}: {source}")]
     Rules {
@@ -188,6 +188,75 @@ pub enum Error {
     /// The district's own rules cannot be adopted.
     #[error("the district's folder and the log disagree: {0}")]
     Adopt(Refusal),
+    /// The log is another one than the one that this installation writes.
+    #[error("this is log {found}, and this installation has written log {expected}")]
+    AnotherLog {
+        /// The log that was written.
+        expected: LogId,
+        /// The log that is there, or that the key is for.
+        found: LogId,
+    },
+    /// The log has another history than the one that was acknowledged.
+    #[error(
+        "the log up to position {position} is not the one that was acknowledged: its root is another one"
+    )]
+    AnotherHistory {
+        /// The position of the root.
+        position: Position,
+    },
+    /// The broker tells of messages that it does not give.
+    #[error("positions {from} to {to} cannot be read: the broker gives no message of them")]
+    Unreadable {
+        /// The first position.
+        from: Position,
+        /// The last position.
+        to: Position,
+    },
+    /// What is kept of the log beside the broker cannot be used.
+    #[error("{}: {detail}", path.display())]
+    Evidence {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was said.
+        detail: String,
+    },
+    /// A checkpoint in the folder is none of this log's.
+    #[error("{}: {source}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: CheckpointError,
+    },
+    /// A checkpoint cannot be signed.
+    #[error(transparent)]
+    Signing(#[from] CheckpointError),
+    /// What a command is for was lost.
+    #[error(
+        "it was lost: the event at position {position} was given up by the statement at position {statement}; file it again"
+    )]
+    Lost {
+        /// Where it was.
+        position: Position,
+        /// The statement's position.
+        statement: Position,
+    },
+    /// The event at the position is another one than the one asked for.
+    #[error("the event at position {position} is not the one with the leaf {leaf}")]
+    AnotherLeaf {
+        /// The position.
+        position: Position,
+        /// The leaf asked for.
+        leaf: TreeHash,
+    },
+    /// The position is behind the end.
+    #[error("there is no position {position}: the log ends at {last}")]
+    BeyondEnd {
+        /// The position asked for.
+        position: Position,
+        /// The end.
+        last: Position,
+    },
     /// The log is shorter than what this intake has seen of it.
     #[error("the log ends at position {last}, and this intake has seen it up to {seen}")]
     Shorter {
@@ -226,8 +295,17 @@ impl Coded for Error {
             Self::TooManyParties { .. } => Code(517),
             Self::BatchSize { .. } => Code(518),
             Self::Option { .. } => Code(520),
-            Self::Chain { .. } => Code(521),
-            Self::Shorter { .. } => Code(522),
+            Self::Chain(error) => error.code(),
+            Self::Shorter { .. } => Code(308),
+            Self::AnotherLog { .. } => Code(321),
+            Self::AnotherHistory { .. } => Code(322),
+            Self::Unreadable { .. } => Code(323),
+            Self::Evidence { .. } => Code(531),
+            Self::Checkpoint { source, .. } => source.code(),
+            Self::Signing(error) => error.code(),
+            Self::Lost { .. } => Code(530),
+            Self::AnotherLeaf { .. } => Code(532),
+            Self::BeyondEnd { .. } => Code(533),
         }
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod changes;
+mod log;
 
 use std::sync::{
     Arc,
@@ -23,6 +24,7 @@ use gridkeeper_proto::{
         ReportsRequest,
     },
     area::AreaCode,
+    checkpoint::CheckpointSigner,
     code::Coded as _,
     command::{CaseCommand, Command},
     id::CaseId,
@@ -34,6 +36,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     Error, Options,
     decider::Shared,
+    evidence::TreeReader,
     log::Keys,
     plan::{Answer, Job},
     queue::{Queue, STOPPING},
@@ -53,6 +56,8 @@ pub(crate) struct Intake<K> {
     pub(crate) open: Arc<AtomicBool>,
     pub(crate) state: Shared,
     pub(crate) keys: Arc<K>,
+    pub(crate) tree: TreeReader,
+    pub(crate) signer: Arc<CheckpointSigner>,
 }
 
 /// The routes' handle on [`Intake`].
@@ -82,6 +87,7 @@ pub(crate) fn routes<K: Keys>() -> OpenApiRouter<Handle<K>> {
         .routes(routes!(file_reports))
         .routes(routes!(take_step))
         .merge(changes::routes())
+        .merge(log::routes())
 }
 
 /// File reports of disputes and incidents.
@@ -279,6 +285,7 @@ fn receipt(case_id: CaseId, answer: Answer) -> Receipt {
         case_id,
         grid: answer.area,
         position: answer.position,
+        leaf_hash: answer.leaf,
         version: answer.version,
         repeated: answer.repeated,
     }

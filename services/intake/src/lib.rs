@@ -7,6 +7,7 @@ mod calendar;
 mod decider;
 mod error;
 mod event_log;
+mod evidence;
 mod http;
 pub mod log;
 mod options;

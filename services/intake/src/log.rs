@@ -3,13 +3,16 @@
 //! These are seams for tests: what matters most, an acknowledgement that is lost and an append that
 //! somebody else overtakes, cannot be brought about on demand with a broker.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use gridkeeper_proto::{
+    anchor::Anchor,
     area::AreaCode,
     envelope::Position,
-    id::{CaseId, EventId},
+    id::{CaseId, EventId, LogId},
+    integrity::{Integrity, Standing},
     sealed::CaseKey,
+    tree::TreeHash,
 };
 
 use crate::Error;
@@ -36,6 +39,8 @@ pub enum AppendError {
     Unknown(String),
     /// Nothing was appended, and never will be.
     NotTaken(String),
+    /// Nothing was appended: the log is not the one that the events were decided on.
+    Broken(Error),
 }
 
 /// Why the log cannot be read.
@@ -47,25 +52,56 @@ pub enum ReadError {
     Broken(Error),
 }
 
-/// An event of the log.
+/// A message of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Its place.
+    /// Its position.
     pub position: Position,
-    /// Its bytes.
+    /// The area of its subject; `None` where the subject is no area's.
+    pub area: Option<AreaCode>,
+    /// Its bytes; none where it is lost.
     pub bytes: Vec<u8>,
+    /// The hash of its leaf in the tree.
+    pub leaf: TreeHash,
+    /// What it is to a reader.
+    pub standing: Standing,
+}
+
+/// A log that was compared with what was read of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Confirmed {
+    /// Its last position.
+    pub last: Position,
+    /// What it says of itself.
+    pub statements: Arc<Integrity>,
 }
 
 /// The log of a district.
 pub trait Log: Send + Sync + 'static {
-    /// Appends all or none; gives the place of the first.
+    /// Begins the log with this id, its keys and its checkpoints, where the district has none and none was known to
+    /// reach beyond its start. A log that is there and has no id gets it.
+    fn begin(
+        &self,
+        log: LogId,
+        known_to: Position,
+    ) -> impl Future<Output = Result<(), ReadError>> + Send;
+
+    /// Adds a signed checkpoint to those that the broker keeps.
+    fn add_checkpoint(&self, note: &str) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// The signed checkpoints that the broker keeps.
+    fn checkpoints(&self) -> impl Future<Output = Result<Vec<String>, ReadError>> + Send;
+
+    /// Appends all or none; gives the position of the first. Before the first append, and after each loss of the
+    /// connection, the log is compared with the anchor.
     fn append(
         &self,
+        anchor: Anchor,
         events: Vec<NewEvent>,
     ) -> impl Future<Output = Result<Position, AppendError>> + Send;
 
-    /// The place of the last event.
-    fn last_position(&self) -> impl Future<Output = Result<Position, ReadError>> + Send;
+    /// Compares the log with what was read of it.
+    fn confirm(&self, anchor: Anchor) -> impl Future<Output = Result<Confirmed, ReadError>> + Send;
 
     /// The events after a place, in order, at least one where there is one.
     fn read_after(
@@ -76,6 +112,9 @@ pub trait Log: Send + Sync + 'static {
 
 /// The keys of personal data, one per case.
 pub trait Keys: Send + Sync + 'static {
+    /// Begins the store for a log that is new; else checks that it is there and is that log's.
+    fn begin(&self, log: LogId, new: bool) -> impl Future<Output = Result<(), ReadError>> + Send;
+
     /// Keeps the key unless the case has one; gives the one it has then.
     fn put_if_absent(
         &self,

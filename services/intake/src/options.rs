@@ -1,6 +1,6 @@
 //! What an operator may set of intake.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,9 @@ pub struct Options {
     pub listen: String,
     /// Address of the broker.
     pub nats_url: String,
+    /// Folder of what is kept of the log outside the broker: the watermark and the checkpoints. Each intake has one of
+    /// its own, on another disk than the broker's where there is one.
+    pub folder: PathBuf,
     /// How many commands may wait to be decided; more are turned away with 429.
     pub queue_commands: usize,
     /// How many of them may be of one area; more are turned away with 429, so that one area leaves room for others.
@@ -34,6 +37,7 @@ impl Default for Options {
         Self {
             listen: "127.0.0.1:8401".to_owned(),
             nats_url: "nats://127.0.0.1:4222".to_owned(),
+            folder: PathBuf::from("log"),
             queue_commands: 4_096,
             queue_commands_of_area: 1_024,
             batch_events: 1_000,

@@ -13,6 +13,7 @@ use gridkeeper_proto::{
     inquiry::{Inquiry, InquiryCommand},
     rules::Rules,
     time::Timestamp,
+    tree::TreeHash,
 };
 use tokio::{sync::oneshot, time::Instant};
 
@@ -40,6 +41,8 @@ pub(crate) struct Answer {
     pub(crate) version: u32,
     /// Whether it had been recorded before.
     pub(crate) repeated: bool,
+    /// The hash of the leaf at the position; `None` until the event is in the log.
+    pub(crate) leaf: Option<TreeHash>,
 }
 
 /// A command that waits to be decided.
@@ -337,6 +340,7 @@ impl Plan {
             position: self.changes.position(),
             version,
             repeated: false,
+            leaf: None,
         }
     }
 
@@ -419,6 +423,7 @@ impl Answer {
             position,
             version,
             repeated: !job.sent,
+            leaf: None,
         }
     }
 }

@@ -73,6 +73,9 @@ fn of_error(error: &Error) -> (StatusCode, &'static str) {
         Error::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "takes no commands now"),
         Error::Keys { .. } => (StatusCode::SERVICE_UNAVAILABLE, "keys out of reach"),
         Error::KeyRemains { .. } => (StatusCode::SERVICE_UNAVAILABLE, "key not destroyed yet"),
+        Error::Lost { .. } => (StatusCode::GONE, "lost"),
+        Error::AnotherLeaf { .. } => (StatusCode::CONFLICT, "another event"),
+        Error::BeyondEnd { .. } => (StatusCode::NOT_FOUND, "no such position"),
         Error::Locate(_)
         | Error::IdVersion
         | Error::UnknownCategory { .. }

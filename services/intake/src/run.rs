@@ -9,7 +9,12 @@ use gridkeeper_district::District;
 use gridkeeper_http::{About, Clock, Health, Standard, application};
 use gridkeeper_identity::Verifier;
 use gridkeeper_proto::{
-    code::Coded as _, envelope::Position, id::CaseId, rules::RulesCommand, sealed::CaseKey,
+    checkpoint::CheckpointSigner,
+    code::Coded as _,
+    envelope::Position,
+    id::{CaseId, LogId},
+    rules::RulesCommand,
+    sealed::CaseKey,
 };
 use tokio::{net::TcpListener, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +23,7 @@ use utoipa::openapi::OpenApi;
 use crate::{
     Error, Options, adopt,
     decider::Decider,
+    evidence::{CheckpointFolder, Evidence, Notary},
     http::{self, Handle, Intake},
     log::{Keys, Log, ReadError},
     queue::Queue,
@@ -35,6 +41,8 @@ pub struct Parts {
     pub verifier: Arc<Verifier>,
     /// The time.
     pub clock: Clock,
+    /// Signs checkpoints, and names the log that this intake writes.
+    pub signer: CheckpointSigner,
 }
 
 const ABOUT: About = About {
@@ -54,6 +62,10 @@ pub fn document() -> OpenApi {
         }
 
         async fn destroy(&self, _: CaseId) -> Result<(), Error> {
+            match *self {}
+        }
+
+        async fn begin(&self, _: LogId, _: bool) -> Result<(), ReadError> {
             match *self {}
         }
     }
@@ -97,9 +109,14 @@ pub async fn run_on<L: Log, K: Keys>(
         rules,
         verifier,
         clock,
+        signer,
     } = parts;
+    let signer = Arc::new(signer);
     let health = Health::new(&options.http, clock.now());
     let check = health.register("intake position", clock.now());
+    let appends = health.register("appends", clock.now());
+    appends.ready();
+    let evidence = Evidence::open(&options.folder, signer.verifier())?;
     let open = Arc::new(AtomicBool::new(false));
     let progress = {
         let (check, clock, open) = (check.clone(), clock.clone(), Arc::clone(&open));
@@ -112,6 +129,13 @@ pub async fn run_on<L: Log, K: Keys>(
     let keys = Arc::new(keys);
     let state = Arc::new(RwLock::new(State::default()));
     let queue = Arc::new(Queue::new(&options));
+    let log = Arc::new(log);
+    let notary = Notary {
+        signer: Arc::clone(&signer),
+        folder: CheckpointFolder::open(&options.folder)?,
+        watermark: evidence.watermark().clone(),
+        state: Arc::clone(&state),
+    };
     let own = adopt::Own {
         district: district.code(),
         rules,
@@ -127,6 +151,8 @@ pub async fn run_on<L: Log, K: Keys>(
         open: Arc::clone(&open),
         state: Arc::clone(&state),
         keys: Arc::clone(&keys),
+        tree: evidence.tree(),
+        signer: Arc::clone(&signer),
     };
     let metrics = gridkeeper_http::metrics::recorder().map_err(|error| endpoint(&error))?;
     let standard = Standard {
@@ -137,14 +163,34 @@ pub async fn run_on<L: Log, K: Keys>(
     };
     let state_of_routes = Handle(Arc::new(intake));
     let (router, _document) = application(&ABOUT, http::routes(), state_of_routes, standard);
-    let decider = Decider::new(log, keys, state, clock, options.clone(), Box::new(progress));
+    let decider = Decider::new(
+        Arc::clone(&log),
+        keys,
+        (state, evidence),
+        (clock, appends),
+        options.clone(),
+        Box::new(progress),
+    );
     // The endpoint ends first, so that every command it took in is answered.
     let stop_deciding = CancellationToken::new();
     let deciding = async {
-        let decided = match start(&decider, &own, &options, &shutdown).await {
+        let starting = Starting {
+            decider: &decider,
+            own: &own,
+            options: &options,
+            signer: &signer,
+        };
+        let decided = match starting.start(&shutdown).await {
             Ok(true) => {
                 open.store(true, Ordering::Release);
-                decider.run(&queue, stop_deciding.clone()).await
+                let decided = tokio::select! {
+                    decided = decider.run(&queue, stop_deciding.clone()) => decided,
+                    () = notary.run(&*log) => Ok(()),
+                };
+                if decided.is_ok() {
+                    notary.sign(&*log, &mut Position(0)).await;
+                }
+                decided
             }
             Ok(false) => Ok(()),
             Err(error) => Err(error),
@@ -164,41 +210,45 @@ pub async fn run_on<L: Log, K: Keys>(
     decided
 }
 
-/// Reads the log to its end, however long the broker takes to answer; false when told to stop before.
-async fn start<L: Log, K: Keys>(
-    decider: &Decider<L, K>,
-    own: &adopt::Own,
-    options: &Options,
-    shutdown: &CancellationToken,
-) -> Result<bool, Error> {
-    loop {
-        let caught_up = tokio::select! {
-            caught_up = caught_up(decider, own) => caught_up,
-            () = shutdown.cancelled() => return Ok(false),
-        };
-        match caught_up {
-            Ok(()) => {
-                decider.destroy_keys().await;
-                return Ok(true);
-            }
-            Err(ReadError::Broken(error)) => return Err(error),
-            Err(ReadError::Unavailable(detail)) => {
-                tracing::warn!(detail, "the log does not answer yet");
-                tokio::select! {
-                    () = sleep(options.follow_every()) => {}
-                    () = shutdown.cancelled() => return Ok(false),
+/// What a start needs.
+struct Starting<'a, L, K> {
+    decider: &'a Decider<L, K>,
+    own: &'a adopt::Own,
+    options: &'a Options,
+    signer: &'a CheckpointSigner,
+}
+
+impl<L: Log, K: Keys> Starting<'_, L, K> {
+    /// Reads the log to its end, however long the broker takes to answer; false when told to stop before.
+    async fn start(&self, shutdown: &CancellationToken) -> Result<bool, Error> {
+        loop {
+            let caught_up = tokio::select! {
+                caught_up = self.catch_up() => caught_up,
+                () = shutdown.cancelled() => return Ok(false),
+            };
+            match caught_up {
+                Ok(()) => {
+                    self.decider.destroy_keys().await;
+                    return Ok(true);
+                }
+                Err(ReadError::Broken(error)) => return Err(error),
+                Err(ReadError::Unavailable(detail)) => {
+                    tracing::warn!(detail, "the log does not answer yet");
+                    tokio::select! {
+                        () = sleep(self.options.follow_every()) => {}
+                        () = shutdown.cancelled() => return Ok(false),
+                    }
                 }
             }
         }
     }
-}
 
-async fn caught_up<L: Log, K: Keys>(
-    decider: &Decider<L, K>,
-    own: &adopt::Own,
-) -> Result<(), ReadError> {
-    decider.catch_up().await?;
-    adopt::adopt(decider, own).await
+    async fn catch_up(&self) -> Result<(), ReadError> {
+        self.decider.begin(self.signer).await?;
+        self.decider.catch_up().await?;
+        self.decider.compare_end().map_err(ReadError::Broken)?;
+        adopt::adopt(self.decider, self.own).await
+    }
 }
 
 fn check(options: &Options) -> Result<(), Error> {

@@ -8,39 +8,65 @@ use std::{
 
 use gridkeeper_proto::{
     aggregate::Aggregate,
+    anchor::Anchor,
     area::AreaCode,
     case::Case,
-    envelope::{EventHash, Position},
+    chain::{self, AreaHead},
+    envelope::{EventHash, Header, Position},
     event::{CaseEvent, Recorded},
-    id::{AggregateId, CaseId},
+    id::{AggregateId, CaseId, LogId},
+    integrity::{Integrity, Standing},
     rules::Timetables,
+    tree::{Frontier, TreeHash},
 };
 
 use crate::{Error, aggregates::Aggregates, log::Stored};
-
-/// The last event of an area.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Head {
-    /// Its place; zero where the area has no event.
-    pub(crate) position: Position,
-    /// Its hash.
-    pub(crate) hash: EventHash,
-}
 
 /// Aggregates and heads as of a position.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     aggregates: Aggregates,
     timetables: Arc<Timetables>,
-    heads: HashMap<AreaCode, Head>,
-    position: Position,
+    heads: HashMap<AreaCode, AreaHead>,
+    /// The tree over the log.
+    frontier: Frontier,
+    anchor: Anchor,
+    statements: Arc<Integrity>,
     forgotten: BTreeSet<CaseId>,
 }
 
 impl State {
+    /// Sets which log it is of.
+    pub(crate) fn set_log(&mut self, log: LogId) {
+        self.anchor.log = Some(log);
+    }
+
+    /// Sets what the log says of itself, unless more of it is known.
+    pub(crate) fn set_statements(&mut self, statements: Arc<Integrity>) {
+        if statements.position > self.statements.position {
+            self.anchor.statement = statements.position;
+            self.statements = statements;
+        }
+    }
+
+    /// What the log says of itself.
+    pub(crate) fn statements(&self) -> &Arc<Integrity> {
+        &self.statements
+    }
+
+    /// The last position, and what ties the state to the log.
+    pub(crate) fn anchor(&self) -> Anchor {
+        self.anchor
+    }
+
+    /// The tree over the log.
+    pub(crate) fn frontier(&self) -> &Frontier {
+        &self.frontier
+    }
+
     /// Up to where the log is contained.
     pub(crate) fn position(&self) -> Position {
-        self.position
+        self.anchor.position
     }
 
     /// The rules at work.
@@ -73,19 +99,55 @@ impl State {
         self.forgotten.contains(&case)
     }
 
-    /// Takes over an event read from the log, after checking that it follows from those before.
+    /// Takes over a message read from the log, after checking that it follows from those before. The hashes that the
+    /// tree gains are added to `hashes`.
     ///
     /// # Errors
-    /// An event that does not decode, breaks the chain of its grid, or does not fit its case.
-    pub(crate) fn apply_stored(&mut self, stored: &Stored) -> Result<(), Error> {
+    /// An event that does not decode, breaks the chain of its area, or does not fit its case.
+    pub(crate) fn apply_stored(
+        &mut self,
+        stored: &Stored,
+        hashes: &mut Vec<TreeHash>,
+    ) -> Result<(), Error> {
         let position = stored.position;
-        let recorded = Recorded::decode(position, &stored.bytes)
-            .map_err(|source| Error::Event { position, source })?;
-        let area = recorded.header.area;
-        let head = self.heads.get(&area).copied().unwrap_or_default();
-        if recorded.header.previous != head.hash {
-            return Err(Error::Chain { position, area });
+        match stored.standing {
+            Standing::Event => {
+                let recorded = Recorded::decode(position, &stored.bytes)
+                    .map_err(|source| Error::Event { position, source })?;
+                self.link(stored, &recorded.header)?;
+                self.evolve(recorded)?;
+            }
+            Standing::SetAside => {
+                let (header, _) = Header::decode(&stored.bytes)
+                    .map_err(|source| Error::Event { position, source })?;
+                self.link(stored, &header)?;
+            }
+            Standing::Quarantined => {
+                // The broker counts it as the last one on its subject all the same.
+                if let Some(area) = stored.area {
+                    self.heads.entry(area).or_default().position = position;
+                }
+            }
+            Standing::Lost => {}
         }
+        self.go_on(stored.leaf, hashes);
+        Ok(())
+    }
+
+    fn link(&mut self, stored: &Stored, header: &Header) -> Result<(), Error> {
+        let position = stored.position;
+        let area = stored.area.unwrap_or(header.area);
+        let head = self.heads.entry(header.area).or_default();
+        chain::check((position, area), header, *head, &self.statements)?;
+        *head = AreaHead {
+            position,
+            hash: EventHash::of(&stored.bytes),
+        };
+        Ok(())
+    }
+
+    fn evolve(&mut self, recorded: Recorded) -> Result<(), Error> {
+        let position = recorded.position;
         let id = recorded.header.aggregate;
         self.forgotten.extend(forgotten(&recorded));
         let before = self.aggregates.remove(id).map(|before| *before);
@@ -93,22 +155,33 @@ impl State {
         if let Some(timetables) = timetables(&aggregate, position)? {
             self.timetables = timetables;
         }
+        if let Some(statements) = aggregate.integrity() {
+            self.set_statements(Arc::new(statements.clone()));
+        }
         self.aggregates.insert(id, Box::new(aggregate));
-        let hash = EventHash::of(&stored.bytes);
-        self.heads.insert(area, Head { position, hash });
-        self.position = position;
         Ok(())
     }
 
-    /// Takes over what was decided on top of this state and has been appended in the very next places.
-    pub(crate) fn apply(&mut self, changes: Changes) {
+    fn go_on(&mut self, leaf: TreeHash, hashes: &mut Vec<TreeHash>) {
+        self.frontier
+            .append_observed(leaf, |hash| hashes.push(hash));
+        self.anchor = self.anchor.after(leaf);
+    }
+
+    /// Takes over what was decided on top of this state and has been appended in the very next positions; gives the
+    /// hashes that the tree gains.
+    pub(crate) fn apply(&mut self, changes: Changes) -> Vec<TreeHash> {
         self.forgotten.extend(changes.forgotten);
         for (id, aggregate) in changes.aggregates {
             self.aggregates.insert(id, aggregate);
         }
         self.timetables = changes.timetables;
         self.heads.extend(changes.heads);
-        self.position = changes.position;
+        let mut hashes = Vec::with_capacity(2 * changes.leaves.len());
+        for leaf in changes.leaves {
+            self.go_on(leaf, &mut hashes);
+        }
+        hashes
     }
 }
 
@@ -144,7 +217,7 @@ impl<'a> Base<'a> {
         ahead.or_else(|| self.state.aggregate(id))
     }
 
-    fn head(self, area: AreaCode) -> Head {
+    fn head(self, area: AreaCode) -> AreaHead {
         let ahead = self.ahead.and_then(|ahead| ahead.heads.get(&area));
         let head = ahead.or_else(|| self.state.heads.get(&area));
         head.copied().unwrap_or_default()
@@ -157,7 +230,7 @@ impl<'a> Base<'a> {
 
     fn position(self) -> Position {
         let ahead = self.ahead.map(|ahead| ahead.position);
-        ahead.unwrap_or(self.state.position)
+        ahead.unwrap_or(self.state.position())
     }
 }
 
@@ -167,8 +240,10 @@ pub(crate) struct Changes {
     based_on: Position,
     aggregates: HashMap<AggregateId, Box<Aggregate>>,
     timetables: Arc<Timetables>,
-    heads: HashMap<AreaCode, Head>,
+    heads: HashMap<AreaCode, AreaHead>,
     forgotten: Vec<CaseId>,
+    /// The leaves of their events.
+    leaves: Vec<TreeHash>,
     position: Position,
 }
 
@@ -181,6 +256,7 @@ impl Changes {
             timetables: Arc::clone(base.timetables()),
             heads: HashMap::new(),
             forgotten: Vec::new(),
+            leaves: Vec::new(),
             position: base.position(),
         }
     }
@@ -188,6 +264,11 @@ impl Changes {
     /// The last place that was taken before them.
     pub(crate) fn based_on(&self) -> Position {
         self.based_on
+    }
+
+    /// The leaves of their events, in order.
+    pub(crate) fn leaves(&self) -> &[TreeHash] {
+        &self.leaves
     }
 
     /// How many events they are of.
@@ -216,7 +297,7 @@ impl Changes {
     }
 
     /// The area's head with these changes, and whether one of them moved it.
-    pub(crate) fn head(&self, base: Base<'_>, area: AreaCode) -> (Head, bool) {
+    pub(crate) fn head(&self, base: Base<'_>, area: AreaCode) -> (AreaHead, bool) {
         match self.heads.get(&area) {
             Some(head) => (*head, true),
             None => (base.head(area), false),
@@ -244,11 +325,12 @@ impl Changes {
         bytes: &[u8],
     ) -> Result<u32, Error> {
         let (position, id) = (recorded.position, recorded.header.aggregate);
-        let head = Head {
+        let head = AreaHead {
             position,
             hash: EventHash::of(bytes),
         };
         self.heads.insert(recorded.header.area, head);
+        self.leaves.push(TreeHash::of_leaf(bytes));
         self.forgotten.extend(forgotten(&recorded));
         let own = self.aggregates.remove(&id).map(|own| *own);
         let before = own.or_else(|| base.aggregate(id).cloned());

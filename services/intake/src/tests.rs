@@ -350,7 +350,7 @@ async fn a_log_that_breaks_its_chain_closes_the_door() {
     site.log.remove_first();
     let intake = site.start_unready().await;
     let health = intake.until_unhealthy(Duration::from_secs(5)).await;
-    assert_eq!(health["checks"][0]["code"], "GK0521");
+    assert_eq!(health["checks"][0]["code"], "GK0317");
     assert_eq!(
         intake.refused(&report(&id(), GRID)).await,
         (503, "GK0503".to_owned())

@@ -1,6 +1,10 @@
 //! Why views stop, do not open, or are not rebuilt.
 
-use gridkeeper_proto::code::{Code, Coded};
+use gridkeeper_proto::{
+    chain::ChainError,
+    code::{Code, Coded},
+    envelope::{EnvelopeError, Position},
+};
 use gridkeeper_viewstore as viewstore;
 
 use crate::log::LogError;
@@ -12,6 +16,22 @@ pub enum Error {
     /// The log cannot be read, now or ever.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// Events of the log are missing.
+    #[error(
+        "the event at position {found} follows the one at {previous}: events between are missing"
+    )]
+    Gap {
+        /// The last position before.
+        previous: Position,
+        /// The one that came.
+        found: Position,
+    },
+    /// An event does not belong where it stands.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// An event does not decode.
+    #[error(transparent)]
+    Event(#[from] EnvelopeError),
     /// The log does not answer during a rebuild.
     #[error("the rebuild is given up, and the views stay as they are: {detail}")]
     RebuildAbandoned {
@@ -44,6 +64,9 @@ impl Coded for Error {
         match self {
             Self::Log(LogError::Unavailable(_)) => Code(300),
             Self::Log(LogError::Broken { code, .. }) | Self::Stopped { code, .. } => *code,
+            Self::Gap { .. } => Code(309),
+            Self::Chain(error) => error.code(),
+            Self::Event(error) => error.code(),
             Self::RebuildAbandoned { .. } => Code(612),
             Self::Option { .. } => Code(613),
             Self::Store(error) => error.code(),

@@ -1,14 +1,14 @@
 //! The district's stream as the aggregator reads it.
 
 use gridkeeper_eventlog::{EventLog, Follower};
-use gridkeeper_proto::{code::Coded as _, envelope::Position};
+use gridkeeper_proto::{anchor::Anchor, code::Coded as _};
 
-use crate::log::{Batch, Feed, Log, LogError, RawEvent};
+use crate::log::{Batch, Feed, Log, LogError, RawEvent, Source};
 
 impl Log for EventLog {
     type Feed = Follower;
 
-    async fn follow(&self, after: Position) -> Result<Follower, LogError> {
+    async fn follow(&self, after: Anchor) -> Result<Follower, LogError> {
         Ok(Self::follow(self, after))
     }
 }
@@ -16,14 +16,21 @@ impl Log for EventLog {
 impl Feed for Follower {
     async fn next_batch(&mut self, max_events: usize, max_bytes: usize) -> Result<Batch, LogError> {
         let batch = Self::next_batch(self, max_events, max_bytes).await?;
+        let district = self.district();
         let raw = |stored: gridkeeper_eventlog::Stored| RawEvent {
             position: stored.position,
-            area: stored.area,
+            area: stored.area.unwrap_or(district),
             bytes: stored.bytes.into(),
+            leaf: stored.leaf,
+            standing: stored.standing,
         };
         Ok(Batch {
             events: batch.events.into_iter().map(raw).collect(),
             last_known: batch.last_known,
+            source: Source {
+                log: self.anchor().log,
+                statements: self.statements(),
+            },
         })
     }
 }

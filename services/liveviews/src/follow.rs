@@ -2,16 +2,23 @@
 
 use std::sync::Arc;
 
-use gridkeeper_proto::envelope::Position;
-use gridkeeper_viewstore::Projection;
+use gridkeeper_proto::{
+    code::{Code, Coded as _},
+    envelope::Position,
+};
+use gridkeeper_viewstore::{Projection, Projector};
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::{
     Error, LiveViews, Options, State,
     flushes::Flushes,
-    log::{Log, LogError, LogEvent},
+    live::blocking,
+    log::{Log, LogError, LogEvent, Source},
     read_ahead::{Portion, ReadAhead},
 };
+
+/// The code of an anchor in a history that was given up.
+const SUPERSEDED: Code = Code(325);
 
 /// How often progress is logged while catching up.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -38,6 +45,11 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         let mut flushes = Flushes::new(&self.options);
         let error = loop {
             match self.follow_once(log, &mut flushes).await {
+                Ended::Failed(error) if error.code() == SUPERSEDED && self.is_unused() => {
+                    if let Err(error) = self.begin_anew().await {
+                        break error;
+                    }
+                }
                 Ended::Failed(error) => break error,
                 Ended::Unavailable(detail) => {
                     tracing::warn!(detail, "the log does not answer; asking again");
@@ -48,8 +60,30 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         self.stop(&error);
     }
 
+    /// Whether nobody can have been answered from the views since the start.
+    fn is_unused(&self) -> bool {
+        *self.state.borrow() == State::CatchingUp
+    }
+
+    /// Puts views of a history that was given up aside, and begins at the log's start.
+    async fn begin_anew(&self) -> Result<(), Error> {
+        tracing::warn!(
+            views = self.name, position = %self.store.position(),
+            "the views hold what was given up as lost: the log is read from its start"
+        );
+        let mut projector = Arc::clone(&self.projector).lock_owned().await;
+        let store = self.store.clone();
+        blocking(move || store.begin_rebuild()?.supersede()).await?;
+        *projector = Projector::new(self.store.generation(), self.projection.clone());
+        Ok(())
+    }
+
     async fn follow_once<L: Log>(&self, log: &L, flushes: &mut Flushes) -> Ended {
-        let mut feed = match log.follow(self.store.position()).await {
+        let anchor = match self.progress() {
+            Ok(progress) => progress.anchor(),
+            Err(error) => return Ended::Failed(error),
+        };
+        let mut feed = match log.follow(anchor).await {
             Ok(feed) => ReadAhead::new(feed, &self.options),
             Err(error) => return error.into(),
         };
@@ -76,14 +110,21 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
 
     /// Folds a portion, and commits when the end of the log is reached or enough is folded.
     async fn take(&self, portion: Portion, progress: &mut Progress) -> Result<(), Error> {
-        let Portion { events, last_known } = portion;
+        let Portion {
+            events,
+            last_known,
+            source,
+        } = portion;
         let at_end = events
             .last()
             .is_none_or(|event| event.position >= last_known);
         let projector = Arc::clone(&self.projector).lock_owned().await;
         progress.folded += events.len();
         let enough = progress.folded >= progress.batch(self.ready_behind, &self.options);
-        if !self.apply(projector, events, at_end || enough).await? {
+        if !self
+            .apply(projector, (events, source), at_end || enough)
+            .await?
+        {
             return Ok(());
         }
         progress.folded = 0;
@@ -108,7 +149,8 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
     /// Commits what is folded.
     async fn commit(&self) -> Result<(), Error> {
         let projector = Arc::clone(&self.projector).lock_owned().await;
-        self.apply(projector, Vec::new(), true).await.map(drop)
+        let nothing = (Vec::new(), Source::default());
+        self.apply(projector, nothing, true).await.map(drop)
     }
 }
 

@@ -3,8 +3,10 @@
 //! A position, a projection, a store: [`LiveViews`] reads the log on from the position of the views, folds
 //! what comes with one commit per batch, tells how far it is, and builds the views anew on request. A
 //! service differs by its projection and by what it serves. Nothing is skipped: an event that cannot be
-//! folded stops the views, with its code.
+//! folded stops the views, with its code. Every projection folds into views behind [`Verified`], which checks the
+//! chain of hashes of each area and keeps the frontier of the tree over the log.
 
+mod cache;
 mod error;
 mod event_log;
 mod flushes;
@@ -14,8 +16,11 @@ pub mod log;
 mod options;
 mod read_ahead;
 mod rebuild;
+mod verified;
 
+pub use cache::Cache;
 pub use error::Error;
 pub use live::{LiveViews, State, blocking};
 pub use options::Options;
 pub use rebuild::Report;
+pub use verified::{Progress, Verified};

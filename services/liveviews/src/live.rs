@@ -13,7 +13,10 @@ use tokio::{
     task::{JoinError, spawn_blocking},
 };
 
-use crate::{Error, Options, log::LogEvent};
+use crate::{
+    Error, Options, Progress, Verified,
+    log::{LogEvent, Source},
+};
 
 const QUARANTINED: &str = "gridkeeper_views_quarantined_total";
 const FOLDED: &str = "gridkeeper_views_events_folded_total";
@@ -38,11 +41,11 @@ pub enum State {
 pub struct LiveViews<P> {
     pub(crate) options: Options,
     pub(crate) store: ViewStore,
-    pub(crate) projection: P,
+    pub(crate) projection: Verified<P>,
     /// What the projection is called in metrics.
     pub(crate) name: &'static str,
     /// Who holds it folds into the serving generation; a rebuild holds it while it takes its place.
-    pub(crate) projector: Arc<Mutex<Projector<P>>>,
+    pub(crate) projector: Arc<Mutex<Projector<Verified<P>>>>,
     pub(crate) state: watch::Sender<State>,
     pub(crate) last_known: watch::Sender<Option<Position>>,
     pub(crate) check: Check,
@@ -68,6 +71,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         let store = options.store.clone();
         let (store, opened) = blocking(move || ViewStore::open(folder, schema, store)).await?;
         tell(&store, &opened);
+        let projection = Verified::new(projection);
         let projector = Projector::new(store.generation(), projection.clone());
         Ok(Self {
             options,
@@ -87,6 +91,14 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
     #[must_use]
     pub fn store(&self) -> &ViewStore {
         &self.store
+    }
+
+    /// How far the views are, and what ties them to the log.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn progress(&self) -> Result<Progress, Error> {
+        Ok(self.store.read(Progress::read)?)
     }
 
     /// Sees the state change.
@@ -147,12 +159,13 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
     /// much memory as it may. Says whether it did.
     pub(crate) async fn apply(
         &self,
-        mut projector: OwnedMutexGuard<Projector<P>>,
-        events: Vec<LogEvent>,
+        mut projector: OwnedMutexGuard<Projector<Verified<P>>>,
+        (events, source): (Vec<LogEvent>, Source),
         commit: bool,
     ) -> Result<bool, Error> {
         let most = self.options.views_in_memory;
         let (folded, committed) = blocking(move || {
+            projector.projection_mut().read_from(source);
             let folded = projector.fold(&events)?.folded;
             let commit = commit || projector.waiting() >= most;
             if commit {

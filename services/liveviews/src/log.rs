@@ -2,25 +2,33 @@
 //!
 //! A seam, so that a log that breaks its own rules or does not answer can be shown in tests.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use gridkeeper_proto::{
+    anchor::Anchor,
     area::AreaCode,
     code::Code,
     envelope::{EnvelopeError, EventHash, Position},
     event::{ByAggregate, Recorded},
+    id::LogId,
+    integrity::{Integrity, Standing},
+    tree::TreeHash,
 };
 use gridkeeper_viewstore::Positioned;
 
-/// An event as it stands in the log.
+/// A message as it stands in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawEvent {
-    /// Its place.
+    /// Its position.
     pub position: Position,
-    /// The area of its subject.
+    /// The area of its subject; the district where it is no event.
     pub area: AreaCode,
-    /// Its bytes.
+    /// Its bytes; none where it is lost.
     pub bytes: Vec<u8>,
+    /// The hash of its leaf in the tree.
+    pub leaf: TreeHash,
+    /// What it is to a reader.
+    pub standing: Standing,
 }
 
 impl Positioned for RawEvent {
@@ -30,6 +38,18 @@ impl Positioned for RawEvent {
 }
 
 impl RawEvent {
+    /// An event at a position.
+    #[must_use]
+    pub fn event(position: Position, area: AreaCode, bytes: Vec<u8>) -> Self {
+        Self {
+            position,
+            area,
+            leaf: TreeHash::of_leaf(&bytes),
+            bytes,
+            standing: Standing::Event,
+        }
+    }
+
     /// The event, decoded.
     #[must_use]
     pub fn decode(&self) -> LogEvent {
@@ -38,6 +58,8 @@ impl RawEvent {
             position: self.position,
             area: self.area,
             hash: EventHash::of(&self.bytes),
+            leaf: self.leaf,
+            standing: self.standing,
             recorded: recorded.map(Recorded::by_aggregate),
         }
     }
@@ -49,15 +71,19 @@ pub fn decoded(events: &[RawEvent]) -> Vec<LogEvent> {
     events.iter().map(RawEvent::decode).collect()
 }
 
-/// An event, decoded for being folded.
+/// A message, decoded for being folded.
 #[derive(Clone, Debug)]
 pub struct LogEvent {
-    /// Its place.
+    /// Its position.
     pub position: Position,
-    /// The area of its subject.
+    /// The area of its subject; the district where it is no event.
     pub area: AreaCode,
     /// The hash of its bytes.
     pub hash: EventHash,
+    /// The hash of its leaf in the tree.
+    pub leaf: TreeHash,
+    /// What it is to a reader.
+    pub standing: Standing,
     /// What happened, or why the bytes do not say.
     pub recorded: Result<ByAggregate, EnvelopeError>,
 }
@@ -68,6 +94,15 @@ impl Positioned for LogEvent {
     }
 }
 
+/// Which log events came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// The log; `None` for one without an id.
+    pub log: Option<LogId>,
+    /// What the log says of itself.
+    pub statements: Arc<Integrity>,
+}
+
 /// Events that came together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -75,6 +110,8 @@ pub struct Batch {
     pub events: Vec<RawEvent>,
     /// The end of the log, as far as is known.
     pub last_known: Position,
+    /// Which log they came from.
+    pub source: Source,
 }
 
 /// Why the log gives no events.
@@ -98,8 +135,8 @@ pub trait Log: Send + Sync + 'static {
     /// Reads it in order.
     type Feed: Feed;
 
-    /// Begins to read after a position.
-    fn follow(&self, after: Position) -> impl Future<Output = Result<Self::Feed, LogError>> + Send;
+    /// Begins to read after what an anchor ties to the log.
+    fn follow(&self, after: Anchor) -> impl Future<Output = Result<Self::Feed, LogError>> + Send;
 }
 
 /// Reads the log in order, without leaving out any event.

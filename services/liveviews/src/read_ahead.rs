@@ -7,7 +7,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     Options,
     live::blocking,
-    log::{self, Batch, Feed, LogError, LogEvent},
+    log::{self, Batch, Feed, LogError, LogEvent, Source},
 };
 
 /// How many portions are read ahead: one to fold next, and some for when the broker pauses.
@@ -19,6 +19,8 @@ pub(crate) struct Portion {
     pub(crate) events: Vec<LogEvent>,
     /// The end of the log, as far as is known.
     pub(crate) last_known: Position,
+    /// Which log they came from.
+    pub(crate) source: Source,
 }
 
 /// A feed that is read by a task of its own.
@@ -61,7 +63,12 @@ impl ReadAhead {
         let events = portion.events.split_off(wanted);
         if !events.is_empty() {
             let last_known = portion.last_known;
-            self.rest = Some(Portion { events, last_known });
+            let source = portion.source.clone();
+            self.rest = Some(Portion {
+                events,
+                last_known,
+                source,
+            });
         }
         Ok(portion)
     }
@@ -85,11 +92,20 @@ async fn read<F: Feed>(
     }
 }
 
-async fn decoded(Batch { events, last_known }: Batch) -> Portion {
+async fn decoded(batch: Batch) -> Portion {
+    let Batch {
+        events,
+        last_known,
+        source,
+    } = batch;
     let events = match events.len() {
         // Handing it over would take longer.
         0..=4 => log::decoded(&events),
         _ => blocking(move || log::decoded(&events)).await,
     };
-    Portion { events, last_known }
+    Portion {
+        events,
+        last_known,
+        source,
+    }
 }

@@ -2,13 +2,13 @@
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
-use gridkeeper_proto::envelope::Position;
+use gridkeeper_proto::{anchor::Anchor, envelope::Position};
 use gridkeeper_viewstore::{Diff, Projection, Projector};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Mutex, time::Instant};
 
 use crate::{
-    Error, LiveViews,
+    Error, LiveViews, Verified,
     flushes::Flushes,
     live::blocking,
     log::{Log, LogError, LogEvent},
@@ -71,7 +71,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         let generation = fresh.generation();
         let mut filling = Filling {
             feed: ReadAhead::new(
-                log.follow(Position(0)).await.map_err(abandoned)?,
+                log.follow(Anchor::default()).await.map_err(abandoned)?,
                 &self.options,
             ),
             projector: Arc::new(Mutex::new(Projector::new(
@@ -111,7 +111,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
 /// Views that are being built anew.
 struct Filling<'a, P> {
     feed: ReadAhead,
-    projector: Arc<Mutex<Projector<P>>>,
+    projector: Arc<Mutex<Projector<Verified<P>>>>,
     flushes: Flushes,
     views: &'a LiveViews<P>,
     told: Instant,
@@ -134,7 +134,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> Filling<'_, P> {
                 self.told = Instant::now();
             }
             let next = self.feed.next_to(target).await;
-            let Portion { events, .. } = next.map_err(abandoned)?;
+            let Portion { events, source, .. } = next.map_err(abandoned)?;
             silences = if events.is_empty() { silences + 1 } else { 0 };
             if silences > SILENCES {
                 return Err(Error::RebuildAbandoned {
@@ -145,7 +145,11 @@ impl<P: Projection<LogEvent> + Clone + 'static> Filling<'_, P> {
             let last = events.last().is_some_and(|event| event.position >= target);
             let commit = last || folded >= options.catch_up_events;
             let generation = Arc::clone(projector.generation());
-            if self.views.apply(projector, events, commit).await? {
+            if self
+                .views
+                .apply(projector, (events, source), commit)
+                .await?
+            {
                 folded = 0;
             }
             self.flushes.tend(generation).await?;

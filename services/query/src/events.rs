@@ -82,9 +82,7 @@ async fn live(
 ) -> Result<Response, Problem> {
     let area = query.area(&claims, asked.area)?;
     let after = last_event_id(&headers)?.or(asked.after);
-    if let Some(error) = query.feed.stopped() {
-        return Err(error.into());
-    }
+    query.may_read_log().await?;
     let after = match after {
         Some(after) => {
             query.is_in_log(after).await?;
@@ -162,6 +160,7 @@ async fn pull(
 ) -> Result<Response, Problem> {
     let area = query.area(&claims, asked.area)?;
     let limit = page_limit(asked.limit, MOST)?;
+    query.may_read_log().await?;
     query.is_in_log(asked.after).await?;
     if asked.wait_ms > 0 {
         let wait_ms = asked.wait_ms.min(query.options.wait_limit_ms);
@@ -186,7 +185,7 @@ async fn pull(
                 break;
             }
             position = stored.position;
-            if area.contains(&stored.area) {
+            if stored.is_event_in(&area) {
                 lines.push_str(&LiveEvent::of(&stored)?.json);
                 lines.push('\n');
                 count += 1;

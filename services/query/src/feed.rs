@@ -5,9 +5,10 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use gridkeeper_eventlog::{EventLog, Stored};
+use gridkeeper_eventlog::{EventLog, LogError, Stored};
 use gridkeeper_http::{Check, Clock};
 use gridkeeper_proto::{
+    anchor::Anchor,
     area::AreaCode,
     code::{Code, Coded as _},
     envelope::Position,
@@ -48,7 +49,7 @@ impl LiveEvent {
         let changes = match &recorded.event {
             Event::Rules(_) => Changes::Rules,
             Event::Roster(_) => Changes::Roster,
-            Event::Case(_) | Event::Inquiry(_) => Changes::Neither,
+            Event::Case(_) | Event::Inquiry(_) | Event::Integrity(_) => Changes::Neither,
         };
         let record = record::of(recorded);
         let json = serde_json::to_string(&record).expect("a record holds nothing but JSON");
@@ -156,6 +157,11 @@ impl Feed {
         self.position.send_modify(|_| {});
     }
 
+    /// What ties the feed to the end of the log.
+    async fn end(&self, log: &EventLog) -> Result<Anchor, LogError> {
+        log.anchor(log.last_position().await?).await
+    }
+
     async fn follow(
         &self,
         log: EventLog,
@@ -163,18 +169,22 @@ impl Feed {
         check: &Check,
         clock: &Clock,
     ) -> Error {
-        let end = loop {
-            match log.last_position().await {
-                Ok(end) => break end,
-                Err(error) => tracing::warn!(%error, "the log does not answer yet"),
+        let anchor = loop {
+            match self.end(&log).await {
+                Ok(anchor) => break anchor,
+                Err(error) if error.is_unavailable() => {
+                    tracing::warn!(%error, "the log does not answer yet");
+                }
+                Err(error) => return error.into(),
             }
             sleep(options.retry()).await;
         };
+        let end = anchor.position;
         // What came before it was not seen.
         self.rules.store(end.0, Ordering::Release);
         self.rosters.store(end.0, Ordering::Release);
         self.position.send_replace(end);
-        let mut follower = log.follow(end);
+        let mut follower = log.follow(anchor);
         let (max_events, max_bytes) = RANGE;
         loop {
             let batch = match follower.next_batch(max_events, max_bytes).await {
@@ -186,7 +196,7 @@ impl Feed {
                 }
                 Err(error) => return error.into(),
             };
-            for stored in &batch.events {
+            for stored in batch.events.iter().filter(|stored| stored.is_event()) {
                 let event = match LiveEvent::of(stored) {
                     Ok(event) => event,
                     Err(error) => return error,

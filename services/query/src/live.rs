@@ -113,9 +113,13 @@ impl Listener {
             .await
         {
             Ok(range) => {
-                self.backlog = range.iter().map(LiveEvent::of).collect::<Result<_, _>>()?;
-                if self.backlog.is_empty() {
-                    self.read_until = self.position;
+                let events = range.iter().filter(|stored| stored.is_event());
+                self.backlog = events.map(LiveEvent::of).collect::<Result<_, _>>()?;
+                match range.last() {
+                    // None of these is an event.
+                    Some(last) if self.backlog.is_empty() => self.position = last.position,
+                    Some(_) => {}
+                    None => self.read_until = self.position,
                 }
             }
             Err(error) if error.is_unavailable() => sleep(self.retry).await,

@@ -27,6 +27,7 @@ impl Questions {
         }
         // The places last as long as the service.
         let _place = self.past_places.acquire().await.ok();
+        self.may_read_log().await?;
         let last = self.log.last_position().await?;
         if last < at_least {
             return Err(ViewError::Behind { position: last }.into());
@@ -38,7 +39,7 @@ impl Questions {
             let range = self.log.read_after(position, max_events, max_bytes).await?;
             let Some(end) = range.last() else { break };
             position = end.position;
-            for stored in range.iter().filter(|stored| area.contains(&stored.area)) {
+            for stored in range.iter().filter(|stored| stored.is_event_in(&area)) {
                 let ByAggregate::Case(recorded) = record::recorded(stored)?.by_aggregate() else {
                     continue;
                 };

@@ -7,14 +7,14 @@ use gridkeeper_district::District;
 use gridkeeper_eventlog::{EventLog, KeyStore};
 use gridkeeper_http::Clock;
 use gridkeeper_identity::Verifier;
-use gridkeeper_proto::{access::Claims, area::AreaCode, envelope::Position};
+use gridkeeper_proto::{access::Claims, area::AreaCode, envelope::Position, view::ViewQuestion};
 use tokio::sync::Semaphore;
 
 use crate::{
     Error, Options,
     feed::Feed,
     rules::{KnownRosters, KnownRules},
-    views::Views,
+    views::{Freshness, Views},
 };
 
 /// What questions are answered from.
@@ -67,6 +67,18 @@ impl Questions {
                 district: self.district.code(),
             }),
         }
+    }
+
+    /// Whether answers may be read from the log itself: views that found it to be another one than the one that they
+    /// were folded from, or that have not compared them yet, say no.
+    pub(crate) async fn may_read_log(&self) -> Result<(), Error> {
+        if let Some(error) = self.feed.stopped() {
+            return Err(error);
+        }
+        self.views
+            .ask(Freshness::default(), ViewQuestion::Position)
+            .await
+            .map(drop)
     }
 
     /// Whether the log has come to this position.

@@ -6,6 +6,8 @@
 //! gen-000002/       a generation: a sled database
 //! corrupt-000001/   a generation that was set aside
 //! ```
+//!
+//! Views are made of reports of people: the folder is its owner's only, also where it was open before.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -35,21 +37,41 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder where it is missing, and takes its lock.
+    /// Makes the folder where it is missing, takes its lock, and denies it to others.
     pub(crate) fn lock(path: &Path) -> Result<Self, Error> {
         let disk = disk(path);
-        fs::create_dir_all(path).map_err(&disk)?;
+        report_closed(path, gridkeeper_private::folder(path).map_err(&disk)?);
         let lock = File::create(path.join(LOCK)).map_err(&disk)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                lock,
-            }),
-            Err(TryLockError::WouldBlock) => Err(Error::Locked {
-                folder: path.to_owned(),
-            }),
-            Err(TryLockError::Error(refused)) => Err(disk(refused)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::Locked {
+                    folder: path.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(refused)) => return Err(disk(refused)),
         }
+        let folder = Self {
+            path: path.to_owned(),
+            lock,
+        };
+        folder.close_generations()?;
+        Ok(folder)
+    }
+
+    /// Denies others the generations of versions that left them open, should the folder be opened again.
+    fn close_generations(&self) -> Result<(), Error> {
+        for prefix in [GENERATION, CORRUPT] {
+            for number in self.numbered(prefix)? {
+                let path = self.path.join(format!("{prefix}{number:06}"));
+                match gridkeeper_private::close(&path) {
+                    // A name that is not written as this version writes it.
+                    Err(missing) if missing.kind() == io::ErrorKind::NotFound => {}
+                    closed => report_closed(&path, closed.map_err(disk(&path))?),
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -147,12 +169,62 @@ impl Folder {
     }
 }
 
+/// Logs that a folder was open to others, and is not any more.
+fn report_closed(folder: &Path, closed: Option<u32>) {
+    if let Some(mode) = closed {
+        let (folder, mode) = (folder.display(), format!("{mode:o}"));
+        tracing::warn!(%folder, mode, "closed a folder of views that others could reach");
+    }
+}
+
 impl Drop for Folder {
     fn drop(&mut self) {
         // Closing alone is not enough: a child process that is being started holds the file, and with it
         // the lock, until it executes its program.
         if let Err(refused) = self.lock.unlock() {
             tracing::warn!(folder = %self.path.display(), %refused, "views closed without unlocking");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_new_folder_is_its_owners_only() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("data/aggregator");
+        Folder::lock(&path).unwrap();
+        assert_eq!(
+            (mode(&path), mode(&root.path().join("data"))),
+            (0o700, 0o700)
+        );
+    }
+
+    #[test]
+    fn a_folder_that_was_open_is_closed_with_its_generations() {
+        let root = tempfile::tempdir().unwrap();
+        let inside = ["gen-000001", "gen-000002", "corrupt-000003", "gen-7"];
+        for open in [0o755, 0o750, 0o777, 0o711] {
+            for name in inside {
+                fs::create_dir_all(root.path().join(name)).unwrap();
+            }
+            let paths = inside.map(|name| root.path().join(name));
+            for path in paths.iter().map(PathBuf::as_path).chain([root.path()]) {
+                fs::set_permissions(path, fs::Permissions::from_mode(open)).unwrap();
+            }
+            Folder::lock(root.path()).unwrap();
+            assert_eq!(mode(root.path()), 0o700, "{open:o}");
+            for path in &paths[..3] {
+                assert_eq!(mode(path), 0o700, "{} {open:o}", path.display());
+            }
         }
     }
 }

@@ -108,6 +108,11 @@ impl<P> Projector<P> {
         &self.projection
     }
 
+    /// The projection, to be told what it needs besides events.
+    pub fn projection_mut(&mut self) -> &mut P {
+        &mut self.projection
+    }
+
     /// Folds a batch and commits it with the position of its last event. Events at or below the stored
     /// position are left out and counted. Positions may have gaps: other subjects lie between.
     ///

@@ -65,7 +65,20 @@ impl Rebuild {
         self.promote_observed(|_step| {})
     }
 
-    pub(crate) fn promote_observed(mut self, mut reached: impl FnMut(Step)) -> Result<(), Error> {
+    /// Puts this generation in the place of a serving one that holds what is no longer of the log, whatever its
+    /// position.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] and [`Error::Corrupt`]; then the serving one goes on and this one is removed.
+    pub fn supersede(self) -> Result<(), Error> {
+        self.replace(true, |_step| {})
+    }
+
+    pub(crate) fn promote_observed(self, reached: impl FnMut(Step)) -> Result<(), Error> {
+        self.replace(false, reached)
+    }
+
+    fn replace(mut self, superseded: bool, mut reached: impl FnMut(Step)) -> Result<(), Error> {
         let folder = &self.inner.folder;
         let replaced = self.inner.current();
         self.generation.flush()?;
@@ -73,7 +86,7 @@ impl Rebuild {
         {
             let mut old = replaced.alone();
             let mut new = self.generation.alone();
-            if new.position < old.position {
+            if new.position < old.position && !superseded {
                 return Err(Error::RebuildBehind {
                     rebuilt: new.position,
                     running: old.position,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use gridkeeper_eventlog::{Append, EventLog, Options};
 use gridkeeper_liveviews::log::RawEvent;
-use gridkeeper_proto::{area::AreaCode, envelope::Position, id::EventId};
+use gridkeeper_proto::{anchor::Anchor, area::AreaCode, envelope::Position, id::EventId};
 use tokio::{sync::mpsc, task::spawn_blocking};
 use uuid::Uuid;
 
@@ -18,6 +18,7 @@ const AHEAD: usize = 16;
 /// The district's log while it is filled.
 pub(crate) struct Filling {
     log: EventLog,
+    anchor: Anchor,
     heads: HashMap<AreaCode, Position>,
     waiting: Vec<RawEvent>,
     last: Position,
@@ -33,8 +34,11 @@ impl Filling {
             ..Options::default()
         };
         let log = EventLog::open(&site.broker.url(), district, &options).await;
+        let log = log.unwrap();
+        log.begin(site.log()).await.unwrap();
         Self {
-            log: log.unwrap(),
+            log,
+            anchor: Anchor::default(),
             heads: HashMap::new(),
             waiting: Vec::new(),
             last: Position(0),
@@ -87,7 +91,7 @@ impl Filling {
             *head = event.position;
             self.last = event.position;
         }
-        let appended = self.log.append(&appends).await.unwrap();
+        let appended = self.log.append(&self.anchor, &appends).await.unwrap();
         assert_eq!(appended.last, self.last, "somebody else writes too");
     }
 }

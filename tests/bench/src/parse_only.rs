@@ -37,6 +37,7 @@ async fn reports(Json(request): Json<ReportsRequest>) -> Result<Json<ReportsAnsw
             case_id: id,
             grid,
             position: Position(1),
+            leaf_hash: None,
             version: 1,
             repeated: false,
         }),

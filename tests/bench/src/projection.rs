@@ -9,7 +9,10 @@ use std::{sync::Arc, time::Instant};
 
 use gridkeeper_district::{Area, District};
 use gridkeeper_districtviews::projection::{SCHEMA, Views};
-use gridkeeper_liveviews::log::{RawEvent, decoded};
+use gridkeeper_liveviews::{
+    Verified,
+    log::{RawEvent, decoded},
+};
 use gridkeeper_tests::{history, sample_district};
 use gridkeeper_viewstore::{Options, Projector, ViewStore};
 
@@ -72,7 +75,7 @@ pub(crate) async fn run(rounds: usize, events: usize, batches: &[usize]) -> Figu
 fn fold(log: &[RawEvent], district: &District, batch: usize) -> (f64, f64) {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = ViewStore::open(folder.path(), SCHEMA, Options::default()).unwrap();
-    let views = Views::new(district.zone().clone());
+    let views = Verified::new(Views::new(district.zone().clone()));
     let mut projector = Projector::new(store.generation(), views);
     let began = Instant::now();
     for events in log.chunks(batch) {

@@ -10,10 +10,11 @@ use async_nats::jetstream;
 use gridkeeper_broker::Broker;
 use gridkeeper_district::{Area, District};
 use gridkeeper_http::{Clock, HealthReport};
-use gridkeeper_identity::SigningKey;
+use gridkeeper_identity::{SigningKey, load_checkpoint_verifier, make_checkpoint_key};
 use gridkeeper_proto::{
     access::{Claims, Role},
     area::AreaCode,
+    id::LogId,
 };
 use gridkeeper_tests::{BOUND, free_address, sample_district, until};
 use tokio::{
@@ -53,7 +54,9 @@ impl Site {
         let broker = gridkeeper_tests::broker(folder.path()).await;
         let loaded = District::load(district).unwrap();
         let code = loaded.code();
-        let key = SigningKey::create(&folder.path().join("data/keys")).unwrap();
+        let keys = folder.path().join("data/keys");
+        let key = SigningKey::create(&keys).unwrap();
+        make_checkpoint_key(&keys).unwrap();
         let now = Clock::system().now();
         let claims = Claims::lasting("bench".to_owned(), Role::Admin, vec![code], now, 86_400);
         let addresses = [
@@ -214,6 +217,12 @@ impl Site {
     }
 
     /// The folder of what services keep.
+    /// The log that its intake writes.
+    pub(crate) fn log(&self) -> LogId {
+        let verifier = load_checkpoint_verifier(&self.data().join("keys"));
+        verifier.unwrap().origin().log
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }

@@ -2,7 +2,11 @@
 
 use gridkeeper_district::{Area, District};
 use gridkeeper_districtviews::projection::{SCHEMA, Views};
-use gridkeeper_liveviews::log::{RawEvent, decoded};
+use gridkeeper_liveviews::{
+    Verified,
+    log::{RawEvent, decoded},
+};
+use gridkeeper_proto::tree::TreeHash;
 use gridkeeper_tests::{history, sample_district};
 use gridkeeper_viewstore::{Options, Projector, ViewStore};
 
@@ -23,7 +27,7 @@ pub(crate) fn apply() -> Work {
     let batches: Vec<Vec<RawEvent>> = log.chunks_exact(BATCH).map(<[_]>::to_vec).collect();
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = ViewStore::open(folder.path(), SCHEMA, Options::default()).unwrap();
-    let views = Views::new(district.zone().clone());
+    let views = Verified::new(Views::new(district.zone().clone()));
     let mut projector = Projector::new(store.generation(), views);
     Work {
         warm_up: 0..BEFORE,
@@ -32,6 +36,10 @@ pub(crate) fn apply() -> Work {
         call: Box::new(move |number| {
             // It has to stay until the last batch.
             let _ = &folder;
+            // As the follower does, which hands out the leaf with each event.
+            for event in &batches[number] {
+                std::hint::black_box(TreeHash::of_leaf(&event.bytes));
+            }
             projector.apply(&decoded(&batches[number])).unwrap();
             if number % FLUSHED == FLUSHED - 1 {
                 store.flush().unwrap();

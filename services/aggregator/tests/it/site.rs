@@ -16,8 +16,10 @@ use gridkeeper_eventlog::{Append, EventLog, Follower};
 use gridkeeper_http::Clock;
 use gridkeeper_liveviews::log::{Log, LogError, RawEvent};
 use gridkeeper_proto::{
+    anchor::Anchor,
     area::AreaCode,
     envelope::{Header, Position},
+    id::LogId,
     view::{ViewQuestion, ViewReply, ViewRequest},
 };
 use gridkeeper_tests::{BOUND, until};
@@ -49,6 +51,7 @@ pub(crate) async fn site() -> Site {
     let log = EventLog::open(&url, district(), &gridkeeper_eventlog::Options::default())
         .await
         .unwrap();
+    log.begin(LogId::from_bytes([5; 16])).await.unwrap();
     Site {
         client: async_nats::connect(&url).await.unwrap(),
         broker,
@@ -118,7 +121,7 @@ impl Site {
                     expected: heads[&event.area],
                 })
                 .collect();
-            self.log.append(&appends).await.unwrap();
+            self.log.append(&Anchor::default(), &appends).await.unwrap();
             heads.extend(chunk.iter().map(|event| (event.area, event.position)));
         }
     }
@@ -241,7 +244,7 @@ struct Held {
 impl Log for Held {
     type Feed = Follower;
 
-    async fn follow(&self, after: Position) -> Result<Follower, LogError> {
+    async fn follow(&self, after: Anchor) -> Result<Follower, LogError> {
         let mut hold = self.hold.clone();
         hold.wait_for(|hold| !hold).await.unwrap();
         Ok(self.log.follow(after))

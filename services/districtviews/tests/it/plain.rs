@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use gridkeeper_liveviews::log::RawEvent;
+use gridkeeper_liveviews::{Progress, log::RawEvent};
 use gridkeeper_proto::{
     area::AreaCode,
+    chain::AreaHead,
     duty::Roster,
     envelope::EventHash,
     event::{ByAggregate, CaseEvent, Recorded},
@@ -14,6 +15,7 @@ use gridkeeper_proto::{
     inquiry::Inquiry,
     rules::Rules,
     time::{Day, Zone},
+    tree::TreeHash,
     view::{AreaSummary, CaseView, DayRollup},
 };
 use serde::Serialize;
@@ -24,7 +26,8 @@ pub(crate) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 pub(crate) struct Plain {
     pub(crate) cases: HashMap<CaseId, CaseView>,
     pub(crate) days: HashMap<(AreaCode, Day), DayRollup>,
-    heads: HashMap<AreaCode, EventHash>,
+    heads: HashMap<AreaCode, AreaHead>,
+    progress: Progress,
     rules: Rules,
     rosters: HashMap<AreaCode, Roster>,
     inquiries: HashMap<InquiryId, Inquiry>,
@@ -35,7 +38,13 @@ impl Plain {
     pub(crate) fn of(log: &[RawEvent], zone: &Zone) -> Self {
         let mut plain = Self::default();
         for raw in log {
-            plain.heads.insert(raw.area, EventHash::of(&raw.bytes));
+            let head = AreaHead {
+                position: raw.position,
+                hash: EventHash::of(&raw.bytes),
+            };
+            plain.heads.insert(raw.area, head);
+            plain.progress.leaf = TreeHash::of_leaf(&raw.bytes);
+            plain.progress.frontier.append(plain.progress.leaf);
             let recorded = Recorded::decode(raw.position, &raw.bytes).unwrap();
             match recorded.by_aggregate() {
                 ByAggregate::Case(recorded) => plain.fold(&recorded, zone),
@@ -50,6 +59,7 @@ impl Plain {
                     let inquiry = Inquiry::evolve(before, &recorded).unwrap();
                     plain.inquiries.insert(id, inquiry);
                 }
+                ByAggregate::Integrity(_) => {}
             }
         }
         plain.days.retain(|_, rollup| !rollup.is_empty());
@@ -101,8 +111,9 @@ impl Plain {
             entries.insert(join(3, &[&padded(*area), &number]), value(rollup));
         }
         for (area, head) in &self.heads {
-            entries.insert(join(6, &[&padded(*area)]), value(head));
+            entries.insert(join(0xf0, &[area.as_str().as_bytes()]), value(head));
         }
+        entries.insert(vec![0xf1], value(&self.progress));
         for ((unit, day), rollup) in &self.units {
             if !rollup.is_empty() {
                 let key = join(11, &[&named(unit), &biased(day.number())]);

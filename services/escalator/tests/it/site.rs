@@ -333,10 +333,14 @@ async fn intake(broker: &str, keys: &Path, clock: Clock) -> (String, EventLog) {
         verifier: Arc::new(Verifier::load(keys, Some(code)).unwrap()),
         district,
         clock,
+        signer: gridkeeper_tests::checkpoint_signer(),
     };
     let listener = listen("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let options = gridkeeper_intake::Options::default();
+    let options = gridkeeper_intake::Options {
+        folder: keys.join("log"),
+        ..gridkeeper_intake::Options::default()
+    };
     let stop = CancellationToken::new();
     let running = gridkeeper_intake::run_on(listener, options, parts, stores, stop);
     tokio::spawn(async move { running.await.unwrap() });

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use async_nats::jetstream::{self, stream::Config};
 use bytes::Bytes;
-use gridkeeper_eventlog::{AppendError, EventLog, LogError, Options};
-use gridkeeper_proto::envelope::Position;
+use gridkeeper_eventlog::{Append, AppendError, EventLog, LogError};
+use gridkeeper_proto::{anchor::Anchor, envelope::Position};
 
 use crate::{
     proxy::Proxy,
-    site::{append, appended, district, event, grid, impatient, site},
+    site::{append, appended, district, event, grid, impatient, log_id, site},
 };
 
 #[tokio::test]
@@ -19,7 +19,9 @@ async fn what_is_appended_stands_there_in_order() {
     assert_eq!(log.last_position().await.unwrap(), Position(0));
     assert_eq!(log.head(grid(1)).await.unwrap(), None);
     assert_eq!(
-        log.append(&[append(grid(1), 1, 0)]).await.unwrap(),
+        log.append(&Anchor::default(), &[append(grid(1), 1, 0)])
+            .await
+            .unwrap(),
         appended(1, 1)
     );
     let batch = [
@@ -28,10 +30,13 @@ async fn what_is_appended_stands_there_in_order() {
         append(grid(1), 4, 99),
         append(grid(2), 5, 99),
     ];
-    assert_eq!(log.append(&batch).await.unwrap(), appended(2, 5));
+    assert_eq!(
+        log.append(&Anchor::default(), &batch).await.unwrap(),
+        appended(2, 5)
+    );
     for (position, number, place) in [(1, 1, 1), (2, 2, 1), (3, 3, 2), (4, 4, 1), (5, 5, 2)] {
         let stored = log.read(Position(position)).await.unwrap();
-        assert_eq!(stored.area, grid(place));
+        assert_eq!(stored.area, Some(grid(place)));
         assert_eq!(stored.bytes, Bytes::from(format!("event {number}")));
     }
     assert_eq!(log.head(grid(1)).await.unwrap().unwrap().event_id, event(4));
@@ -46,7 +51,9 @@ async fn what_is_appended_stands_there_in_order() {
 async fn an_append_that_expects_wrongly_leaves_nothing_behind() {
     let site = site().await;
     let log = site.log().await;
-    log.append(&[append(grid(1), 1, 0)]).await.unwrap();
+    log.append(&Anchor::default(), &[append(grid(1), 1, 0)])
+        .await
+        .unwrap();
     let single = [append(grid(1), 2, 0)];
     let batch = [
         append(grid(2), 3, 0),
@@ -54,7 +61,8 @@ async fn an_append_that_expects_wrongly_leaves_nothing_behind() {
         append(grid(3), 5, 0),
     ];
     for wrong in [&single[..], &batch] {
-        let Err(AppendError::Conflict { moved }) = log.append(wrong).await else {
+        let Err(AppendError::Conflict { moved }) = log.append(&Anchor::default(), wrong).await
+        else {
             panic!("the grid's first event stands before this one");
         };
         assert_eq!(moved, [grid(1)], "the other grids are where they were");
@@ -71,12 +79,12 @@ async fn the_same_append_again_answers_as_the_first_time() {
     for round in 0..3 {
         let log = site.log().await;
         assert_eq!(
-            log.append(&single).await.unwrap(),
+            log.append(&Anchor::default(), &single).await.unwrap(),
             appended(1, 1),
             "round {round}"
         );
         assert_eq!(
-            log.append(&batch).await.unwrap(),
+            log.append(&Anchor::default(), &batch).await.unwrap(),
             appended(2, 3),
             "round {round}"
         );
@@ -99,7 +107,7 @@ async fn appenders_that_race_on_a_grid_lose_nothing() {
                     let head = log.head(grid(1)).await.unwrap();
                     let expected = head.map_or(0, |head| head.position.0);
                     let one = [append(grid(1), writer * EACH + number, expected)];
-                    match log.append(&one).await {
+                    match log.append(&Anchor::default(), &one).await {
                         Ok(_) => break,
                         Err(AppendError::Conflict { .. }) => {}
                         Err(error) => panic!("{error}"),
@@ -134,19 +142,22 @@ async fn a_batch_holds_up_to_a_thousand_events_of_this_districts_grids() {
     let elsewhere = append("51040300200501".parse().unwrap(), 1, 0);
     for wrong in [many(0), many(1_001), vec![elsewhere]] {
         assert!(matches!(
-            log.append(&wrong).await,
+            log.append(&Anchor::default(), &wrong).await,
             Err(AppendError::Shape { .. })
         ));
     }
-    assert_eq!(log.append(&many(1_000)).await.unwrap(), appended(1, 1_000));
+    assert_eq!(
+        log.append(&Anchor::default(), &many(1_000)).await.unwrap(),
+        appended(1, 1_000)
+    );
     let own = append(district(), 1_001, 0);
-    log.append(&[own]).await.unwrap();
+    log.append(&Anchor::default(), &[own]).await.unwrap();
     let head = log.head(district()).await.unwrap().unwrap();
     assert_eq!(head.position, Position(1_001));
     let range = log.read_after(Position(1_000), 1, 1 << 20).await.unwrap();
     assert_eq!(
         range[0].area,
-        district(),
+        Some(district()),
         "a district has events of its own"
     );
 }
@@ -163,7 +174,9 @@ async fn a_stream_that_could_lose_events_is_refused_and_left_as_it_is() {
         ..Config::default()
     };
     context.create_stream(lossy).await.unwrap();
-    let refused = EventLog::open(&site.broker.url(), district(), &Options::default()).await;
+    let log = site.unbegun().await;
+    log.begin(log_id()).await.unwrap_err();
+    let refused = log.facts().await;
     let Err(LogError::Stream { differences, .. }) = refused else {
         panic!("{refused:?}")
     };
@@ -186,36 +199,44 @@ async fn an_append_whose_acknowledgement_is_lost_is_found_to_have_landed() {
     let log = EventLog::open(&proxy.url(), district(), &impatient())
         .await
         .unwrap();
+    log.begin(log_id()).await.unwrap();
+    let nothing = Anchor::default();
+    let append_all = async |events: &[Append]| log.append(&nothing, events).await.unwrap();
+    // Over each connection the log is confirmed before the first append.
+    append_all(&[append(grid(3), 0, 0)]).await;
     let single = [append(grid(1), 1, 0)];
     proxy.lose_next_answer();
-    assert_eq!(log.append(&single).await.unwrap(), appended(1, 1));
+    assert_eq!(append_all(&single).await, appended(2, 2));
+    append_all(&[append(grid(3), 9, 1)]).await;
     let batch = [
-        append(grid(1), 2, 1),
+        append(grid(1), 2, 2),
         append(grid(2), 3, 0),
         append(grid(1), 4, 0),
     ];
     proxy.lose_next_answer();
-    assert_eq!(log.append(&batch).await.unwrap(), appended(2, 4));
+    assert_eq!(append_all(&batch).await, appended(4, 6));
     assert_eq!(proxy.lost(), 2);
-    assert_eq!(log.last_position().await.unwrap(), Position(4));
+    assert_eq!(log.last_position().await.unwrap(), Position(6));
 }
 
 #[tokio::test]
 async fn an_append_nobody_knows_of_is_unknown_and_the_same_again_finds_out() {
     let mut site = site().await;
-    let log = EventLog::open(&site.broker.url(), district(), &impatient())
+    let log = site.log().await;
+    log.append(&Anchor::default(), &[append(grid(1), 1, 0)])
         .await
         .unwrap();
-    log.append(&[append(grid(1), 1, 0)]).await.unwrap();
     site.broker.kill().await.unwrap();
     let next = [append(grid(1), 2, 1)];
     assert!(matches!(
-        log.append(&next).await,
+        log.append(&Anchor::default(), &next).await,
         Err(AppendError::Unknown { .. })
     ));
     site.broker.restart().await.unwrap();
-    let landed =
-        gridkeeper_tests::until("it is appended", async || log.append(&next).await.ok()).await;
+    let landed = gridkeeper_tests::until("it is appended", async || {
+        log.append(&Anchor::default(), &next).await.ok()
+    })
+    .await;
     assert_eq!(landed, appended(2, 2));
     assert_eq!(log.last_position().await.unwrap(), Position(2));
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use async_nats::jetstream::{self, stream::Config};
 use futures::FutureExt as _;
 use gridkeeper_eventlog::{EventLog, Follower, LogError};
-use gridkeeper_proto::envelope::Position;
+use gridkeeper_proto::{anchor::Anchor, envelope::Position, id::LogId, tree::TreeHash};
 use gridkeeper_tests::{BOUND, until};
 use tokio::time::timeout;
 
 use crate::{
     proxy::Proxy,
-    site::{Site, append, district, grid, impatient, site},
+    site::{Site, append, at, district, grid, impatient, log_id, site},
 };
 
 /// Appends events up to this number, each number at its own position, over three grids.
@@ -20,7 +20,9 @@ async fn fill(log: &EventLog, numbers: std::ops::RangeInclusive<u32>) {
         let grid = grid(u8::try_from(number % 3).unwrap());
         let head = log.head(grid).await.unwrap();
         let expected = head.map_or(0, |head| head.position.0);
-        log.append(&[append(grid, number, expected)]).await.unwrap();
+        log.append(&Anchor::default(), &[append(grid, number, expected)])
+            .await
+            .unwrap();
     }
 }
 
@@ -58,11 +60,11 @@ async fn events_come_in_order_from_any_position_and_new_ones_as_they_are_appende
     let log = site.log().await;
     fill(&log, 1..=20).await;
     for after in [0, 7, 19, 20] {
-        let mut follower = log.follow(Position(after));
+        let mut follower = log.follow(at(&log, after).await);
         let seen = read_up_to(&mut follower, 20).await;
         assert_eq!(seen, (after + 1..=20).collect::<Vec<_>>());
     }
-    let mut follower = log.follow(Position(20));
+    let mut follower = log.follow(at(&log, 20).await);
     let (batch, ()) = tokio::join!(read_up_to(&mut follower, 30), fill(&log, 21..=30));
     assert_eq!(batch, (21..=30).collect::<Vec<_>>());
     let idle = follower.next_batch(7, 1 << 20).await.unwrap();
@@ -75,7 +77,7 @@ async fn a_batch_keeps_to_its_bytes_and_holds_at_least_one_event() {
     let site = site().await;
     let log = site.log().await;
     fill(&log, 1..=10).await;
-    let mut follower = log.follow(Position(0));
+    let mut follower = log.follow(Anchor::default());
     for position in 1..=10 {
         let batch = follower.next_batch(100, 1).await.unwrap();
         let positions: Vec<_> = batch.events.iter().map(|event| event.position.0).collect();
@@ -87,7 +89,7 @@ async fn a_batch_keeps_to_its_bytes_and_holds_at_least_one_event() {
 async fn a_batch_that_nobody_waited_for_comes_again() {
     let site = site().await;
     let log = site.log().await;
-    let mut follower = log.follow(Position(0));
+    let mut follower = log.follow(Anchor::default());
     for _ in 0..50 {
         assert!(follower.next_batch(7, 1_000).now_or_never().is_none());
     }
@@ -108,7 +110,7 @@ async fn a_batch_that_nobody_waited_for_comes_again() {
 async fn nothing_is_left_out_when_the_broker_is_killed_again_and_again() {
     let mut site = site().await;
     let log = site.log().await;
-    let mut follower = log.follow(Position(0));
+    let mut follower = log.follow(Anchor::default());
     let mut seen = Vec::new();
     for round in 0..4 {
         let (from, to) = (round * 10 + 1, round * 10 + 10);
@@ -132,8 +134,9 @@ async fn a_consumer_that_vanishes_and_a_connection_that_is_cut_are_made_good() {
     let behind_proxy = EventLog::open(&proxy.url(), district(), &impatient())
         .await
         .unwrap();
+    assert_eq!(behind_proxy.facts().await.unwrap().log, Some(log_id()));
     fill(&log, 1..=5).await;
-    let mut follower = behind_proxy.follow(Position(0));
+    let mut follower = behind_proxy.follow(Anchor::default());
     assert_eq!(read_up_to(&mut follower, 5).await.len(), 5);
 
     let context = raw_stream(&site).await;
@@ -157,11 +160,25 @@ async fn missing_events_and_a_log_that_became_shorter_are_final_errors() {
     let context = raw_stream(&site).await;
     let log = site.log().await;
     fill(&log, 1..=5).await;
-    let shorter = log.follow(Position(9)).next_batch(7, 1_000).await;
+    let fifth = at(&log, 5).await;
+    let ninth = Anchor {
+        position: Position(9),
+        ..fifth
+    };
+    let shorter = log.follow(ninth).next_batch(7, 1_000).await;
     let Err(LogError::Shorter { last, read }) = shorter else {
         panic!("{shorter:?}")
     };
     assert_eq!((last, read), (Position(5), Position(9)));
+    let other = Anchor {
+        leaf: TreeHash::of_leaf(b"event 9"),
+        ..fifth
+    };
+    let other = log.follow(other).next_batch(7, 1_000).await;
+    let Err(LogError::AnotherEvent { position }) = other else {
+        panic!("{other:?}")
+    };
+    assert_eq!(position, Position(5));
     drop(log);
 
     // As only somebody with the broker's own rights could do: another stream in its place, with a hole.
@@ -187,8 +204,19 @@ async fn missing_events_and_a_log_that_became_shorter_are_final_errors() {
         ..open
     };
     context.update_stream(sealed).await.unwrap();
-    let log = site.log().await;
-    let mut follower = log.follow(Position(0));
+    let log = site.unbegun().await;
+    let gone = log.confirm(&fifth).await.unwrap_err();
+    assert!(
+        matches!(gone, LogError::AnotherLog { found: None, .. }),
+        "{gone:?}"
+    );
+    log.begin(LogId::from_bytes([6; 16])).await.unwrap();
+    let another = log.confirm(&fifth).await.unwrap_err();
+    assert!(
+        matches!(another, LogError::AnotherLog { found: Some(_), .. }),
+        "{another:?}"
+    );
+    let mut follower = log.follow(Anchor::default());
     let broken = timeout(BOUND, async {
         loop {
             if let Err(error) = follower.next_batch(7, 1_000).await {
@@ -197,8 +225,13 @@ async fn missing_events_and_a_log_that_became_shorter_are_final_errors() {
         }
     });
     let broken = broken.await.unwrap();
-    let LogError::Gap { after, found } = broken else {
+    let LogError::Hole { missing, last } = broken else {
         panic!("{broken:?}")
+    };
+    assert_eq!((missing, last), (1, Position(5)));
+    let gap = log.read_after(Position(0), 7, 1_000).await.unwrap_err();
+    let LogError::Gap { after, found } = gap else {
+        panic!("{gap:?}")
     };
     assert_eq!((after, found), (Position(2), Position(4)));
 }

@@ -5,7 +5,7 @@ use gridkeeper_proto::{id::CaseId, sealed::CaseKey};
 
 use crate::{
     proxy::Proxy,
-    site::{district, impatient, site},
+    site::{district, impatient, log_id, site},
 };
 
 fn case(number: u8) -> CaseId {
@@ -59,6 +59,7 @@ async fn a_key_whose_acknowledgement_is_lost_is_the_one_given() {
     let keys = KeyStore::open(&proxy.url(), district(), &impatient())
         .await
         .unwrap();
+    keys.begin(log_id()).await.unwrap();
     proxy.lose_next_answer();
     let kept = keys.put_if_absent(case(1), CaseKey([7; 32])).await.unwrap();
     assert_eq!((kept, proxy.lost()), (CaseKey([7; 32]), 1));

@@ -3,7 +3,12 @@
 use bytes::Bytes;
 use gridkeeper_broker::Broker;
 use gridkeeper_eventlog::{Append, Appended, EventLog, KeyStore, Options};
-use gridkeeper_proto::{area::AreaCode, envelope::Position, id::EventId};
+use gridkeeper_proto::{
+    anchor::Anchor,
+    area::AreaCode,
+    envelope::Position,
+    id::{EventId, LogId},
+};
 
 pub(crate) struct Site {
     pub(crate) broker: Broker,
@@ -29,15 +34,24 @@ pub(crate) fn impatient() -> Options {
 
 impl Site {
     pub(crate) async fn log(&self) -> EventLog {
-        EventLog::open(&self.broker.url(), district(), &Options::default())
+        let log = self.unbegun().await;
+        log.begin(log_id()).await.unwrap();
+        log
+    }
+
+    /// A handle on a log that may not be there.
+    pub(crate) async fn unbegun(&self) -> EventLog {
+        EventLog::open(&self.broker.url(), district(), &impatient())
             .await
             .unwrap()
     }
 
     pub(crate) async fn keys(&self) -> KeyStore {
-        KeyStore::open(&self.broker.url(), district(), &Options::default())
+        let keys = KeyStore::open(&self.broker.url(), district(), &Options::default())
             .await
-            .unwrap()
+            .unwrap();
+        keys.begin(log_id()).await.unwrap();
+        keys
     }
 
     pub(crate) async fn kill_and_restart(&mut self) {
@@ -48,6 +62,15 @@ impl Site {
 
 pub(crate) fn district() -> AreaCode {
     "510402".parse().unwrap()
+}
+
+pub(crate) fn log_id() -> LogId {
+    LogId::from_bytes([5; 16])
+}
+
+/// The anchor of a reader that has read the log up to a position.
+pub(crate) async fn at(log: &EventLog, position: u64) -> Anchor {
+    log.anchor(Position(position)).await.unwrap()
 }
 
 pub(crate) fn grid(number: u8) -> AreaCode {

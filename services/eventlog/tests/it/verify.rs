@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use gridkeeper_eventlog::{
     Append, EventLog,
-    verify::{Break, Verified, verify},
+    verify::{Against, Break, Verified, verify},
 };
 use gridkeeper_proto::{
     access::{Actor, Role},
+    anchor::Anchor,
     area::AreaCode,
     code::{Code, Coded as _},
     envelope::{EventHash, Header, Position},
@@ -72,7 +73,10 @@ async fn verified(site: &Site, events: &[Written]) -> Result<Verified, Break> {
     let log = site.log().await;
     fill(&log, events).await;
     let mut told = Vec::new();
-    let outcome = verify(&log, |position, last| told.push((position, last))).await;
+    let outcome = verify(&log, Against::default(), |position, last| {
+        told.push((position, last))
+    })
+    .await;
     if outcome.is_ok() {
         assert_eq!(told.last(), Some(&(Position(10), Position(10))));
     }
@@ -89,14 +93,14 @@ async fn fill(log: &EventLog, events: &[Written]) {
             bytes: Bytes::from(written.bytes()),
             expected: head.map_or(Position(0), |head| head.position),
         };
-        log.append(&[append]).await.unwrap();
+        log.append(&Anchor::default(), &[append]).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_whole_log_is_verified_and_the_same_log_gives_the_same_digest() {
     let first = verified(&site().await, &ten()).await.unwrap();
-    assert_eq!((first.last, first.areas), (Position(10), 2));
+    assert_eq!((first.end.position, first.areas), (Position(10), 2));
     assert_eq!(verified(&site().await, &ten()).await.unwrap(), first);
     let mut other = ten();
     other[9].payload[0] = 0;

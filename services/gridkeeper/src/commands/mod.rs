@@ -3,6 +3,8 @@
 mod config;
 mod district;
 mod import;
+mod init;
+mod keys;
 mod openapi;
 mod policy;
 mod rebuild;
@@ -16,9 +18,10 @@ mod verify;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use gridkeeper_identity::SigningKey;
 
 use self::serve::Service;
-use crate::{error::Error, installation::keys_in};
+use crate::{error::Error, installation::signing_key_in};
 
 /// Gridkeeper: reports of grid workers, kept in a log, and who holds each case by when.
 #[derive(Debug, Parser)]
@@ -34,6 +37,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Start everything in one process, with a broker beside it.
     Up(up::Command),
+    /// Make an installation, or complete one.
+    Init(init::Command),
     /// Run intake alone.
     Intake(serve::Command),
     /// Run an aggregator alone.
@@ -57,6 +62,9 @@ enum Command {
     /// Check or load plans of duty.
     #[command(subcommand)]
     Roster(roster::Command),
+    /// Rotate the key that signs tokens.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Issue a bearer token.
     Token(token::Command),
     /// File reports as simulated grid workers do, through the HTTP door.
@@ -77,9 +85,9 @@ struct DataFolder {
 }
 
 impl DataFolder {
-    /// Where the keys of tokens are.
-    fn keys(&self) -> PathBuf {
-        keys_in(&self.data)
+    /// The key that signs tokens.
+    fn signing_key(&self) -> Result<SigningKey, Error> {
+        signing_key_in(&self.data)
     }
 }
 
@@ -90,6 +98,7 @@ impl DataFolder {
 pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
     match arguments.command {
         Command::Up(command) => blocking(up::run(command)),
+        Command::Init(command) => init::run(&command),
         Command::Intake(command) => blocking(serve::run(command, Service::Intake)),
         Command::Aggregator(command) => blocking(serve::run(command, Service::Aggregator)),
         Command::Escalator(command) => blocking(serve::run(command, Service::Escalator)),
@@ -100,6 +109,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
         Command::District(command) => district::run(command),
         Command::Policy(command) => blocking(policy::run(command)),
         Command::Roster(command) => blocking(roster::run(command)),
+        Command::Keys(command) => keys::run(&command),
         Command::Token(command) => token::run(&command),
         Command::Simulate(command) => blocking(simulate::run(command)),
         Command::Import(command) => blocking(import::run(command)),

@@ -32,7 +32,7 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     let installation = Installation::open(&command.place)?;
     let url = command
         .nats
-        .unwrap_or(installation.config.aggregator.nats_url);
+        .unwrap_or(installation.layout.config.aggregator.nats_url);
     let client =
         async_nats::connect(&url)
             .await

@@ -30,9 +30,11 @@ pub(super) enum Service {
 /// Runs the service until the process is asked to stop; with the query service also an aggregator, where it answers
 /// from views of its own process.
 pub(super) async fn run(command: Command, service: Service) -> Result<(), Error> {
+    gridkeeper_private::mask();
     logging::begin();
     let asked = asked_to_stop()?;
     let installation = Arc::new(Installation::open(&command.place)?);
+    installation.check()?;
     let mut parts = Parts::default();
     let also = Arc::clone(&installation);
     if matches!(service, Service::Query) && also.keeps_views_for_query() {

@@ -8,7 +8,6 @@ use std::{
 
 use gridkeeper_district::District;
 use gridkeeper_http::Clock;
-use gridkeeper_identity::SigningKey;
 use gridkeeper_proto::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -93,7 +92,7 @@ impl Workers {
 /// Runs the simulation.
 pub(super) async fn run(command: Command) -> Result<(), Error> {
     let district = District::load(&command.district)?;
-    let key = Arc::new(SigningKey::load(&command.data.keys())?);
+    let key = Arc::new(command.data.signing_key()?);
     let clock = Clock::system();
     let start = command.start.unwrap_or_else(|| clock.now());
     let plan = command.workers.plan(&district, start);

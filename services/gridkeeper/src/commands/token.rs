@@ -1,7 +1,6 @@
 //! `gridkeeper token`: issues a bearer token with the installation's key.
 
 use gridkeeper_http::Clock;
-use gridkeeper_identity::SigningKey;
 use gridkeeper_proto::{
     access::{Claims, Role},
     area::AreaCode,
@@ -38,7 +37,7 @@ fn role(text: &str) -> Result<Role, String> {
 
 /// Prints the token, and nothing else.
 pub(super) fn run(command: &Command) -> Result<(), Error> {
-    let key = SigningKey::load(&command.data.keys())?;
+    let key = command.data.signing_key()?;
     let seconds = command.days * DAY_SECONDS;
     let (id, areas) = (command.id.clone(), command.areas.clone());
     let claims = Claims::lasting(id, command.role, areas, Clock::system().now(), seconds);

@@ -12,7 +12,7 @@ use gridkeeper_proto::area::AreaCode;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{district::summary, simulate::Workers};
+use super::{district::summary, init, simulate::Workers};
 use crate::{
     door::Door,
     error::Error,
@@ -52,12 +52,16 @@ struct Endpoint {
 
 /// Runs the command.
 pub(super) async fn run(command: Command) -> Result<(), Error> {
+    gridkeeper_private::mask();
     logging::begin();
     let asked = asked_to_stop()?;
     let mut installation = Installation::open(&command.place)?;
     terminal::progress(format!("District {}", summary(&installation.district)));
+    for change in init::complete(&installation.layout)? {
+        terminal::progress(change.done());
+    }
     let key = Arc::new(installation.signing_key()?);
-    let folder = installation.data.join("tokens");
+    let folder = installation.layout.tokens();
     let now = installation.clock.now();
     tokens::write(&folder, &key, &installation.district, now)?;
     terminal::progress("Starting nats-server ...");
@@ -106,15 +110,15 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
 
 async fn start_broker(installation: &Installation) -> Result<Broker, Error> {
     let options = gridkeeper_broker::Options {
-        folder: installation.config.broker.folder.clone(),
-        port: installation.config.broker.port,
+        folder: installation.layout.config.broker.folder.clone(),
+        port: installation.layout.config.broker.port,
     };
     Ok(Broker::start(Binary::find().await?, &options).await?)
 }
 
 /// Starts the services; what others stand on comes first, and is stopped last.
 fn start_services(parts: &mut Parts, installation: &Arc<Installation>) -> Vec<Endpoint> {
-    let config = &installation.config;
+    let config = &installation.layout.config;
     let mut endpoints = Vec::new();
     macro_rules! start {
         ($($service:ident),+) => {
@@ -219,7 +223,7 @@ async fn simulation(
     let clock = installation.clock.clone();
     let plan = workers.plan(&installation.district, clock.now());
     let door = Door::new(
-        &format!("http://{}", installation.config.intake.listen),
+        &format!("http://{}", installation.layout.config.intake.listen),
         PATIENCE,
     )?;
     let tally = Arc::new(Mutex::new(Tally::default()));

@@ -1,19 +1,31 @@
 //! `gridkeeper verify`: walks the log and names the first break.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
-use gridkeeper_eventlog::{EventLog, verify::verify};
+use gridkeeper_eventlog::{
+    EventLog, KeyStore,
+    verify::{Against, Verified, verify},
+};
+use gridkeeper_identity::load_checkpoint_verifier;
+use gridkeeper_proto::checkpoint::{Checkpoint, CheckpointVerifier};
 
 use crate::{
     error::Error,
+    files,
     installation::{Installation, Place},
+    layout::io_error,
     terminal,
 };
 
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Reads the whole log and checks that every event is there once, decodes, lies under its grid and carries
-/// the hash of the one before it. Names the first break.
+/// the hash of the one before it; that the tree over all of them has every root that was signed; and that every
+/// sealed section has its key. Names the first break.
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     #[command(flatten)]
@@ -21,24 +33,122 @@ pub(super) struct Command {
     /// Address of the broker; intake's when left out.
     #[arg(long)]
     nats: Option<String>,
+    /// A file with a signed checkpoint of this log that was kept elsewhere; may be given more than once.
+    #[arg(long)]
+    checkpoint: Vec<PathBuf>,
+    /// The public key of checkpoints that was kept elsewhere; that of the installation when left out.
+    #[arg(long)]
+    key: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub(super) async fn run(command: Command) -> Result<(), Error> {
     let installation = Installation::open(&command.place)?;
-    let url = command.nats.unwrap_or(installation.config.intake.nats_url);
+    let config = &installation.layout.config;
+    let url = command.nats.as_ref().unwrap_or(&config.intake.nats_url);
     let district = installation.district.code();
-    let log = EventLog::open(&url, district, &installation.config.log).await?;
+    let log = EventLog::open(url, district, &config.log).await?;
+    let verifier = match &command.key {
+        Some(path) => Some(CheckpointVerifier::parse(&files::read(path)?)?),
+        None => load_checkpoint_verifier(&installation.layout.keys()).ok(),
+    };
+    let mut against = Against {
+        checkpoints: Vec::new(),
+        keys: Some(KeyStore::open(url, district, &config.log).await?),
+    };
+    let mut unsigned = 0;
+    match &verifier {
+        Some(verifier) => {
+            for path in &command.checkpoint {
+                let opened = verifier.open(&files::read(path)?);
+                against.checkpoints.push(opened?);
+            }
+            let folder = config.intake.folder.join("checkpoints");
+            against.checkpoints.extend(in_folder(&folder, verifier)?);
+            // A log of an earlier version has none.
+            let notes = log.checkpoints().await?.all().await.unwrap_or_default();
+            let opened = notes.iter().map(|note| verifier.open(note));
+            let opened: Vec<_> = opened.collect();
+            unsigned = opened.iter().filter(|opened| opened.is_err()).count();
+            against.checkpoints.extend(opened.into_iter().flatten());
+        }
+        None if !command.checkpoint.is_empty() => {
+            load_checkpoint_verifier(&installation.layout.keys())?;
+        }
+        None => terminal::progress("there is no key of checkpoints: their roots are not compared"),
+    }
     let mut told = Instant::now();
-    let verified = verify(&log, |position, last| {
+    let verified = verify(&log, against, |position, last| {
         if told.elapsed() >= TELL_EVERY {
             terminal::progress(format!("verified up to position {position} of {last}"));
             told = Instant::now();
         }
     })
     .await?;
+    show(&verified, unsigned)
+}
+
+/// The checkpoints in a folder. What is damaged there is an error: they are evidence.
+fn in_folder(folder: &Path, verifier: &CheckpointVerifier) -> Result<Vec<Checkpoint>, Error> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(Vec::new());
+    };
+    let mut checkpoints = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(io_error("list", folder))?.path();
+        if path.extension().is_some_and(|name| name == "checkpoint") {
+            checkpoints.push(verifier.open(&files::read(&path)?)?);
+        }
+    }
+    Ok(checkpoints)
+}
+
+fn show(verified: &Verified, unsigned: usize) -> Result<(), Error> {
+    let end = &verified.end;
     terminal::answer(format!(
         "{} events of {} areas are whole; digest {}",
-        verified.last, verified.areas, verified.digest
-    ))
+        end.position, verified.areas, verified.digest
+    ))?;
+    terminal::answer(format!(
+        "the root is {}; {} signed checkpoints say so up to their positions",
+        end.root, verified.checkpoints
+    ))?;
+    let sealed = verified.sealed;
+    terminal::answer(format!(
+        "{} cases have sealed parties: {} forgotten, all others have their keys",
+        sealed.cases, sealed.forgotten
+    ))?;
+    for loss in verified.statements.losses() {
+        let accepted = &loss.accepted;
+        terminal::answer(format!(
+            "LOST: positions {} to {} were given up at position {} by {} at {}: {}; {} of their events are known, {} others are set aside",
+            accepted.from,
+            accepted.to,
+            loss.statement,
+            loss.by,
+            loss.at,
+            accepted.reason,
+            accepted.lost.len(),
+            accepted.set_aside.len()
+        ))?;
+    }
+    for quarantine in verified.statements.quarantined() {
+        let quarantined = &quarantine.quarantined;
+        terminal::answer(format!(
+            "QUARANTINED: position {} by the statement at position {} of {}: {}",
+            quarantined.position, quarantine.statement, quarantine.by, quarantined.reason
+        ))?;
+    }
+    if verified.superseded > 0 {
+        terminal::answer(format!(
+            "{} signed checkpoints are of the history that was given up",
+            verified.superseded
+        ))?;
+    }
+    if unsigned > 0 {
+        terminal::answer(format!(
+            "{unsigned} messages among the checkpoints on the broker are not signed by this log's key, and were passed over"
+        ))?;
+    }
+    Ok(())
 }

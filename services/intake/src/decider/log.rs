@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
-use gridkeeper_proto::envelope::Position;
+use gridkeeper_proto::{checkpoint::CheckpointSigner, code::Coded as _, envelope::Position};
 use tokio::time::{Instant, sleep};
 
 use super::{Decider, Work, refuse_all};
 use crate::{
     Error,
-    log::{Keys, Log, ReadError},
+    log::{Confirmed, Keys, Log, ReadError, Stored},
 };
+
+/// How often in a row, and how long after each other, a broker that names a longer log may give no message of it:
+/// a copy of the log may be a little behind.
+const MAX_SILENCES: u32 = 10;
+const SILENCE: Duration = Duration::from_millis(200);
 
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How often the way through a long log is told.
@@ -28,15 +33,15 @@ impl<L: Log, K: Keys> Decider<L, K> {
         Ok(())
     }
 
-    /// Reads the log to its end; says whether the state was behind.
+    /// Reads the log to its end, after comparing it with what was read before; says whether the state was behind.
     pub(crate) async fn catch_up(&self) -> Result<bool, ReadError> {
-        let last = self.log.last_position().await?;
         let before = self.position();
+        let anchor = self.read().anchor();
+        let Confirmed { last, statements } = self.log.confirm(anchor).await?;
+        self.write().set_statements(statements);
         let mut seen = before;
-        if last < seen {
-            return Err(ReadError::Broken(Error::Shorter { last, seen }));
-        }
         let mut told = Instant::now();
+        let mut silences = 0;
         while seen < last {
             if told.elapsed() >= TELL_EVERY {
                 tracing::info!(position = %seen, %last, "reading the log");
@@ -44,9 +49,17 @@ impl<L: Log, K: Keys> Decider<L, K> {
             }
             let now = self.read_after(seen).await?;
             if now == seen {
-                let detail = format!("no event was read after position {seen}");
-                return Err(ReadError::Unavailable(detail));
+                silences += 1;
+                if silences > MAX_SILENCES {
+                    return Err(ReadError::Broken(Error::Unreadable {
+                        from: Position(seen.0 + 1),
+                        to: last,
+                    }));
+                }
+                sleep(SILENCE).await;
+                continue;
             }
+            silences = 0;
             seen = now;
             (self.progress)(seen, last.max(seen));
         }
@@ -57,11 +70,51 @@ impl<L: Log, K: Keys> Decider<L, K> {
     /// Takes over events that follow a position; gives the position after them.
     async fn read_after(&self, seen: Position) -> Result<Position, ReadError> {
         let events = self.log.read_after(seen).await?;
+        self.take_over(&events).map_err(ReadError::Broken)
+    }
+
+    fn take_over(&self, events: &[Stored]) -> Result<Position, Error> {
         let mut state = self.write();
-        for stored in &events {
-            state.apply_stored(stored).map_err(ReadError::Broken)?;
+        let mut evidence = self.evidence();
+        let mut hashes = Vec::with_capacity(2 * events.len());
+        for stored in events {
+            state.apply_stored(stored, &mut hashes)?;
+            evidence.compare(state.frontier(), state.statements())?;
+        }
+        if !events.is_empty() {
+            evidence.keep(&hashes, state.frontier())?;
         }
         Ok(state.position())
+    }
+
+    /// Begins the log where there is none and none was known, and takes in the checkpoints that the broker keeps.
+    pub(crate) async fn begin(&self, signer: &CheckpointSigner) -> Result<(), ReadError> {
+        let id = signer.origin().log;
+        let known_to = self.evidence().known_to().max(self.position());
+        self.log.begin(id, known_to).await?;
+        self.write().set_log(id);
+        let anchor = self.read().anchor();
+        let Confirmed { last, statements } = self.log.confirm(anchor).await?;
+        self.write().set_statements(statements);
+        self.keys.begin(id, last == Position(0)).await?;
+        for note in self.log.checkpoints().await? {
+            match signer.verifier().open(&note) {
+                Ok(checkpoint) => self.evidence().expect(checkpoint),
+                // Whoever may publish there can add a message, and not one that says something.
+                Err(error) => {
+                    tracing::error!(code = %error.code(), %error, "a message among the checkpoints is none");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the log, read to its end, reaches as far as it was known to; from then on its end is the watermark.
+    pub(crate) fn compare_end(&self) -> Result<(), Error> {
+        let state = self.read();
+        let mut evidence = self.evidence();
+        evidence.compare_end(state.position(), state.statements())?;
+        evidence.record(&[], state.frontier())
     }
 
     /// Destroys the keys of forgotten persons. What fails is tried again
@@ -87,6 +140,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
             let unacknowledged = Error::Unacknowledged {
                 detail: detail.clone(),
             };
+            self.appends.failed(&unacknowledged);
             refuse_all(late, &unacknowledged);
             let waiting = work.line.len();
             if waiting == 0 {

@@ -10,17 +10,19 @@ pub(crate) mod line;
 mod log;
 
 use std::{
-    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
-use gridkeeper_http::Clock;
+use gridkeeper_http::{Check, Clock};
 use gridkeeper_proto::{
     aggregate::Aggregate,
     area::AreaCode,
+    case::Refusal,
     envelope::Position,
     id::CaseId,
     rules::{Rules, Timetables},
+    tree::TreeHash,
 };
 use tokio::{
     task::JoinHandle,
@@ -32,8 +34,9 @@ use self::line::Line;
 use crate::{
     Error, Options,
     calendar::Calendar,
+    evidence::{Evidence, TreeReader},
     log::{AppendError, Keys, Log, ReadError},
-    plan::{Job, Outcome, Plan},
+    plan::{Answer, Job, Outcome, Plan},
     queue::Queue,
     state::{Base, Changes, State},
 };
@@ -58,6 +61,10 @@ pub(crate) struct Decider<L, K> {
     log: Arc<L>,
     keys: Arc<K>,
     state: Shared,
+    evidence: Mutex<Evidence>,
+    tree: TreeReader,
+    /// How appends go.
+    appends: Check,
     clock: Clock,
     options: Options,
     progress: Progress,
@@ -70,6 +77,21 @@ struct Flight {
     changes: Changes,
     began: Instant,
     appending: JoinHandle<Result<Position, AppendError>>,
+}
+
+/// The leaves of events that have just landed.
+#[derive(Default)]
+struct Landed {
+    /// The position before the first of them.
+    first: Position,
+    leaves: Vec<TreeHash>,
+}
+
+impl Landed {
+    fn leaf(&self, position: Position) -> Option<TreeHash> {
+        let index = position.0.checked_sub(self.first.0 + 1)?;
+        self.leaves.get(usize::try_from(index).ok()?).copied()
+    }
 }
 
 /// What the decider has in hand.
@@ -124,17 +146,20 @@ impl Work {
 
 impl<L: Log, K: Keys> Decider<L, K> {
     pub(crate) fn new(
-        log: L,
+        log: Arc<L>,
         keys: Arc<K>,
-        state: Shared,
-        clock: Clock,
+        (state, evidence): (Shared, Evidence),
+        (clock, appends): (Clock, Check),
         options: Options,
         progress: Progress,
     ) -> Self {
         Self {
-            log: Arc::new(log),
+            log,
             keys,
             state,
+            tree: evidence.tree(),
+            evidence: Mutex::new(evidence),
+            appends,
             clock,
             options,
             progress,
@@ -250,11 +275,12 @@ impl<L: Log, K: Keys> Decider<L, K> {
         let count = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
         metrics::histogram!("gridkeeper_intake_batch_commands").record(f64::from(count));
         let log = Arc::clone(&self.log);
+        let anchor = self.read().anchor();
         work.flight = Some(Flight {
             jobs,
             changes,
             began: Instant::now(),
-            appending: tokio::spawn(async move { log.append(events).await }),
+            appending: tokio::spawn(async move { log.append(anchor, events).await }),
         });
         Ok(())
     }
@@ -292,6 +318,11 @@ impl<L: Log, K: Keys> Decider<L, K> {
                 work.line.put_back(flight.jobs, |job| job.sent = true);
                 self.wait_for_log(work, detail).await
             }
+            Err(AppendError::Broken(error)) => {
+                work.line.put_plan_back();
+                work.line.put_back(flight.jobs, |_| {});
+                Err(error)
+            }
             Err(AppendError::NotTaken(detail)) => {
                 work.line.put_plan_back();
                 not_taken(flight.jobs, detail, &mut work.line);
@@ -311,9 +342,16 @@ impl<L: Log, K: Keys> Decider<L, K> {
         let took = began.elapsed();
         metrics::counter!("gridkeeper_intake_events_total").increment(changes.count());
         metrics::histogram!("gridkeeper_intake_append_seconds").record(took);
-        self.write().apply(changes);
+        let landed = Landed {
+            first: changes.based_on(),
+            leaves: changes.leaves().to_vec(),
+        };
+        let hashes = self.write().apply(changes);
+        // Before anything is answered: what was acknowledged is known from here on.
+        self.record(&hashes)?;
         let position = self.position();
         (self.progress)(position, position);
+        self.appends.ready();
         work.pause = FIRST_PAUSE;
         work.gather(jobs.len(), took);
         // First, so that the broker has something to do meanwhile.
@@ -323,7 +361,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
         {
             self.launch(plan, work).await?;
         }
-        self.answer(jobs).await;
+        self.answer(jobs, &landed).await;
         Ok(())
     }
 
@@ -351,7 +389,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
         };
         match newest {
             Ok(true) => {
-                self.answer(jobs).await;
+                self.answer(jobs, &Landed::default()).await;
                 Ok(())
             }
             Ok(false) => {
@@ -369,7 +407,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
         }
     }
 
-    async fn answer(&self, decided: Vec<(Job, Outcome)>) {
+    async fn answer(&self, decided: Vec<(Job, Outcome)>, landed: &Landed) {
         if decided.iter().any(|(job, _)| job.forgets()) {
             self.destroy_keys().await;
         }
@@ -379,11 +417,45 @@ impl<L: Log, K: Keys> Decider<L, K> {
                 Outcome::Answer(_) if job.forgets() && self.key_remains(case) => {
                     Err(Error::KeyRemains { case })
                 }
-                Outcome::Answer(answer) => Ok(answer),
-                Outcome::Refused(refusal) => Err(refusal.into()),
+                Outcome::Answer(answer) => self.with_leaf(answer, landed),
+                Outcome::Refused(refusal) => Err(self.refused(refusal)),
             };
             job.answer(answer);
         }
+    }
+
+    /// The answer with the hash of its leaf.
+    fn with_leaf(&self, answer: Answer, landed: &Landed) -> Result<Answer, Error> {
+        let leaf = match landed.leaf(answer.position) {
+            Some(leaf) => Some(leaf),
+            None => self.tree.leaf(answer.position)?,
+        };
+        Ok(Answer { leaf, ..answer })
+    }
+
+    /// The refusal; what is missing because it was lost is said to be so.
+    fn refused(&self, refusal: Refusal) -> Error {
+        if let Refusal::NoSuchCase { case } = refusal {
+            let state = self.read();
+            if let Some((loss, lost)) = state.statements().loss_of(case) {
+                return Error::Lost {
+                    position: lost.position,
+                    statement: loss.statement,
+                };
+            }
+        }
+        refusal.into()
+    }
+
+    /// Keeps the latest hashes of the tree and the watermark.
+    fn record(&self, hashes: &[TreeHash]) -> Result<(), Error> {
+        let state = self.read();
+        self.evidence().record(hashes, state.frontier())
+    }
+
+    pub(crate) fn evidence(&self) -> MutexGuard<'_, Evidence> {
+        // It guards files and numbers that no panic leaves half changed.
+        self.evidence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The district's rules, as far as the log is read.

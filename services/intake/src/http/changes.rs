@@ -156,6 +156,7 @@ impl<K: Keys> Intake<K> {
         let answer = answer?;
         Ok(ChangeReceipt {
             position: answer.position,
+            leaf_hash: answer.leaf,
             version: answer.version,
             repeated: answer.repeated,
         })

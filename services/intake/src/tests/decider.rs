@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use gridkeeper_http::Clock;
+use gridkeeper_http::{Clock, Health};
 use gridkeeper_proto::time::Timestamp;
+use gridkeeper_tests::checkpoint_signer;
 use tokio::{task::JoinHandle, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     Error, Options, adopt,
     decider::{Decider, Shared, line::Line},
+    evidence::Evidence,
     queue::Queue,
     state::Base,
 };
@@ -33,11 +35,14 @@ impl Running {
         let options = Options::default();
         let state: Shared = Arc::default();
         let clock = Clock::new(|| Timestamp::from_millis(NOW).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let evidence = Evidence::open(folder.path(), checkpoint_signer().verifier()).unwrap();
+        let health = Health::new(&options.http, clock.now());
         let decider = Decider::new(
-            Arc::clone(log),
+            Arc::new(Arc::clone(log)),
             Arc::new(Arc::new(MemoryKeys::default())),
-            Arc::clone(&state),
-            clock.clone(),
+            (Arc::clone(&state), evidence),
+            (clock.clone(), health.register("appends", clock.now())),
             options.clone(),
             Box::new(|_, _| {}),
         );

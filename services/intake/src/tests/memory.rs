@@ -9,18 +9,21 @@ use std::{
 };
 
 use gridkeeper_proto::{
+    anchor::Anchor,
     area::AreaCode,
     envelope::{EventHash, Position},
     event::Recorded,
-    id::CaseId,
+    id::{CaseId, LogId},
+    integrity::Standing,
     sealed::CaseKey,
+    tree::TreeHash,
 };
 
 use tokio::sync::watch;
 
 use crate::{
     Error,
-    log::{AppendError, Keys, Log, NewEvent, ReadError, Stored},
+    log::{AppendError, Confirmed, Keys, Log, NewEvent, ReadError, Stored},
 };
 
 /// What goes wrong with an append.
@@ -42,6 +45,7 @@ pub(super) struct MemoryLog {
     /// How many events each append had.
     appends: Mutex<Vec<usize>>,
     held: watch::Sender<bool>,
+    checkpoints: Mutex<Vec<String>>,
 }
 
 impl MemoryLog {
@@ -105,7 +109,20 @@ impl MemoryLog {
 }
 
 impl Log for Arc<MemoryLog> {
-    async fn append(&self, new: Vec<NewEvent>) -> Result<Position, AppendError> {
+    async fn begin(&self, _: LogId, _: Position) -> Result<(), ReadError> {
+        self.answers().map_err(ReadError::Unavailable)
+    }
+
+    async fn add_checkpoint(&self, note: &str) -> Result<(), Error> {
+        self.checkpoints.lock().unwrap().push(note.to_owned());
+        Ok(())
+    }
+
+    async fn checkpoints(&self) -> Result<Vec<String>, ReadError> {
+        Ok(self.checkpoints.lock().unwrap().clone())
+    }
+
+    async fn append(&self, _: Anchor, new: Vec<NewEvent>) -> Result<Position, AppendError> {
         // Whoever waits for an answer lets others go on.
         tokio::task::yield_now().await;
         self.appends.lock().unwrap().push(new.len());
@@ -133,9 +150,17 @@ impl Log for Arc<MemoryLog> {
         }
     }
 
-    async fn last_position(&self) -> Result<Position, ReadError> {
+    async fn confirm(&self, anchor: Anchor) -> Result<Confirmed, ReadError> {
         self.answers().map_err(ReadError::Unavailable)?;
-        Ok(Position(self.events.lock().unwrap().len() as u64))
+        let last = Position(self.events.lock().unwrap().len() as u64);
+        if last < anchor.position {
+            let seen = anchor.position;
+            return Err(ReadError::Broken(Error::Shorter { last, seen }));
+        }
+        Ok(Confirmed {
+            last,
+            statements: Arc::default(),
+        })
     }
 
     async fn read_after(&self, position: Position) -> Result<Vec<Stored>, ReadError> {
@@ -144,7 +169,10 @@ impl Log for Arc<MemoryLog> {
         let numbered = (1..).zip(events.iter()).filter(|(at, _)| *at > position.0);
         let stored = numbered.map(|(at, event)| Stored {
             position: Position(at),
+            area: Some(event.area),
+            leaf: TreeHash::of_leaf(&event.bytes),
             bytes: event.bytes.clone(),
+            standing: Standing::Event,
         });
         // A few at a time, as a broker hands them out.
         Ok(stored.take(7).collect())
@@ -177,6 +205,10 @@ impl MemoryKeys {
 }
 
 impl Keys for Arc<MemoryKeys> {
+    async fn begin(&self, _: LogId, _: bool) -> Result<(), ReadError> {
+        Ok(())
+    }
+
     async fn put_if_absent(&self, case: CaseId, key: CaseKey) -> Result<CaseKey, Error> {
         self.answers()?;
         Ok(*self.keys.lock().unwrap().entry(case).or_insert(key))

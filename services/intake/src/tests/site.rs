@@ -20,6 +20,7 @@ use gridkeeper_proto::{
     rules::RulesCommand,
     time::Timestamp,
 };
+use gridkeeper_tests::checkpoint_signer;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -195,6 +196,11 @@ impl Site {
             rules: self.rules.clone(),
             verifier: Arc::new(Verifier::load(self.folder.path(), None).unwrap()),
             clock: Clock::new(move || Timestamp::from_millis(now.load(Ordering::SeqCst)).unwrap()),
+            signer: checkpoint_signer(),
+        };
+        let options = Options {
+            folder: self.folder.path().join("log"),
+            ..options
         };
         let stores = (Arc::clone(&self.log), Arc::clone(&self.keys));
         let task = tokio::spawn(run_on(listener, options, parts, stores, shutdown.clone()));

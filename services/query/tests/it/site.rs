@@ -347,8 +347,12 @@ async fn intake(shared: &Shared) -> Running {
         rules: shared.district.rules(),
         verifier: shared.verifier(),
         clock: shared.clock(),
+        signer: gridkeeper_tests::checkpoint_signer(),
     };
-    let options = gridkeeper_intake::Options::default();
+    let options = gridkeeper_intake::Options {
+        folder: shared.keys.join("log"),
+        ..gridkeeper_intake::Options::default()
+    };
     let running = gridkeeper_intake::run_on(
         listener,
         options,

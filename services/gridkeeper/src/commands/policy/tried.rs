@@ -129,7 +129,7 @@ pub(super) async fn run(command: Try) -> Result<(), Error> {
     let timetable = other.timetable().ok_or(Error::NoPolicy {
         district: other.code(),
     })?;
-    let config = &installation.config;
+    let config = &installation.layout.config;
     let url = command.nats.as_deref().unwrap_or(&config.intake.nats_url);
     let log = EventLog::open(url, other.code(), &config.log).await?;
     let replay = replay(&log, Replay::new(timetable)).await?;
@@ -169,7 +169,7 @@ async fn replay<'a>(log: &EventLog, mut replay: Replay<'a>) -> Result<Replay<'a>
             return Ok(replay);
         };
         position = last.position;
-        for stored in &range {
+        for stored in range.iter().filter(|stored| stored.is_event()) {
             let recorded = Recorded::decode(stored.position, &stored.bytes)?;
             if let ByAggregate::Case(recorded) = recorded.by_aggregate() {
                 replay.event(&recorded)?;

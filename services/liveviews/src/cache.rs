@@ -10,7 +10,7 @@ use std::{
 /// What is kept is what the views hold, as long as nobody else changes them; so it belongs to the one who folds
 /// into them.
 #[derive(Clone, Debug)]
-pub(crate) struct Cache<K, V> {
+pub struct Cache<K, V> {
     values: HashMap<K, Value<V>>,
     changed: Vec<K>,
 }
@@ -21,8 +21,16 @@ struct Value<V> {
     changed: bool,
 }
 
+impl<K: Copy + Eq + Hash, V> Default for Cache<K, V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<K: Copy + Eq + Hash, V> Cache<K, V> {
-    pub(crate) fn new() -> Self {
+    /// A cache without values.
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             values: HashMap::new(),
             changed: Vec::new(),
@@ -30,11 +38,10 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
     }
 
     /// The value of a key, to be changed; read from the views where it is not kept.
-    pub(crate) fn change<E>(
-        &mut self,
-        key: K,
-        read: impl FnOnce() -> Result<V, E>,
-    ) -> Result<&mut V, E> {
+    ///
+    /// # Errors
+    /// That of `read`.
+    pub fn change<E>(&mut self, key: K, read: impl FnOnce() -> Result<V, E>) -> Result<&mut V, E> {
         let found = match self.values.entry(key) {
             Entry::Occupied(found) => found.into_mut(),
             Entry::Vacant(free) => free.insert(Value {
@@ -49,8 +56,11 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
         Ok(&mut found.value)
     }
 
-    /// Gives what changed to be written. Where more than `most` values are kept then, they are let go.
-    pub(crate) fn write<E>(
+    /// Gives what changed to be written. Where more than `most` values are kept then, they are dropped.
+    ///
+    /// # Errors
+    /// That of `write`.
+    pub fn write<E>(
         &mut self,
         most: usize,
         mut write: impl FnMut(K, &V) -> Result<(), E>,

@@ -1,0 +1,188 @@
+//! Whether the log is the one that a reader has read, and holds all of it.
+
+use std::sync::Arc;
+
+use gridkeeper_proto::{
+    anchor::Anchor,
+    envelope::{Header, Position},
+    event::{Event, IntegrityEvent, Recorded},
+    id::LogId,
+    integrity::{Integrity, Loss},
+};
+
+use crate::{
+    EventLog, LogError,
+    connection::{Connection, StreamFacts},
+};
+
+/// How many messages of the district's own, and how many bytes, are read at once.
+const RANGE: (usize, usize) = (4_096, 4 << 20);
+
+/// A log that was confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// The log; `None` for one that was begun before logs had ids.
+    pub log: Option<LogId>,
+    /// Its last position; zero for an empty log.
+    pub last: Position,
+}
+
+impl EventLog {
+    /// Compares the log with what a reader has read of it: the same log, no message missing, at least as long, the
+    /// same event at the reader's position.
+    ///
+    /// # Errors
+    /// [`LogError::AnotherLog`], [`LogError::Shorter`], [`LogError::AnotherEvent`], [`LogError::Superseded`],
+    /// [`LogError::Hole`], [`LogError::Unreadable`]; [`LogError::Stream`], [`LogError::NoStream`] where the reader
+    /// has read nothing, and [`LogError::Unavailable`].
+    pub async fn confirm(&self, anchor: &Anchor) -> Result<Confirmed, LogError> {
+        self.confirm_over(&self.reading, anchor).await
+    }
+
+    /// The anchor of a reader that has read the log up to a position.
+    ///
+    /// # Errors
+    /// [`LogError::Missing`] for a position that has no message, and [`LogError::Unavailable`].
+    pub async fn anchor(&self, position: Position) -> Result<Anchor, LogError> {
+        let statements = self.read_statements().await?;
+        let log = self.facts().await?.log;
+        let leaf = match position {
+            Position(0) => Anchor::default().leaf,
+            _ => self.read(position).await?.leaf,
+        };
+        Ok(Anchor {
+            log,
+            position,
+            leaf,
+            statement: statements.position,
+        })
+    }
+
+    /// Reads what the log says of itself.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] and [`LogError::NoStream`].
+    pub async fn read_statements(&self) -> Result<Arc<Integrity>, LogError> {
+        self.read_statements_over(&self.reading).await
+    }
+
+    pub(crate) async fn confirm_over(
+        &self,
+        connection: &Connection,
+        anchor: &Anchor,
+    ) -> Result<Confirmed, LogError> {
+        let read = anchor.position;
+        let facts = match connection.facts().await {
+            Err(LogError::NoStream { .. }) if read > Position(0) => {
+                let last = Position(0);
+                return Err(LogError::Shorter { last, read });
+            }
+            facts => facts?,
+        };
+        let StreamFacts { log, last, .. } = facts;
+        if let Some(expected) = anchor.log.filter(|expected| log != Some(*expected)) {
+            return Err(LogError::AnotherLog {
+                expected,
+                found: log,
+            });
+        }
+        let mut compared = self.compare(connection, anchor, &facts).await?;
+        if compared.is_err() {
+            // It may be as it is because somebody accepted that.
+            self.read_statements_over(connection).await?;
+            compared = self.compare(connection, anchor, &facts).await?;
+        }
+        compared.map(|()| Confirmed { log, last })
+    }
+
+    /// The outer error is one of asking, the inner one what the comparison found.
+    async fn compare(
+        &self,
+        connection: &Connection,
+        anchor: &Anchor,
+        facts: &StreamFacts,
+    ) -> Result<Result<(), LogError>, LogError> {
+        let statements = self.statements();
+        let read = anchor.position;
+        if let Some(loss) = statements.superseding(read, anchor.statement) {
+            let statement = loss.statement;
+            return Ok(Err(LogError::Superseded { read, statement }));
+        }
+        let last = facts.last;
+        if last < read {
+            return Ok(Err(LogError::Shorter { last, read }));
+        }
+        let missing = last.0.saturating_sub(facts.messages);
+        if missing > lost(&statements) {
+            return Ok(Err(LogError::Hole { missing, last }));
+        }
+        if read == Position(0) {
+            return Ok(Ok(()));
+        }
+        let standing = statements.standing(read);
+        let found = match connection.message(read).await? {
+            Some(message) => standing.leaf(&message.payload),
+            None if standing.leaf(&[]) == anchor.leaf => anchor.leaf,
+            None => {
+                return Ok(Err(LogError::Unreadable {
+                    from: read,
+                    to: read,
+                    said: "the broker has no message there".to_owned(),
+                }));
+            }
+        };
+        if found != anchor.leaf {
+            return Ok(Err(LogError::AnotherEvent { position: read }));
+        }
+        Ok(Ok(()))
+    }
+
+    async fn read_statements_over(
+        &self,
+        connection: &Connection,
+    ) -> Result<Arc<Integrity>, LogError> {
+        let subject = self.district.subject();
+        let mut integrity = Integrity::default();
+        let mut after = Position(0);
+        loop {
+            let before = after;
+            let (max_messages, max_bytes) = RANGE;
+            let range = (after, subject.as_str());
+            let reading = connection.range(range, max_messages, max_bytes, |message| {
+                after = Position(message.sequence);
+                if let Some(statement) = statement(after, &message.payload) {
+                    integrity.evolve(&statement);
+                }
+                Ok(())
+            });
+            reading.await?;
+            if after == before {
+                return Ok(self.keep_statements(integrity));
+            }
+        }
+    }
+}
+
+/// How many positions were given up as lost.
+fn lost(statements: &Integrity) -> u64 {
+    let gone = statements.losses().iter().filter_map(Loss::gone);
+    gone.map(|(from, to)| to.0 + 1 - from.0).sum()
+}
+
+/// The statement in a message, if it holds one.
+fn statement(position: Position, bytes: &[u8]) -> Option<Recorded<IntegrityEvent>> {
+    let (header, _) = Header::decode(bytes).ok()?;
+    let is_statement = |known: &(u16, u16, &str)| known.0 == header.event_type;
+    if !IntegrityEvent::TYPES.iter().any(is_statement) {
+        return None;
+    }
+    let recorded = Recorded::decode(position, bytes).ok()?;
+    match recorded.event {
+        Event::Integrity(event) => Some(Recorded {
+            position,
+            header: recorded.header,
+            event,
+        }),
+        _ => None,
+    }
+}

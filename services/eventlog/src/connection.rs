@@ -1,0 +1,309 @@
+//! A connection to the broker, and one stream over it.
+
+use std::time::Duration;
+
+use async_nats::{
+    Client, ConnectOptions,
+    jetstream::{
+        self, Context,
+        context::GetStreamErrorKind,
+        message::StreamMessage,
+        stream::{Config, DirectGetErrorKind, Stream},
+    },
+};
+use futures::StreamExt as _;
+use gridkeeper_proto::{envelope::Position, id::LogId};
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::{LogError, Options};
+
+/// Under what name the metadata of a stream holds the id of its log.
+const LOG: &str = "gridkeeper.log";
+
+/// Statuses of messages that end an answer of several.
+const END_OF_BATCH: u16 = 204;
+const NOTHING_THERE: u16 = 404;
+
+/// A stream, over one connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    context: Context,
+    pub(crate) stream: Stream<()>,
+    needed: Config,
+    request_timeout: Duration,
+}
+
+/// What the broker tells of a stream.
+pub(crate) struct StreamFacts {
+    pub(crate) log: Option<LogId>,
+    pub(crate) last: Position,
+    /// How many messages it holds.
+    pub(crate) messages: u64,
+}
+
+/// Options of a connection that waits for a broker that is not there.
+pub(crate) fn connect_options(name: &str, options: &Options) -> ConnectOptions {
+    ConnectOptions::new()
+        .name(name)
+        .ping_interval(Duration::from_secs(2))
+        .request_timeout(Some(options.request_timeout()))
+}
+
+impl Connection {
+    /// A connection that reconnects whenever it has to.
+    pub(crate) async fn open(
+        url: &str,
+        name: &str,
+        needed: Config,
+        options: &Options,
+    ) -> Result<Self, LogError> {
+        let connecting = connect_options(name, options).retry_on_initial_connect();
+        let client = connecting
+            .connect(url)
+            .await
+            .map_err(|error| LogError::unavailable("connect")(error.into()))?;
+        Self::over(client, needed, options).await
+    }
+
+    pub(crate) async fn over(
+        client: Client,
+        needed: Config,
+        options: &Options,
+    ) -> Result<Self, LogError> {
+        let mut context = jetstream::new(client.clone());
+        context.set_timeout(options.request_timeout());
+        let stream = context
+            .get_stream_no_info(&needed.name)
+            .await
+            .map_err(|error| LogError::unavailable("open the stream")(error.into()))?;
+        Ok(Self {
+            client,
+            context,
+            stream,
+            needed,
+            request_timeout: options.request_timeout(),
+        })
+    }
+
+    /// The same stream over another client.
+    pub(crate) async fn elsewhere(
+        &self,
+        client: Client,
+        options: &Options,
+    ) -> Result<Self, LogError> {
+        Self::over(client, self.needed.clone(), options).await
+    }
+
+    /// Makes the stream where there is none, with the id of its log.
+    pub(crate) async fn begin(&self, log: LogId) -> Result<(), LogError> {
+        let mut wanted = self.needed.clone();
+        wanted.metadata.insert(LOG.to_owned(), log.to_string());
+        let found = match self.context.get_stream(&wanted.name).await {
+            Ok(found) => found.cached_info().config.clone(),
+            Err(error) if is_missing(&error) => {
+                let made = self.context.create_stream(wanted).await;
+                let made =
+                    made.map_err(|error| LogError::unavailable("make the stream")(error.into()))?;
+                return self.check(&made.cached_info().config);
+            }
+            Err(error) => return Err(LogError::unavailable("look for the stream")(error.into())),
+        };
+        self.check(&found)?;
+        match log_of(&found) {
+            Some(other) if other != log => Err(LogError::AnotherLog {
+                expected: log,
+                found: Some(other),
+            }),
+            Some(_) => Ok(()),
+            None => {
+                let named = Config {
+                    metadata: wanted.metadata,
+                    ..found
+                };
+                let updated = self.context.update_stream(named).await;
+                updated
+                    .map(|_| ())
+                    .map_err(|error| LogError::unavailable("name the stream")(error.into()))
+            }
+        }
+    }
+
+    /// What the broker tells of the stream, whose options are checked.
+    pub(crate) async fn facts(&self) -> Result<StreamFacts, LogError> {
+        let info = match self.context.get_stream(&self.needed.name).await {
+            Ok(found) => found.cached_info().clone(),
+            Err(error) if is_missing(&error) => {
+                return Err(LogError::NoStream {
+                    stream: self.needed.name.clone(),
+                });
+            }
+            Err(error) => {
+                return Err(LogError::unavailable("ask for the stream")(error.into()));
+            }
+        };
+        self.check(&info.config)?;
+        Ok(StreamFacts {
+            log: log_of(&info.config),
+            last: Position(info.state.last_sequence),
+            messages: info.state.messages,
+        })
+    }
+
+    /// The message at a position; `None` where the broker has none.
+    pub(crate) async fn message(
+        &self,
+        position: Position,
+    ) -> Result<Option<StreamMessage>, LogError> {
+        match self.stream.direct_get(position.0).await {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            Err(error) => Err(LogError::unavailable("read an event")(error.into())),
+        }
+    }
+
+    /// The messages after a position that are there now, in order, on any subject or on one: at most `max_messages`,
+    /// and about `max_bytes`, but at least one where there is one.
+    pub(crate) async fn range(
+        &self,
+        (after, subject): (Position, &str),
+        max_messages: usize,
+        max_bytes: usize,
+        take: impl FnMut(StreamMessage) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        let request = RangeRequest {
+            seq: after.0 + 1,
+            batch: max_messages,
+            max_bytes,
+            next_by_subj: subject,
+        };
+        self.ask_for_several(&request, take).await
+    }
+
+    /// The last message of each subject that has one.
+    pub(crate) async fn last_of_each(
+        &self,
+        subjects: Vec<String>,
+        take: impl FnMut(StreamMessage) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        let request = LastRequest {
+            batch: subjects.len(),
+            multi_last: subjects,
+        };
+        self.ask_for_several(&request, take).await
+    }
+
+    /// Sends a request that the stream answers with several messages, and takes each of them.
+    async fn ask_for_several(
+        &self,
+        request: &impl Serialize,
+        mut take: impl FnMut(StreamMessage) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        let inbox = self.client.new_inbox();
+        let mut replies = self
+            .client
+            .subscribe(inbox.clone())
+            .await
+            .map_err(|error| LogError::unavailable("read events")(error.into()))?;
+        let request = serde_json::to_vec(request)
+            .map_err(|error| LogError::unavailable("ask for events")(error.into()))?;
+        let subject = format!("$JS.API.DIRECT.GET.{}", self.needed.name);
+        self.client
+            .publish_with_reply(subject, inbox, request.into())
+            .await
+            .map_err(|error| LogError::unavailable("ask for events")(error.into()))?;
+        loop {
+            let reply = timeout(self.request_timeout, replies.next()).await;
+            let Ok(Some(message)) = reply else {
+                return Err(LogError::Unavailable {
+                    what: "read events: no answer in time".to_owned(),
+                });
+            };
+            match message.status.map(|status| status.as_u16()) {
+                None => {}
+                Some(END_OF_BATCH | NOTHING_THERE) => return Ok(()),
+                Some(status) => {
+                    return Err(LogError::Unavailable {
+                        what: format!("read events: the broker answers {status}"),
+                    });
+                }
+            }
+            let message = StreamMessage::try_from(message)
+                .map_err(|error| LogError::unavailable("read an event")(error.into()))?;
+            take(message)?;
+        }
+    }
+
+    /// Compares what the promise of the stream stands on, field by field.
+    fn check(&self, found: &Config) -> Result<(), LogError> {
+        let needed = &self.needed;
+        let mut differences = Vec::new();
+        macro_rules! same {
+            ($($field:ident),+ $(,)?) => {
+                $(if found.$field != needed.$field {
+                    differences.push(format!(
+                        "{} is {:?} and has to be {:?}",
+                        stringify!($field), found.$field, needed.$field
+                    ));
+                })+
+            };
+        }
+        same!(
+            subjects,
+            retention,
+            storage,
+            discard,
+            max_messages,
+            max_messages_per_subject,
+            max_bytes,
+            max_age,
+            deny_delete,
+            deny_purge,
+            allow_direct,
+            allow_atomic_publish,
+            allow_rollup,
+            allow_message_ttl,
+            allow_message_schedules,
+            num_replicas,
+            sealed,
+            no_ack,
+        );
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(LogError::Stream {
+            stream: needed.name.clone(),
+            differences: differences.join("; "),
+        })
+    }
+}
+
+/// JetStream's request for the last message of each subject.
+#[derive(Serialize)]
+struct LastRequest {
+    multi_last: Vec<String>,
+    batch: usize,
+}
+
+/// JetStream's request for a range of messages.
+#[derive(Serialize)]
+struct RangeRequest<'a> {
+    seq: u64,
+    batch: usize,
+    max_bytes: usize,
+    next_by_subj: &'a str,
+}
+
+fn log_of(config: &Config) -> Option<LogId> {
+    config.metadata.get(LOG)?.parse().ok()
+}
+
+fn is_missing(error: &jetstream::context::GetStreamError) -> bool {
+    /// JetStream's code for a stream that does not exist.
+    const STREAM_NOT_FOUND: u64 = 10_059;
+    matches!(
+        error.kind(),
+        GetStreamErrorKind::JetStream(said) if said.error_code().0 == STREAM_NOT_FOUND
+    )
+}

@@ -1,0 +1,188 @@
+//! What intake keeps outside the broker of the log that it writes: so that a log that lost its end, or was exchanged
+//! for another one, is noticed even where everything on the broker and every view went with it.
+//!
+//! ```text
+//! <folder>/watermark        the last acknowledged position and the root there
+//! <folder>/checkpoints/     signed checkpoints, a file each, named by their position
+//! <folder>/tree             the hashes of the tree, from which proofs are made
+//! ```
+//!
+//! The watermark and the checkpoints are evidence and belong into backups; the tree is a cache, written anew at each
+//! start.
+
+mod checkpoints;
+mod notary;
+mod tree;
+mod watermark;
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use gridkeeper_proto::{
+    checkpoint::{Checkpoint, CheckpointVerifier},
+    envelope::Position,
+    id::LogId,
+    integrity::Integrity,
+    tree::{Frontier, TreeHash},
+};
+
+pub(crate) use self::{
+    checkpoints::CheckpointFolder,
+    notary::Notary,
+    tree::{TreeFile, TreeReader},
+    watermark::{Watermark, WatermarkFile},
+};
+use crate::Error;
+
+/// What intake keeps of the log outside the broker.
+#[derive(Debug)]
+pub(crate) struct Evidence {
+    log: LogId,
+    watermark: WatermarkFile,
+    tree: TreeFile,
+    /// The roots that the log has to have, by position: those of the watermark and of all checkpoints that are still
+    /// to be compared.
+    known: BTreeMap<Position, Vec<TreeHash>>,
+}
+
+impl Evidence {
+    /// Opens the folder, and makes it where it is missing. `notes` are the checkpoints that the broker keeps.
+    ///
+    /// # Errors
+    /// [`Error::Evidence`] for a folder that cannot be used.
+    pub(crate) fn open(folder: &Path, verifier: &CheckpointVerifier) -> Result<Self, Error> {
+        make_folder(folder).map_err(failed(folder))?;
+        let log = verifier.origin().log;
+        let watermark = WatermarkFile::open(&folder.join("watermark"))?;
+        let tree = TreeFile::begin(&folder.join("tree"))?;
+        let mut evidence = Self {
+            log,
+            watermark,
+            tree,
+            known: BTreeMap::new(),
+        };
+        if let Some(watermark) = evidence.watermark.read() {
+            if watermark.log != log {
+                return Err(Error::AnotherLog {
+                    expected: watermark.log,
+                    found: log,
+                });
+            }
+            evidence.expect(watermark.checkpoint);
+        }
+        for checkpoint in CheckpointFolder::open(folder)?.all(verifier)? {
+            evidence.expect(checkpoint);
+        }
+        Ok(evidence)
+    }
+
+    /// Adds a root that the log has to have.
+    pub(crate) fn expect(&mut self, checkpoint: Checkpoint) {
+        let roots = self.known.entry(checkpoint.position).or_default();
+        if !roots.contains(&checkpoint.root) {
+            roots.push(checkpoint.root);
+        }
+    }
+
+    /// Up to which position the log is known to have reached.
+    pub(crate) fn known_to(&self) -> Position {
+        self.known.keys().next_back().copied().unwrap_or_default()
+    }
+
+    /// Compares the root at a position with what it has to be.
+    ///
+    /// # Errors
+    /// [`Error::AnotherHistory`].
+    pub(crate) fn compare(
+        &mut self,
+        frontier: &Frontier,
+        statements: &Integrity,
+    ) -> Result<(), Error> {
+        let position = frontier.position();
+        let Some(roots) = self.known.remove(&position) else {
+            return Ok(());
+        };
+        let found = frontier.root();
+        if roots.iter().all(|root| *root == found) || statements.loss_at(position).is_some() {
+            return Ok(());
+        }
+        Err(Error::AnotherHistory { position })
+    }
+
+    /// Checks that the log reaches as far as it was known to, once it is read to its end.
+    ///
+    /// # Errors
+    /// [`Error::Shorter`].
+    pub(crate) fn compare_end(
+        &mut self,
+        last: Position,
+        statements: &Integrity,
+    ) -> Result<(), Error> {
+        for position in std::mem::take(&mut self.known).into_keys() {
+            if position > last && statements.loss_at(position).is_none() {
+                return Err(Error::Shorter {
+                    last,
+                    seen: position,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the hashes that came with events that were read. The watermark stays until the log is read to its end.
+    ///
+    /// # Errors
+    /// [`Error::Evidence`].
+    pub(crate) fn keep(&mut self, hashes: &[TreeHash], frontier: &Frontier) -> Result<(), Error> {
+        self.tree.append(hashes, frontier.size())?;
+        if self.known.is_empty() {
+            return self.mark(frontier);
+        }
+        Ok(())
+    }
+
+    /// Keeps the hashes that came with the latest events, and the position that is acknowledged with them.
+    ///
+    /// # Errors
+    /// [`Error::Evidence`].
+    pub(crate) fn record(&mut self, hashes: &[TreeHash], frontier: &Frontier) -> Result<(), Error> {
+        self.tree.append(hashes, frontier.size())?;
+        self.mark(frontier)
+    }
+
+    fn mark(&mut self, frontier: &Frontier) -> Result<(), Error> {
+        self.watermark.write(&Watermark {
+            log: self.log,
+            checkpoint: Checkpoint::from(frontier),
+        })
+    }
+
+    /// Where the hashes of the tree are read.
+    pub(crate) fn tree(&self) -> TreeReader {
+        self.tree.reader()
+    }
+
+    /// A handle by which the watermark is forced onto the disk away from the decider.
+    pub(crate) fn watermark(&self) -> &WatermarkFile {
+        &self.watermark
+    }
+}
+
+/// Makes a folder that its owner alone may read.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+}
+
+fn failed(path: &Path) -> impl Fn(io::Error) -> Error + '_ {
+    move |refused| Error::Evidence {
+        path: PathBuf::from(path),
+        detail: refused.to_string(),
+    }
+}

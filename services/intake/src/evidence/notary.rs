@@ -1,0 +1,91 @@
+//! Signs checkpoints on a timer while events come, and one at the end.
+
+use std::{sync::Arc, time::Duration};
+
+use gridkeeper_proto::{
+    checkpoint::{Checkpoint, CheckpointSigner},
+    code::Coded as _,
+    envelope::Position,
+    tree::Frontier,
+};
+use tokio::{
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{CheckpointFolder, WatermarkFile};
+use crate::{Error, decider::Shared, log::Log};
+
+/// How often a checkpoint is signed while events come.
+const SIGN_EVERY: Duration = Duration::from_secs(60);
+/// How often the watermark is forced onto the disk while events come.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// Signs checkpoints of the state.
+pub(crate) struct Notary {
+    pub(crate) signer: Arc<CheckpointSigner>,
+    pub(crate) folder: CheckpointFolder,
+    pub(crate) watermark: WatermarkFile,
+    pub(crate) state: Shared,
+}
+
+impl Notary {
+    /// Works for as long as it is polled.
+    pub(crate) async fn run<L: Log>(&self, log: &L) {
+        let mut signing = interval(SIGN_EVERY);
+        let mut syncing = interval(SYNC_EVERY);
+        signing.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        syncing.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut signed, mut synced) = (Position(0), Position(0));
+        loop {
+            tokio::select! {
+                _ = signing.tick() => self.sign(log, &mut signed).await,
+                _ = syncing.tick() => self.sync(&mut synced).await,
+            }
+        }
+    }
+
+    /// Signs what the log is now, unless that is signed.
+    pub(crate) async fn sign<L: Log>(&self, log: &L, signed: &mut Position) {
+        let frontier = self.frontier();
+        if frontier.position() == *signed {
+            return;
+        }
+        match self.signed(&frontier, log).await {
+            Ok(()) => *signed = frontier.position(),
+            Err(error) => {
+                tracing::error!(code = %error.code(), %error, "a checkpoint is not signed");
+            }
+        }
+    }
+
+    async fn signed<L: Log>(&self, frontier: &Frontier, log: &L) -> Result<(), Error> {
+        let checkpoint = Checkpoint::from(frontier);
+        let note = self.signer.sign(&checkpoint)?;
+        let (folder, text) = (self.folder.clone(), note.clone());
+        let added = spawn_blocking(move || folder.add(checkpoint.position, &text)).await;
+        added.unwrap_or(Ok(()))?;
+        log.add_checkpoint(&note).await?;
+        metrics::counter!("gridkeeper_intake_checkpoints_total").increment(1);
+        Ok(())
+    }
+
+    async fn sync(&self, synced: &mut Position) {
+        let position = self.frontier().position();
+        if position == *synced {
+            return;
+        }
+        let watermark = self.watermark.clone();
+        match spawn_blocking(move || watermark.sync()).await {
+            Ok(Err(error)) => {
+                tracing::error!(code = %error.code(), %error, "the watermark is not on the disk");
+            }
+            _ => *synced = position,
+        }
+    }
+
+    fn frontier(&self) -> Frontier {
+        let state = self.state.read().expect("no holder of the lock panics");
+        state.frontier().clone()
+    }
+}

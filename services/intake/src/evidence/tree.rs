@@ -1,0 +1,231 @@
+//! The hashes of the tree over the log, in a file: 32 bytes each, in the order of `tlog_tiles::stored_hash_index`.
+
+use std::{
+    fs::{File, OpenOptions},
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use gridkeeper_proto::{checkpoint::Checkpoint, envelope::Position, tree::TreeHash};
+use tlog_tiles::tlog::{
+    self, Hash, HashReader, prove_record, prove_tree, stored_hash_index, tree_hash,
+};
+
+use super::failed;
+use crate::Error;
+
+const HASH_BYTES: u64 = 32;
+
+/// The file, as its one writer has it.
+#[derive(Debug)]
+pub(crate) struct TreeFile {
+    reader: TreeReader,
+    hashes: u64,
+}
+
+/// Reads the file, up to what was written when it is asked.
+#[derive(Clone, Debug)]
+pub(crate) struct TreeReader {
+    path: Arc<PathBuf>,
+    file: Arc<File>,
+    /// How many leaves the tree has.
+    size: Arc<AtomicU64>,
+}
+
+impl TreeFile {
+    /// Begins the file anew.
+    pub(crate) fn begin(path: &Path) -> Result<Self, Error> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed(path))?;
+        Ok(Self {
+            reader: TreeReader {
+                path: Arc::new(path.to_owned()),
+                file: Arc::new(file),
+                size: Arc::default(),
+            },
+            hashes: 0,
+        })
+    }
+
+    /// Adds the hashes by which the tree comes to have so many leaves.
+    pub(crate) fn append(&mut self, hashes: &[TreeHash], size: u64) -> Result<(), Error> {
+        let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
+        self.reader
+            .file
+            .write_all_at(&bytes, self.hashes * HASH_BYTES)
+            .map_err(failed(&self.reader.path))?;
+        self.hashes += hashes.len() as u64;
+        self.reader.size.store(size, Ordering::Release);
+        Ok(())
+    }
+
+    pub(crate) fn reader(&self) -> TreeReader {
+        self.reader.clone()
+    }
+}
+
+impl TreeReader {
+    /// The last position that is a leaf of the tree.
+    pub(crate) fn position(&self) -> Position {
+        Position(self.size.load(Ordering::Acquire))
+    }
+
+    /// The leaf at a position; `None` where there is none.
+    pub(crate) fn leaf(&self, position: Position) -> Result<Option<TreeHash>, Error> {
+        if position.0 == 0 || position > self.position() {
+            return Ok(None);
+        }
+        let index = stored_hash_index(0, position.0 - 1);
+        let hashes = self
+            .read_hashes(&[index])
+            .map_err(|error| self.failed(&error))?;
+        Ok(hashes.first().map(|hash| TreeHash(hash.0)))
+    }
+
+    /// What the log was at a position.
+    ///
+    /// # Errors
+    /// [`Error::BeyondEnd`] and [`Error::Evidence`].
+    pub(crate) fn checkpoint(&self, position: Position) -> Result<Checkpoint, Error> {
+        self.check(position)?;
+        let root = tree_hash(position.0, self).map_err(|error| self.failed(&error))?;
+        Ok(Checkpoint {
+            position,
+            root: TreeHash(root.0),
+        })
+    }
+
+    /// The proof that the message at a position is in the tree of the log up to another one.
+    ///
+    /// # Errors
+    /// [`Error::BeyondEnd`] and [`Error::Evidence`].
+    pub(crate) fn inclusion(
+        &self,
+        position: Position,
+        up_to: Position,
+    ) -> Result<Vec<TreeHash>, Error> {
+        self.check(up_to)?;
+        if position.0 == 0 || position > up_to {
+            return Err(Error::BeyondEnd {
+                position,
+                last: up_to,
+            });
+        }
+        let proof = prove_record(up_to.0, position.0 - 1, self);
+        proof.map(hashes).map_err(|error| self.failed(&error))
+    }
+
+    /// The proof that the log up to one position is the beginning of the log up to a later one.
+    ///
+    /// # Errors
+    /// [`Error::BeyondEnd`] and [`Error::Evidence`].
+    pub(crate) fn consistency(&self, from: Position, to: Position) -> Result<Vec<TreeHash>, Error> {
+        self.check(to)?;
+        if from > to {
+            return Err(Error::BeyondEnd {
+                position: from,
+                last: to,
+            });
+        }
+        if from.0 == 0 || from == to {
+            return Ok(Vec::new());
+        }
+        let proof = prove_tree(to.0, from.0, self);
+        proof.map(hashes).map_err(|error| self.failed(&error))
+    }
+
+    fn check(&self, position: Position) -> Result<(), Error> {
+        let last = self.position();
+        match position <= last {
+            true => Ok(()),
+            false => Err(Error::BeyondEnd { position, last }),
+        }
+    }
+
+    fn failed(&self, error: &tlog::Error) -> Error {
+        Error::Evidence {
+            path: self.path.to_path_buf(),
+            detail: error.to_string(),
+        }
+    }
+}
+
+impl HashReader for TreeReader {
+    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog::Error> {
+        let read = |index: &u64| {
+            let mut hash = [0; 32];
+            match self.file.read_exact_at(&mut hash, index * HASH_BYTES) {
+                Ok(()) => Ok(Hash(hash)),
+                Err(_) => Err(tlog::Error::IndexesNotInTree),
+            }
+        };
+        indexes.iter().map(read).collect()
+    }
+}
+
+fn hashes(proof: Vec<Hash>) -> Vec<TreeHash> {
+    proof.into_iter().map(|hash| TreeHash(hash.0)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use gridkeeper_proto::tree::Frontier;
+    use tlog_tiles::tlog::{check_record, check_tree};
+
+    use super::*;
+
+    #[test]
+    fn every_proof_holds_for_its_roots_and_for_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = TreeFile::begin(&folder.path().join("tree")).unwrap();
+        let reader = file.reader();
+        let mut frontier = Frontier::default();
+        let mut roots = vec![frontier.root()];
+        for leaf in 0..40_u64 {
+            let mut added = Vec::new();
+            let leaf = TreeHash::of_leaf(&leaf.to_be_bytes());
+            frontier.append_observed(leaf, |hash| added.push(hash));
+            file.append(&added, frontier.size()).unwrap();
+            roots.push(frontier.root());
+            assert_eq!(reader.leaf(frontier.position()).unwrap(), Some(leaf));
+        }
+        let back = |proof: Vec<TreeHash>| proof.iter().map(|hash| Hash(hash.0)).collect();
+        let root = |size: u64| Hash(roots[usize::try_from(size).unwrap()].0);
+        for size in 1..=40 {
+            let at = Position(size);
+            assert_eq!(reader.checkpoint(at).unwrap().root.0, root(size).0);
+            for position in 1..=size {
+                let leaf = reader.leaf(Position(position)).unwrap().unwrap();
+                let proof = back(reader.inclusion(Position(position), at).unwrap());
+                let leaf = Hash(leaf.0);
+                assert!(check_record(&proof, size, root(size), position - 1, leaf).is_ok());
+                assert!(check_record(&proof, size, root(size - 1), position - 1, leaf).is_err());
+                let proof = back(reader.consistency(Position(position), at).unwrap());
+                let check = |earlier| check_tree(&proof, size, root(size), position, earlier);
+                assert!(check(root(position)).is_ok());
+                assert!(check(root(position - 1)).is_err());
+            }
+        }
+        assert_eq!(reader.leaf(Position(41)).unwrap(), None);
+        assert!(reader.checkpoint(Position(41)).is_err());
+        assert!(reader.inclusion(Position(0), Position(40)).is_err());
+        assert!(reader.inclusion(Position(9), Position(8)).is_err());
+        assert!(reader.consistency(Position(9), Position(8)).is_err());
+        assert!(
+            reader
+                .consistency(Position(0), Position(8))
+                .unwrap()
+                .is_empty()
+        );
+    }
+}

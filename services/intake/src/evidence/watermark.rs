@@ -1,0 +1,177 @@
+//! The last acknowledged position and its root, in a file that is overwritten with each append.
+//!
+//! ```text
+//! slot 0 at 0, slot 1 at 512:  log (16), position (8), root (32), first 8 bytes of the BLAKE3 of these
+//! ```
+//!
+//! The slots take turns, so that a write that is interrupted leaves the one before.
+
+use std::{
+    fs::{File, OpenOptions},
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use gridkeeper_proto::{checkpoint::Checkpoint, envelope::Position, id::LogId, tree::TreeHash};
+
+use super::failed;
+use crate::Error;
+
+const SLOT_BYTES: u64 = 512;
+const LENGTH: usize = 16 + 8 + 32 + 8;
+
+/// The last acknowledged position of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Watermark {
+    /// The log.
+    pub(crate) log: LogId,
+    /// Position and root.
+    pub(crate) checkpoint: Checkpoint,
+}
+
+/// The file of the watermark.
+#[derive(Clone, Debug)]
+pub(crate) struct WatermarkFile {
+    path: Arc<PathBuf>,
+    file: Arc<File>,
+    /// The slot that the next write takes.
+    next: u64,
+}
+
+impl WatermarkFile {
+    /// Opens the file, and makes it where it is missing.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed(path))?;
+        let mut opened = Self {
+            path: Arc::new(path.to_owned()),
+            file: Arc::new(file),
+            next: 0,
+        };
+        let [first, second] = [0, 1].map(|slot| opened.slot(slot));
+        // The newer one is kept as long as possible.
+        let newer_is_first = first.map(position) >= second.map(position);
+        opened.next = u64::from(newer_is_first && first.is_some());
+        Ok(opened)
+    }
+
+    /// The newest watermark in the file; `None` in a new one.
+    pub(crate) fn read(&self) -> Option<Watermark> {
+        let slots = [0, 1].into_iter().filter_map(|slot| self.slot(slot));
+        slots.max_by_key(|watermark| watermark.checkpoint.position)
+    }
+
+    /// Writes a watermark. It is in the hands of the system then, and on the disk after [`WatermarkFile::sync`].
+    pub(crate) fn write(&mut self, watermark: &Watermark) -> Result<(), Error> {
+        let bytes = encode(watermark);
+        self.file
+            .write_all_at(&bytes, self.next * SLOT_BYTES)
+            .map_err(failed(&self.path))?;
+        self.next = 1 - self.next;
+        Ok(())
+    }
+
+    /// Forces what is written onto the disk. Blocks.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.file.sync_data().map_err(failed(&self.path))
+    }
+
+    fn slot(&self, slot: u64) -> Option<Watermark> {
+        let mut bytes = [0; LENGTH];
+        self.file
+            .read_exact_at(&mut bytes, slot * SLOT_BYTES)
+            .ok()?;
+        decode(&bytes)
+    }
+}
+
+fn position(watermark: Watermark) -> Position {
+    watermark.checkpoint.position
+}
+
+fn encode(watermark: &Watermark) -> [u8; LENGTH] {
+    let Checkpoint { position, root } = watermark.checkpoint;
+    let mut bytes = [0; LENGTH];
+    bytes[..16].copy_from_slice(watermark.log.as_bytes());
+    bytes[16..24].copy_from_slice(&position.0.to_be_bytes());
+    bytes[24..56].copy_from_slice(&root.0);
+    let sum = sum(&bytes[..56]);
+    bytes[56..].copy_from_slice(&sum);
+    bytes
+}
+
+fn decode(bytes: &[u8; LENGTH]) -> Option<Watermark> {
+    let (content, found) = bytes.split_last_chunk::<8>()?;
+    if sum(content) != *found {
+        return None;
+    }
+    let (log, rest) = content.split_first_chunk::<16>()?;
+    let (position, root) = rest.split_first_chunk::<8>()?;
+    Some(Watermark {
+        log: LogId::from_bytes(*log),
+        checkpoint: Checkpoint {
+            position: Position(u64::from_be_bytes(*position)),
+            root: TreeHash(root.try_into().ok()?),
+        },
+    })
+}
+
+fn sum(content: &[u8]) -> [u8; 8] {
+    let mut sum = [0; 8];
+    sum.copy_from_slice(&blake3::hash(content).as_bytes()[..8]);
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watermark(position: u64) -> Watermark {
+        Watermark {
+            log: LogId::from_bytes([3; 16]),
+            checkpoint: Checkpoint {
+                position: Position(position),
+                root: TreeHash::of_leaf(&position.to_be_bytes()),
+            },
+        }
+    }
+
+    #[test]
+    fn the_newest_whole_one_is_read_whatever_became_of_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("watermark");
+        let mut file = WatermarkFile::open(&path).unwrap();
+        assert_eq!(file.read(), None);
+        for position in 1..=5 {
+            file.write(&watermark(position)).unwrap();
+            assert_eq!(file.read(), Some(watermark(position)));
+        }
+        let mut again = WatermarkFile::open(&path).unwrap();
+        assert_eq!(again.read(), Some(watermark(5)));
+        // A write that was interrupted leaves the one before it.
+        again.write(&watermark(6)).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            std::fs::write(&path, &damaged).unwrap();
+            let found = WatermarkFile::open(&path).unwrap().read().unwrap();
+            let in_a_slot = at % 512 < LENGTH;
+            assert!(
+                found == watermark(6) || in_a_slot && found == watermark(5),
+                "{at}"
+            );
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        let mut reopened = WatermarkFile::open(&path).unwrap();
+        reopened.write(&watermark(7)).unwrap();
+        assert_eq!(reopened.slot(reopened.next), Some(watermark(6)));
+    }
+}
