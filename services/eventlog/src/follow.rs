@@ -143,8 +143,7 @@ impl Follower {
             return Ok(self.next_in_order(held));
         }
         if self.messages.is_none() {
-            self.log.read_statements().await?;
-            self.confirm().await?;
+            self.begin().await?;
             self.messages = Some(self.log.consume(self.position()).await?);
         }
         let Some(messages) = &mut self.messages else {
@@ -230,6 +229,16 @@ impl Follower {
         metrics::counter!(RESTARTS).increment(1);
         self.messages = None;
         self.held = None;
+    }
+
+    /// Reads what the log says of itself, and compares it with the anchor.
+    async fn begin(&mut self) -> Result<(), LogError> {
+        match self.log.read_statements().await {
+            // Whether one was there shows in the comparison.
+            Ok(_) | Err(LogError::NoStream { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.confirm().await.map(drop)
     }
 
     /// Compares the log with the anchor; gives the end of the log.

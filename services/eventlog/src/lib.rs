@@ -18,6 +18,7 @@ mod session;
 mod statements;
 mod stream;
 pub mod verify;
+mod witness;
 
 pub use append::{Append, Appended};
 pub use checkpoints::CheckpointStore;

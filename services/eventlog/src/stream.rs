@@ -14,6 +14,7 @@ use crate::{
     LogError,
     connection::{Connection, StreamFacts},
     session::Session,
+    witness::Witness,
 };
 
 /// How the stream is kept, besides what the log always needs.
@@ -63,6 +64,8 @@ pub struct EventLog {
     pub(crate) reading: Connection,
     /// For appending.
     pub(crate) session: Arc<Mutex<Option<Session>>>,
+    /// Who else knows the log.
+    pub(crate) witness: Option<Witness>,
     /// What the log says of itself, as far as it was read.
     statements: Arc<RwLock<Arc<Integrity>>>,
 }
@@ -89,6 +92,7 @@ impl EventLog {
             options: options.clone(),
             reading: Connection::open(url, "gridkeeper event log", needed, options).await?,
             session: Arc::default(),
+            witness: None,
             statements: Arc::default(),
         })
     }

@@ -158,7 +158,16 @@ pub async fn verify(
     against: Against,
     mut progress: impl FnMut(Position, Position),
 ) -> Result<Verified, Break> {
-    let statements = log.read_statements().await?;
+    let signed = against.checkpoints.iter().map(|known| known.position).max();
+    let statements = match log.read_statements().await {
+        Err(LogError::NoStream { .. }) if signed > Some(Position(0)) => {
+            return Err(Break::Log(LogError::Shorter {
+                last: Position(0),
+                read: signed.unwrap_or_default(),
+            }));
+        }
+        statements => statements?,
+    };
     // Where messages are missing is found by reading.
     let facts = log.facts().await?;
     let mut walk = Walk {

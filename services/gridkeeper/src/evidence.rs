@@ -53,7 +53,14 @@ impl Evidence {
         };
         let folder = &layout.config.intake.folder;
         let mut checkpoints = in_folder(&folder.join("checkpoints"), verifier)?;
-        checkpoints.extend(read_watermark(folder, verifier.origin().log)?);
+        if let Some(watermark) = read_watermark(folder)? {
+            let expected = verifier.origin().log;
+            if watermark.log != expected {
+                let found = Some(watermark.log);
+                return Err(LogError::AnotherLog { expected, found }.into());
+            }
+            checkpoints.push(watermark.checkpoint);
+        }
         // A log of an earlier version has none, and one that is gone neither.
         let notes = match log.checkpoints().await?.all().await {
             Err(LogError::NoStream { .. }) => Vec::new(),

@@ -11,7 +11,7 @@ use gridkeeper_districtviews::KeptHere;
 use gridkeeper_eventlog::{EventLog, KeyStore, LogError};
 use gridkeeper_http::Clock;
 use gridkeeper_identity::{KeyError, SigningKey, Verifier, load_checkpoint_signer};
-use gridkeeper_proto::{area::AreaCode, rules::RulesCommand};
+use gridkeeper_proto::{anchor::Anchor, area::AreaCode, envelope::Position, rules::RulesCommand};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -164,6 +164,7 @@ impl Installation {
         let Some(log) = patiently(|| broker.clone().log(), &stop).await? else {
             return Ok(());
         };
+        let log = self.witnessed(log);
         let parts = gridkeeper_escalator::Parts {
             log,
             key,
@@ -189,9 +190,10 @@ impl Installation {
             clock: self.clock.clone(),
             own_views: self.keeps_views_for_query().then(|| self.views.clone()),
         };
-        let Some(stores) = self.stores(&options.nats_url, &stop).await? else {
+        let Some((log, keys)) = self.stores(&options.nats_url, &stop).await? else {
             return Ok(());
         };
+        let stores = (self.witnessed(log), keys);
         Ok(gridkeeper_query::run(options, parts, stores, stop).await?)
     }
 
@@ -205,12 +207,27 @@ impl Installation {
         let Some(log) = patiently(|| broker.clone().log(), &stop).await? else {
             return Ok(());
         };
+        let log = self.witnessed(log);
         let parts = gridkeeper_aggregator::Parts {
             district: Arc::clone(&self.district),
             clock: self.clock.clone(),
             views: self.views.clone(),
         };
         Ok(gridkeeper_aggregator::run(options, parts, log, stop).await?)
+    }
+
+    /// The log, compared also with what the intake of this data folder has acknowledged.
+    fn witnessed(&self, log: EventLog) -> EventLog {
+        let folder = self.layout.config.intake.folder.clone();
+        log.with_witness(move || {
+            let watermark = gridkeeper_intake::read_watermark(&folder).ok()??;
+            Some(Anchor {
+                log: Some(watermark.log),
+                position: watermark.checkpoint.position,
+                leaf: watermark.leaf,
+                statement: Position(0),
+            })
+        })
     }
 
     /// The log and the keys, as soon as the broker answers; none when told to stop before.

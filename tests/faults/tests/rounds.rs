@@ -18,25 +18,16 @@ macro_rules! rounds {
 }
 
 rounds! {
-    #[ignore = "until nobody goes on from another log"]
     the_last_records_cut_while_all_is_killed = 9,
-    #[ignore = "until nobody goes on from another log"]
     the_last_records_cut_after_a_clean_stop = 98,
-    #[ignore = "until nobody goes on from another log"]
     a_bit_flipped_in_the_newest_block = 107,
-    #[ignore = "until nobody goes on from another log"]
     a_length_flipped_under_running_services = 94,
     the_first_block_removed = 68,
-    #[ignore = "until nobody goes on from another log"]
     the_newest_block_removed_under_running_services = 71,
-    #[ignore = "until nobody goes on from another log"]
     the_log_and_all_views_removed = 51,
-    #[ignore = "until nobody goes on from another log"]
     an_older_log_under_running_services = 66,
-    #[ignore = "until nobody goes on from another log"]
     an_older_backup_while_phones_retry = 70,
     a_message_that_is_no_event = 24,
-    #[ignore = "until verify covers the keys"]
     the_keys_removed_under_running_services = 104,
     the_index_removed = 19,
 }

@@ -47,7 +47,6 @@ fn assert_named(reports: &[Report]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "until nobody goes on from another log"]
 async fn no_report_is_written_over_where_the_last_records_are_gone() {
     let cuts = [1, 2, 9].into_iter().zip([100, 110, 120]);
     let cuts = cuts.map(|(records, seed)| (Damage::CutRecords(Which::Newest, records), seed));
@@ -63,13 +62,11 @@ async fn no_report_is_written_over_where_the_last_records_are_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "until nobody goes on from another log"]
 async fn nothing_is_acknowledged_on_a_log_of_which_the_broker_dropped_a_part() {
     assert_named(&hold(drops(200)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "until nobody goes on from another log"]
 async fn a_log_that_lost_a_part_is_named_at_the_second_start_too() {
     let scenarios = drops(300).map(|scenario| Scenario {
         again: true,
@@ -79,7 +76,6 @@ async fn a_log_that_lost_a_part_is_named_at_the_second_start_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "until nobody goes on from another log"]
 async fn a_log_that_is_gone_with_its_views_is_not_begun_anew() {
     let moments = [Moment::Stopped, Moment::Killed];
     let scenarios = moments
@@ -93,7 +89,6 @@ async fn a_log_that_is_gone_with_its_views_is_not_begun_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "until nobody goes on from another log"]
 async fn an_end_that_the_broker_counts_and_cannot_give_is_named_and_nothing_hangs() {
     assert_named(&hold(sizes(500, Damage::CutBytes(Which::Newest, 10))).await);
 }

@@ -450,7 +450,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
     /// Keeps the latest hashes of the tree and the watermark.
     fn record(&self, hashes: &[TreeHash]) -> Result<(), Error> {
         let state = self.read();
-        self.evidence().record(hashes, state.frontier())
+        self.evidence().record(hashes, state.tree())
     }
 
     pub(crate) fn evidence(&self) -> MutexGuard<'_, Evidence> {

@@ -30,11 +30,12 @@ use gridkeeper_proto::{
     tree::{Frontier, TreeHash},
 };
 
+pub use self::watermark::Watermark;
 pub(crate) use self::{
     checkpoints::CheckpointFolder,
     notary::Notary,
     tree::{TreeFile, TreeReader},
-    watermark::{Watermark, WatermarkFile},
+    watermark::WatermarkFile,
 };
 use crate::Error;
 
@@ -137,10 +138,14 @@ impl Evidence {
     ///
     /// # Errors
     /// [`Error::Evidence`].
-    pub(crate) fn keep(&mut self, hashes: &[TreeHash], frontier: &Frontier) -> Result<(), Error> {
+    pub(crate) fn keep(
+        &mut self,
+        hashes: &[TreeHash],
+        (frontier, leaf): (&Frontier, TreeHash),
+    ) -> Result<(), Error> {
         self.tree.append(hashes, frontier.size())?;
         if self.known.is_empty() {
-            return self.mark(frontier);
+            return self.mark((frontier, leaf));
         }
         Ok(())
     }
@@ -149,15 +154,20 @@ impl Evidence {
     ///
     /// # Errors
     /// [`Error::Evidence`].
-    pub(crate) fn record(&mut self, hashes: &[TreeHash], frontier: &Frontier) -> Result<(), Error> {
+    pub(crate) fn record(
+        &mut self,
+        hashes: &[TreeHash],
+        (frontier, leaf): (&Frontier, TreeHash),
+    ) -> Result<(), Error> {
         self.tree.append(hashes, frontier.size())?;
-        self.mark(frontier)
+        self.mark((frontier, leaf))
     }
 
-    fn mark(&mut self, frontier: &Frontier) -> Result<(), Error> {
+    fn mark(&mut self, (frontier, leaf): (&Frontier, TreeHash)) -> Result<(), Error> {
         self.watermark.write(&Watermark {
             log: self.log,
             checkpoint: Checkpoint::from(frontier),
+            leaf,
         })
     }
 
@@ -172,25 +182,15 @@ impl Evidence {
     }
 }
 
-/// The last position that an intake acknowledged, and the root there, from its folder of evidence; `None` where it
-/// has none.
+/// The last position that an intake acknowledged, from its folder of evidence; `None` where it has none.
 ///
 /// # Errors
-/// [`Error::AnotherLog`] for a watermark of another log, and [`Error::Evidence`] for a file that cannot be read.
-pub fn read_watermark(folder: &Path, log: LogId) -> Result<Option<Checkpoint>, Error> {
+/// [`Error::Evidence`] for a file that cannot be read.
+pub fn read_watermark(folder: &Path) -> Result<Option<Watermark>, Error> {
     let path = folder.join("watermark");
-    if !path.try_exists().map_err(failed(&path))? {
-        return Ok(None);
-    }
-    let Some(watermark) = WatermarkFile::open(&path)?.read() else {
-        return Ok(None);
-    };
-    match watermark.log == log {
-        true => Ok(Some(watermark.checkpoint)),
-        false => Err(Error::AnotherLog {
-            expected: watermark.log,
-            found: log,
-        }),
+    match path.try_exists().map_err(failed(&path))? {
+        true => Ok(WatermarkFile::open(&path)?.read()),
+        false => Ok(None),
     }
 }
 
