@@ -12,6 +12,8 @@ mod exactly_once;
 mod history;
 mod init;
 mod killed;
+mod other_tree;
 mod own_views;
 mod site;
 mod up;
+mod way_back;

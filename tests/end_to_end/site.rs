@@ -7,6 +7,7 @@ use std::{
 };
 
 use gridkeeper_district::District;
+use gridkeeper_eventlog::EventLog;
 use gridkeeper_http::Clock;
 use gridkeeper_proto::{
     access::{Claims, Role},
@@ -127,15 +128,19 @@ impl Site {
             .collect()
     }
 
-    /// The position that the log ends at.
-    pub(crate) async fn last_position(&self) -> u64 {
+    /// The log on its broker.
+    pub(crate) async fn log(&self) -> EventLog {
         let options = gridkeeper_eventlog::Options {
             duplicate_window_ms: 100,
             ..gridkeeper_eventlog::Options::default()
         };
-        let log =
-            gridkeeper_eventlog::EventLog::open(&self.broker.url(), self.code, &options).await;
-        log.unwrap().last_position().await.unwrap().0
+        let log = EventLog::open(&self.broker.url(), self.code, &options).await;
+        log.unwrap()
+    }
+
+    /// The position that the log ends at.
+    pub(crate) async fn last_position(&self) -> u64 {
+        self.log().await.last_position().await.unwrap().0
     }
 }
 
