@@ -127,6 +127,7 @@ impl KeyStore {
                 .range(range, max_keys, max_bytes, |message| {
                     after = Position(message.sequence);
                     let case = message.subject.strip_prefix(&prefix);
+                    let case = case.filter(|_| message.payload.len() == KEY_BYTES);
                     cases.extend(case.and_then(|case| case.parse::<CaseId>().ok()));
                     Ok(())
                 });
