@@ -35,8 +35,10 @@ struct Written {
     roots: Vec<Checkpoint>,
 }
 
-fn written(events: usize) -> Written {
-    let events = history::written(&[1, 2, 3].map(grid), events);
+fn written(count: usize) -> Written {
+    let mut events = history::written(&[1, 2, 3].map(grid), count);
+    // The last command may have more than one event.
+    events.truncate(count);
     let mut frontier = Frontier::default();
     let root = |event: &RawEvent| {
         frontier.append(event.leaf);
