@@ -118,6 +118,13 @@ async fn a_log_that_lost_its_end_is_named_given_up_and_goes_on() {
         (410, Some("GK0530")),
         "{answer}"
     );
+    let path = format!("/v1/cases/{}", gone.case_id);
+    let (status, answer) = site.ask(&site.admin(), &path).await;
+    assert_eq!(
+        (status, answer["code"].as_str()),
+        (410, Some("GK0530")),
+        "{answer}"
+    );
     let again = site
         .door()
         .file(&[report(&gone.case_id.to_string(), OTHER)])
