@@ -8,6 +8,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use crate::{
     Error, LiveViews, Options, State,
+    compaction::Compactions,
     flushes::Flushes,
     log::{Log, LogError, LogEvent},
     read_ahead::{Portion, ReadAhead},
@@ -36,8 +37,9 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
     /// stops the views, turns health red and is [`State::Stopped`] from then on.
     pub async fn follow<L: Log>(&self, log: &L) {
         let mut flushes = Flushes::new(&self.options);
+        let mut compactions = Compactions::default();
         let error = loop {
-            match self.follow_once(log, &mut flushes).await {
+            match self.follow_once(log, &mut flushes, &mut compactions).await {
                 Ended::Failed(error) => break error,
                 Ended::Unavailable(detail) => {
                     tracing::warn!(detail, "the log does not answer; asking again");
@@ -48,7 +50,12 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         self.stop(&error);
     }
 
-    async fn follow_once<L: Log>(&self, log: &L, flushes: &mut Flushes) -> Ended {
+    async fn follow_once<L: Log>(
+        &self,
+        log: &L,
+        flushes: &mut Flushes,
+        compactions: &mut Compactions,
+    ) -> Ended {
         let mut feed = match log.follow(self.store.position()).await {
             Ok(feed) => ReadAhead::new(feed, &self.options),
             Err(error) => return error.into(),
@@ -69,6 +76,9 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
                 return Ended::Failed(error);
             }
             if let Err(error) = flushes.tend(self.store.generation()).await {
+                return Ended::Failed(error);
+            }
+            if let Err(error) = compactions.tend(self).await {
                 return Ended::Failed(error);
             }
         }

@@ -5,6 +5,7 @@
 //! service differs by its projection and by what it serves. Nothing is skipped: an event that cannot be
 //! folded stops the views, with its code.
 
+mod compaction;
 mod error;
 mod event_log;
 mod flushes;
