@@ -86,7 +86,8 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         let (projector, projection) = (Arc::clone(&self.projector), self.projection.clone());
         let compacting = Arc::clone(&self.compacting).lock_owned().await;
         tokio::task::spawn_blocking(move || {
-            let compacted = compact_where_due(store, projector, projection, name);
+            let compacted = compact_where_due(&store, projector, projection, name);
+            drop(store);
             // Whoever waits for it may open the folder anew: nothing here holds the store any more.
             drop(compacting);
             compacted
@@ -95,7 +96,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
 }
 
 fn compact_where_due<P: Projection<LogEvent>>(
-    store: ViewStore,
+    store: &ViewStore,
     projector: Arc<Mutex<Projector<P>>>,
     projection: P,
     name: &'static str,

@@ -20,16 +20,19 @@ const TREE: &[u8] = b"cleaner";
 /// How many changes of a page it takes until sled writes it whole and cleans one page of another segment.
 const CHANGES_PER_TURN: usize = 11;
 
-/// How often the cleaner is turned by one flush at most, so that flushes while catching up stay short. What they
-/// leave behind is the compaction's.
-const MAX_TURNS: usize = 1_024;
+/// From how many entries on a part of a flush counts as large: in the order of their keys four and more of them then
+/// change the same page.
+const LARGE: usize = 256;
 
 /// At how many percent of the live data the file is held: sled's cleaner leaves segments alone that are less than
 /// half stale.
 const TARGET_PERCENT: u64 = 175;
 
+/// Which part of [`crate::Options::allowed_disk_bytes`] a file may take without being cleaned.
+pub(crate) const SPARED_PART: u64 = 8;
+
 impl Generation {
-    /// Turns the cleaner for a flush of `entries` changes, where the file is longer than it need be. Files
+    /// Turns the cleaner for `entries` changes of a flush, where the file is longer than it need be. Files
     /// shorter than `spared` bytes are left alone.
     pub(crate) fn clean(&self, entries: usize) -> Result<(), Error> {
         let target = (self.written.live() / 100 * TARGET_PERCENT).max(self.spared);
@@ -38,8 +41,15 @@ impl Generation {
         if length < target {
             return Ok(());
         }
-        // Each change leaves one page to be moved behind, and moving it leaves further ones.
-        let turns = (entries + 4).min(MAX_TURNS);
+        // Each page that is changed leaves one to be moved, and moving it leaves further ones.
+        self.turn_cleaner(match entries {
+            LARGE.. => entries / 4,
+            few => few + 4,
+        })
+    }
+
+    /// Lets the cleaner move so many pages away.
+    pub(crate) fn turn_cleaner(&self, turns: usize) -> Result<(), Error> {
         self.call(|| {
             let tree = self.database.open_tree(TREE)?;
             for change in 0..turns * CHANGES_PER_TURN {

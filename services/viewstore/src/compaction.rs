@@ -34,7 +34,11 @@ use crate::{
 const COPIED_FROM: &str = "copied-from";
 
 /// After how many entries the copy is handed to the disk, so that sled uses its segments again.
-const ENTRIES_PER_FLUSH: usize = 500;
+const ENTRIES_PER_FLUSH: usize = 250;
+
+/// How often the cleaner is turned with each of these flushes: as often as pages are left behind. Without it a copy
+/// of small entries takes a third more.
+const TURNS_PER_FLUSH: usize = 50;
 
 /// How long to wait until nobody reads the old generation any more.
 const READERS_LIMIT: Duration = Duration::from_secs(30);
@@ -99,9 +103,10 @@ impl Drop for Only {
 
 impl ViewStore {
     /// Copies the serving generation into a new one, which takes its place. `hold_commits` is called when the
-    /// copy is complete: what it returns has to keep others from committing, and is given back; it must not wait for a flush. Changes begun before are refused with [`Error::Retired`] afterwards. The generation that a rebuild left is removed
-    /// first. Blocks for as long as reading and writing everything takes; flushes wait meanwhile, readers and
-    /// commits go on.
+    /// copy is complete: what it returns has to keep others from committing, and is given back; it must not wait
+    /// for a flush. Changes begun before are refused with [`Error::Retired`] afterwards. The generation that a
+    /// rebuild left is removed first. Blocks for as long as reading and writing everything takes; flushes wait
+    /// meanwhile, readers and commits go on.
     ///
     /// # Errors
     /// [`Error::RebuildRunning`], [`Error::CompactionRunning`], [`Error::CompactionAbandoned`],
@@ -315,6 +320,7 @@ impl<'a> Copy<'a> {
             put(&entry.key, &entry.value)?;
             if number % ENTRIES_PER_FLUSH == ENTRIES_PER_FLUSH - 1 {
                 self.inner.check_open()?;
+                self.generation.turn_cleaner(TURNS_PER_FLUSH)?;
                 self.generation.call(|| self.generation.database.flush())?;
             }
         }

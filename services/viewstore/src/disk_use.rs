@@ -1,12 +1,12 @@
 //! How much of the disk the views take, and how much they may.
 //!
-//! With `live` for the bytes of all keys and values and `mark` for [`Options::compact_above_bytes`], the
-//! generations of a store never take more than `max(2 x mark, 4 x live)`:
+//! With `live` for the bytes of all keys and values and `allowed` for [`Options::allowed_disk_bytes`], the
+//! generations of a store take no more than `max(allowed, 4 x live)`:
 //!
-//! - above `max(mark, 2.4 x live)` the serving generation is compacted. A copy takes about 1.5 x live, so
-//!   that both together stay below;
+//! - above `max(3/8 x allowed, 2.25 x live)` the serving generation is compacted. A copy takes about 1.5 x live,
+//!   and one flush a part of the rest, so that all together stay below;
 //! - the generation that a rebuild replaced is kept only while all together stay below
-//!   `max(1.75 x mark, 3.5 x live)`, and not during a compaction.
+//!   `max(7/8 x allowed, 3.5 x live)`, and not during a compaction.
 //!
 //! Generations that were set aside as corrupt, two at most, are kept for inspection and come in addition;
 //! so does the generation that a rebuild is filling.
@@ -19,8 +19,8 @@ use std::{
 
 use crate::{Error, Options, ViewStore, database::disk};
 
-/// After how much of [`Options::compact_above_bytes`] has been flushed the folder is measured again.
-const PARTS_UNMEASURED: u64 = 64;
+/// After which part of [`Options::allowed_disk_bytes`] has been flushed the folder is measured again.
+const UNMEASURED_PART: u64 = 128;
 
 /// How much of the disk a store takes, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,12 +44,12 @@ impl DiskUse {
 
     /// Whether the serving generation takes so much more than its live data that it is to be compacted.
     pub(crate) fn asks_for_compaction(&self, options: &Options) -> bool {
-        self.serving > options.compact_above_bytes.max(self.live / 10 * 24)
+        self.serving > (options.allowed_disk_bytes / 8 * 3).max(self.live / 4 * 9)
     }
 
     /// Whether the generation before has to give way.
     pub(crate) fn asks_for_room(&self, options: &Options) -> bool {
-        let most = (options.compact_above_bytes / 4 * 7).max(self.live / 10 * 35);
+        let most = (options.allowed_disk_bytes / 8 * 7).max(self.live / 2 * 7);
         self.serving + self.others > most
     }
 }
@@ -59,7 +59,7 @@ impl ViewStore {
     #[must_use]
     pub fn disk_use_is_outdated(&self) -> bool {
         self.generation().written.unmeasured()
-            >= self.inner.options.compact_above_bytes / PARTS_UNMEASURED
+            >= self.inner.options.allowed_disk_bytes / UNMEASURED_PART
     }
 
     /// Measures the folder, and removes the generation that a rebuild left there when all together take more
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_compaction_is_due_above_the_mark_or_far_above_the_live_data() {
         let options = Options {
-            compact_above_bytes: 1_000,
+            allowed_disk_bytes: 8_000,
             ..Options::default()
         };
         let due = |live, serving| {
@@ -184,7 +184,7 @@ mod tests {
             };
             disk_use.asks_for_compaction(&options)
         };
-        assert_eq!([due(0, 1_000), due(0, 1_001)], [false, true]);
-        assert_eq!([due(1_000, 2_400), due(1_000, 2_401)], [false, true]);
+        assert_eq!([due(0, 3_000), due(0, 3_001)], [false, true]);
+        assert_eq!([due(4_000, 9_000), due(4_000, 9_001)], [false, true]);
     }
 }

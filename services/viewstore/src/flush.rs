@@ -16,6 +16,10 @@ use crate::{
     seal::Seal,
 };
 
+/// After how many entries of a large flush they are handed to the disk, and what they replace is cleaned: before,
+/// sled uses no segment again.
+const ENTRIES_AT_ONCE: usize = 512;
+
 /// What the database holds.
 #[derive(Clone, Debug)]
 pub(crate) struct Flushed {
@@ -76,7 +80,6 @@ impl Generation {
         let seal = flushed.seal.combined(difference.seal);
         self.write(&changed, committed(position, seal), &mut reached)?;
         self.written.count(difference.replaced, difference.written);
-        self.clean(changed.len())?;
         self.call(|| self.database.flush())?;
         reached(Step::Handed);
         journal::remove(&self.folder).map_err(disk(&self.folder))?;
@@ -145,7 +148,12 @@ impl Generation {
                 reached(Step::HalfWritten);
             }
             self.call(|| put(&self.database, key, value.as_deref()))?;
+            if number % ENTRIES_AT_ONCE == ENTRIES_AT_ONCE - 1 {
+                self.clean(ENTRIES_AT_ONCE)?;
+                self.call(|| self.database.flush())?;
+            }
         }
+        self.clean(changed.len() % ENTRIES_AT_ONCE)?;
         reached(Step::AllWritten);
         self.call(|| self.database.insert(COMMITTED, &committed))?;
         Ok(())

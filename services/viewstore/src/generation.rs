@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::{
     Changes, Error, Options, Reader, Schema,
     bounds::{Bounds, is_empty_range},
+    cleaner::SPARED_PART,
     database::{classified, corrupt, disk, guarded, open_database},
     disk_use::{Written, bytes_in},
     flush::{Flushed, finish_interrupted},
@@ -113,7 +114,7 @@ impl Generation {
         let database = open_database(folder, options)?;
         let at_start = (Position(0), Seal::default());
         let mut generation = Self::with(database, (folder, number), at_start, (role, announce));
-        generation.spared = options.spared_bytes();
+        generation.spared = options.allowed_disk_bytes / SPARED_PART;
         let mut batch = sled::Batch::default();
         batch.insert(SCHEMA, schema.to_string().as_bytes());
         batch.insert(COMMITTED, &committed(Position(0), Seal::default()));
@@ -204,7 +205,7 @@ impl Generation {
             (Role::Serving, announce),
         );
         generation.written.set_live(live);
-        generation.spared = options.spared_bytes();
+        generation.spared = options.allowed_disk_bytes / SPARED_PART;
         Ok(Found::Sound(generation))
     }
 

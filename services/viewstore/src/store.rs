@@ -46,17 +46,10 @@ pub struct Options {
     /// file of a district about half the size that 512 KiB does. Views made with another size are set
     /// aside and rebuilt.
     pub segment_bytes: usize,
-    /// Up to how many bytes on the disk views are left as they are. Above, they are compacted when they take more
-    /// than 2.4 times their live data. All generations together never take more than twice this, or four times
-    /// the live data where that is more.
-    pub compact_above_bytes: u64,
-}
-
-impl Options {
-    /// Up to how many bytes a generation's file is not even cleaned.
-    pub(crate) const fn spared_bytes(&self) -> u64 {
-        self.compact_above_bytes / 4
-    }
+    /// How many bytes of the disk the generations of the views may take in any case; more only up to four times
+    /// their live data. To stay within it views are compacted in time: above three eighths of it, when they take
+    /// more than 2.25 times their live data.
+    pub allowed_disk_bytes: u64,
 }
 
 impl Default for Options {
@@ -64,7 +57,7 @@ impl Default for Options {
         Self {
             cache_bytes: 64 << 20,
             segment_bytes: 64 << 10,
-            compact_above_bytes: 128 << 20,
+            allowed_disk_bytes: 256 << 20,
         }
     }
 }

@@ -236,9 +236,15 @@ async fn a_rebuild_compares_swaps_and_is_the_only_one() {
 async fn views_that_are_compacted_all_the_time_follow_and_answer_and_stay_the_same() {
     let (site, log) = (site().await, log());
     let always = || {
-        let mut views = gridkeeper_liveviews::Options::default();
-        views.flush_every_ms = 1;
-        views.store.compact_above_bytes = 1;
+        let store = gridkeeper_viewstore::Options {
+            allowed_disk_bytes: 1,
+            ..Default::default()
+        };
+        let views = gridkeeper_liveviews::Options {
+            flush_every_ms: 1,
+            store,
+            ..Default::default()
+        };
         site.aggregator_with(site.views(), views)
     };
     let mut aggregator = always().await;
