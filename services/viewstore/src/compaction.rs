@@ -396,3 +396,54 @@ fn sync_all(folder: &Path) -> io::Result<()> {
     }
     File::open(folder)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use gridkeeper_proto::envelope::Position;
+
+    use super::*;
+    use crate::{Opened, Options, Schema};
+
+    const SCHEMA: Schema = Schema {
+        name: "compaction",
+        version: 1,
+    };
+
+    #[test]
+    fn views_that_lost_an_entry_are_found_corrupt_and_not_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = ViewStore::open(folder.path(), SCHEMA, Options::default()).unwrap();
+        let mut changes = store.changes();
+        for key in ["a", "b", "c"] {
+            changes.put(key, "value").unwrap();
+        }
+        changes.commit(Position(1)).unwrap();
+        store.flush().unwrap();
+        let serving = store.generation();
+        serving.database.remove(b"b").unwrap();
+        let found = store.compact(|| Ok(())).map(drop);
+        assert!(matches!(found, Err(Error::Corrupt { .. })), "{found:?}");
+        assert_eq!(store.generation().number(), serving.number());
+        assert_eq!(store.disk_use().unwrap().others, 0, "the copy is gone");
+        drop((store, serving));
+        let (_, opened) = ViewStore::open(folder.path(), SCHEMA, Options::default()).unwrap();
+        assert!(matches!(opened, Opened::Quarantined { .. }), "{opened:?}");
+    }
+
+    #[test]
+    fn what_stands_with_the_position_is_copied_whatever_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = ViewStore::open(folder.path(), SCHEMA, Options::default()).unwrap();
+        let mut changes = store.changes();
+        changes.put("a", "value").unwrap();
+        changes.commit(Position(1)).unwrap();
+        store.flush().unwrap();
+        let unknown = [RESERVED, b'x'];
+        let database = &store.generation().database;
+        database.insert(unknown, vec![7; 500]).unwrap();
+        let (compaction, ()) = store.compact(|| Ok(())).unwrap();
+        assert_eq!(compaction.new.stored(&unknown).unwrap().unwrap(), [7; 500]);
+        let committed = compaction.old.stored(COMMITTED).unwrap();
+        assert_eq!(compaction.new.stored(COMMITTED).unwrap(), committed);
+    }
+}

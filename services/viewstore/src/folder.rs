@@ -4,6 +4,7 @@
 //! lock              held while the store is open
 //! current           the number of the serving generation
 //! gen-000002/       a generation: a sled database
+//!   copied-from     the number of the generation that this one is a compacted copy of
 //! corrupt-000001/   a generation that was set aside
 //! ```
 

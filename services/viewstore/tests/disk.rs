@@ -177,9 +177,9 @@ fn a_day_of_small_flushes_leaves_the_folder_in_bounds() {
 fn large_flushes_leave_the_folder_in_bounds_and_so_do_compactions_between_them() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(folder.path());
-    for flush in 1..=60_u64 {
+    for flush in 1..=30_u64 {
         let mut changes = store.changes();
-        for number in 0..12_000_u64 {
+        for number in 0..9_000_u64 {
             // Every third, in turns, so that each page is changed a little.
             if number % 3 == flush % 3 {
                 let value = vec![u8::try_from(flush).unwrap(); 300];
