@@ -34,8 +34,8 @@ fn bytes_in(path: &Path) -> u64 {
     }
 }
 
-/// Small changes like those of a quiet district: each touches a case, its indexes, and figures of its grid,
-/// community, street and district.
+/// Small changes like those of a quiet district: each touches a case, its due time, and figures of its grid,
+/// community and district.
 struct Trickle {
     seed: u64,
     cases: u64,
@@ -77,23 +77,19 @@ impl Trickle {
             _ => self.cases - self.random(self.cases.min(300)),
         };
         let grid = case.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 519;
-        let (community, street) = (grid / 8, grid / 90);
         for (area, length) in [
             (format!("1{grid:03}"), 250),
-            (format!("2{community:03}"), 600),
-            (format!("3{street:03}"), 1_200),
-            ("4000".to_owned(), 2_400),
+            (format!("2{:03}", grid / 8), 600),
+            ("3000".to_owned(), 2_400),
         ] {
             let figures = self.value(length);
-            if length < 1_000 {
+            if length < 300 {
                 changes
-                    .put(format!("d{area}{day:04}"), &figures[..length / 2])
+                    .put(format!("d{area}{day:04}"), &figures[..100])
                     .unwrap();
             }
             changes.put(format!("a{area}"), figures).unwrap();
         }
-        let head = self.value(32);
-        changes.put(format!("h{grid:03}"), head).unwrap();
         let view = self.value(500);
         changes.put(format!("c{case:012}"), view).unwrap();
         match self.flushes % 5 {
