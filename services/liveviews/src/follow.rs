@@ -11,6 +11,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use crate::{
     Error, LiveViews, Options, State,
+    compaction::Compactions,
     flushes::Flushes,
     live::blocking,
     log::{Log, LogError, LogEvent, Source},
@@ -43,8 +44,9 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
     /// stops the views, turns health red and is [`State::Stopped`] from then on.
     pub async fn follow<L: Log>(&self, log: &L) {
         let mut flushes = Flushes::new(&self.options);
+        let mut compactions = Compactions::default();
         let error = loop {
-            match self.follow_once(log, &mut flushes).await {
+            match self.follow_once(log, &mut flushes, &mut compactions).await {
                 Ended::Failed(error) if error.code() == SUPERSEDED && self.is_unused() => {
                     if let Err(error) = self.begin_anew().await {
                         break error;
@@ -78,7 +80,12 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         Ok(())
     }
 
-    async fn follow_once<L: Log>(&self, log: &L, flushes: &mut Flushes) -> Ended {
+    async fn follow_once<L: Log>(
+        &self,
+        log: &L,
+        flushes: &mut Flushes,
+        compactions: &mut Compactions,
+    ) -> Ended {
         let anchor = match self.progress() {
             Ok(progress) => progress.anchor(),
             Err(error) => return Ended::Failed(error),
@@ -103,6 +110,9 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
                 return Ended::Failed(error);
             }
             if let Err(error) = flushes.tend(self.store.generation()).await {
+                return Ended::Failed(error);
+            }
+            if let Err(error) = compactions.tend(self).await {
                 return Ended::Failed(error);
             }
         }
