@@ -12,7 +12,7 @@ const RANGE: (usize, usize) = (4_096, 4 << 20);
 /// The signed checkpoints of a district's log, in the order in which they were signed.
 #[derive(Clone, Debug)]
 pub struct CheckpointStore {
-    connection: Connection,
+    pub(crate) connection: Connection,
     district: AreaCode,
 }
 

@@ -1,6 +1,6 @@
 //! The keys of personal data, one per case, in a stream of their own from which they can be erased.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use async_nats::{
     HeaderMap, header,
@@ -22,7 +22,7 @@ const RANGE: (usize, usize) = (4_096, 1 << 20);
 /// The store of a district's keys.
 #[derive(Clone, Debug)]
 pub struct KeyStore {
-    connection: Connection,
+    pub(crate) connection: Connection,
     district: AreaCode,
 }
 
@@ -95,9 +95,17 @@ impl KeyStore {
     /// # Errors
     /// [`LogError::Unavailable`] and [`LogError::NoStream`].
     pub async fn cases(&self) -> Result<HashSet<CaseId>, LogError> {
+        Ok(self.all().await?.into_keys().collect())
+    }
+
+    /// All keys. What is no key is left out.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] and [`LogError::NoStream`].
+    pub async fn all(&self) -> Result<BTreeMap<CaseId, CaseKey>, LogError> {
         let last = self.connection.facts().await?.last;
         let prefix = format!("key.{}.", self.district);
-        let mut cases = HashSet::new();
+        let mut keys = BTreeMap::new();
         let mut after = Position(0);
         while after < last {
             let before = after;
@@ -108,16 +116,18 @@ impl KeyStore {
                 .range(range, max_keys, max_bytes, |message| {
                     after = Position(message.sequence);
                     let case = message.subject.strip_prefix(&prefix);
-                    cases.extend(case.and_then(|case| case.parse::<CaseId>().ok()));
+                    let case = case.and_then(|case| case.parse::<CaseId>().ok());
+                    let key = <[u8; 32]>::try_from(&*message.payload).ok();
+                    keys.extend(case.zip(key.map(CaseKey)));
                     Ok(())
                 });
             reading.await?;
             if after == before {
                 // The last ones may have been destroyed.
-                return Ok(cases);
+                break;
             }
         }
-        Ok(cases)
+        Ok(keys)
     }
 
     /// Erases the case's key; nothing happens when there is none.

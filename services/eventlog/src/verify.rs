@@ -132,9 +132,18 @@ pub struct Against {
     pub keys: Option<KeyStore>,
 }
 
-/// What has been read of the log.
+/// What has to be known of a verified part of the log to go on behind it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerifiedPart {
+    /// The tree over it.
+    pub frontier: Frontier,
+    /// The last event of each area.
+    pub heads: BTreeMap<AreaCode, AreaHead>,
+}
+
+/// A verification under way: of a log, or of a copy of one. It takes the messages in their order.
 #[derive(Default)]
-struct Walk {
+pub struct Verification {
     statements: Arc<Integrity>,
     frontier: Frontier,
     heads: HashMap<AreaCode, AreaHead>,
@@ -159,30 +168,22 @@ pub async fn verify(
     let statements = log.read_statements().await?;
     // Where messages are missing is found by reading.
     let facts = log.facts().await?;
-    let mut walk = Walk {
-        statements,
-        ..Walk::default()
-    };
-    for Checkpoint { position, root } in against.checkpoints {
-        walk.signed.entry(position).or_default().push(root);
-    }
-    walk.compare()?;
+    let mut verification = Verification::new(statements, against.checkpoints)?;
     let mut batches = read_ahead(log, facts.last);
-    while walk.position() < facts.last {
+    while verification.position() < facts.last {
         let Some(batch) = batches.batches.recv().await else {
             break;
         };
         for stored in &batch? {
-            walk.step(stored)?;
+            verification.step(stored)?;
         }
-        progress(walk.position(), facts.last);
+        progress(verification.position(), facts.last);
     }
-    walk.compare_longer()?;
-    let sealed = match &against.keys {
-        Some(keys) => walk.check_keys(keys).await?,
-        None => Sealed::default(),
+    let with_key = match &against.keys {
+        Some(keys) => Some(keys.cases().await?),
+        None => None,
     };
-    Ok(walk.verified(facts.log, sealed))
+    verification.finish(facts.log, with_key.as_ref())
 }
 
 /// The log, read by a task of its own while what came is checked.
@@ -225,17 +226,94 @@ fn read_ahead(log: &EventLog, last: Position) -> ReadAhead {
     }
 }
 
-impl Walk {
-    fn position(&self) -> Position {
+impl Verification {
+    /// Of a whole log, which says this of itself and has to have the roots of these checkpoints.
+    ///
+    /// # Errors
+    /// [`Break::Root`] for a checkpoint of an empty log.
+    pub fn new(statements: Arc<Integrity>, checkpoints: Vec<Checkpoint>) -> Result<Self, Break> {
+        Self::behind(VerifiedPart::default(), statements, checkpoints)
+    }
+
+    /// Of what comes behind a part that is verified. Ids that are repeated, and sealed sections, are seen in the rest
+    /// alone.
+    ///
+    /// # Errors
+    /// [`Break::Root`] for a checkpoint at the end of that part.
+    pub fn behind(
+        verified: VerifiedPart,
+        statements: Arc<Integrity>,
+        checkpoints: Vec<Checkpoint>,
+    ) -> Result<Self, Break> {
+        let mut signed = BTreeMap::<_, Vec<_>>::new();
+        for Checkpoint { position, root } in checkpoints {
+            signed.entry(position).or_default().push(root);
+        }
+        let mut verification = Self {
+            statements,
+            frontier: verified.frontier,
+            heads: verified.heads.into_iter().collect(),
+            signed,
+            ..Self::default()
+        };
+        verification.compare()?;
+        Ok(verification)
+    }
+
+    /// The last position that is verified.
+    #[must_use]
+    pub fn position(&self) -> Position {
         self.frontier.position()
     }
 
-    fn step(&mut self, stored: &Stored) -> Result<(), Break> {
+    /// What has to be known to go on from here later.
+    #[must_use]
+    pub fn part(&self) -> VerifiedPart {
+        VerifiedPart {
+            frontier: self.frontier.clone(),
+            heads: self.heads.iter().map(|(area, head)| (*area, *head)).collect(),
+        }
+    }
+
+    /// The cases with a sealed section that were met since this was asked last, and whether each is forgotten.
+    pub fn take_sealed(&mut self) -> HashMap<CaseId, bool> {
+        std::mem::take(&mut self.sealed)
+    }
+
+    /// How many checkpoints have the root that the tree has at their position.
+    #[must_use]
+    pub fn checkpoints(&self) -> usize {
+        self.checkpoints
+    }
+
+    /// Verifies the next message.
+    ///
+    /// # Errors
+    /// The first [`Break`].
+    pub fn step(&mut self, stored: &Stored) -> Result<(), Break> {
         self.frontier.append(stored.leaf);
         if matches!(stored.standing, Standing::Event | Standing::SetAside) {
             self.take_in(stored)?;
         }
         self.compare()
+    }
+
+    /// Verifies that the end is not before a checkpoint, and that sealed sections have a key where the cases with one
+    /// are given.
+    ///
+    /// # Errors
+    /// [`LogError::Shorter`] and [`Break::KeyMissing`].
+    pub fn finish(
+        mut self,
+        log: Option<LogId>,
+        with_key: Option<&HashSet<CaseId>>,
+    ) -> Result<Verified, Break> {
+        self.compare_longer()?;
+        let sealed = match with_key {
+            Some(with_key) => self.check_keys(with_key)?,
+            None => Sealed::default(),
+        };
+        Ok(self.verified(log, sealed))
     }
 
     fn take_in(&mut self, stored: &Stored) -> Result<(), Break> {
@@ -304,8 +382,7 @@ impl Walk {
         Ok(())
     }
 
-    async fn check_keys(&self, keys: &KeyStore) -> Result<Sealed, Break> {
-        let with_key = keys.cases().await?;
+    fn check_keys(&self, with_key: &HashSet<CaseId>) -> Result<Sealed, Break> {
         let mut sealed = Sealed {
             cases: self.sealed.len(),
             ..Sealed::default()

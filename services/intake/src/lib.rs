@@ -21,5 +21,6 @@ mod tests;
 mod validate;
 
 pub use error::Error;
+pub use evidence::{Watermark, read_watermark};
 pub use options::Options;
 pub use run::{Parts, document, run, run_on};

@@ -1,8 +1,7 @@
 //! `gridkeeper verify`: walks the log and names the first break.
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -11,13 +10,12 @@ use gridkeeper_eventlog::{
     verify::{Against, Verified, verify},
 };
 use gridkeeper_identity::load_checkpoint_verifier;
-use gridkeeper_proto::checkpoint::{Checkpoint, CheckpointVerifier};
+use gridkeeper_proto::checkpoint::CheckpointVerifier;
 
 use crate::{
     error::Error,
-    files,
+    evidence, files,
     installation::{Installation, Place},
-    layout::io_error,
     terminal,
 };
 
@@ -63,8 +61,9 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
                 let opened = verifier.open(&files::read(path)?);
                 against.checkpoints.push(opened?);
             }
-            let folder = config.intake.folder.join("checkpoints");
-            against.checkpoints.extend(in_folder(&folder, verifier)?);
+            let files = evidence::checkpoints(&config.intake.folder, verifier)?;
+            let files = files.into_iter().map(|file| file.checkpoint);
+            against.checkpoints.extend(files);
             // A log of an earlier version has none.
             let notes = log.checkpoints().await?.all().await.unwrap_or_default();
             let opened = notes.iter().map(|note| verifier.open(note));
@@ -86,21 +85,6 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     })
     .await?;
     show(&verified, unsigned)
-}
-
-/// The checkpoints in a folder. What is damaged there is an error: they are evidence.
-fn in_folder(folder: &Path, verifier: &CheckpointVerifier) -> Result<Vec<Checkpoint>, Error> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Ok(Vec::new());
-    };
-    let mut checkpoints = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(io_error("list", folder))?.path();
-        if path.extension().is_some_and(|name| name == "checkpoint") {
-            checkpoints.push(verifier.open(&files::read(&path)?)?);
-        }
-    }
-    Ok(checkpoints)
 }
 
 fn show(verified: &Verified, unsigned: usize) -> Result<(), Error> {

@@ -34,8 +34,10 @@ pub(crate) use self::{
     checkpoints::CheckpointFolder,
     notary::Notary,
     tree::{TreeFile, TreeReader},
-    watermark::{Watermark, WatermarkFile},
+    watermark::WatermarkFile,
 };
+pub use self::watermark::{Watermark, read_watermark};
+use self::watermark::WATERMARK;
 use crate::Error;
 
 /// What intake keeps of the log outside the broker.
@@ -57,7 +59,7 @@ impl Evidence {
     pub(crate) fn open(folder: &Path, verifier: &CheckpointVerifier) -> Result<Self, Error> {
         make_folder(folder).map_err(failed(folder))?;
         let log = verifier.origin().log;
-        let watermark = WatermarkFile::open(&folder.join("watermark"))?;
+        let watermark = WatermarkFile::open(&folder.join(WATERMARK))?;
         let tree = TreeFile::begin(&folder.join("tree"))?;
         let mut evidence = Self {
             log,

@@ -18,16 +18,30 @@ use gridkeeper_proto::{checkpoint::Checkpoint, envelope::Position, id::LogId, tr
 use super::failed;
 use crate::Error;
 
+/// The name of the file in intake's folder.
+pub(super) const WATERMARK: &str = "watermark";
+
 const SLOT_BYTES: u64 = 512;
 const LENGTH: usize = 16 + 8 + 32 + 8;
 
 /// The last acknowledged position of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Watermark {
+pub struct Watermark {
     /// The log.
-    pub(crate) log: LogId,
+    pub log: LogId,
     /// Position and root.
-    pub(crate) checkpoint: Checkpoint,
+    pub checkpoint: Checkpoint,
+}
+
+/// Reads the watermark in intake's folder and changes nothing; `None` if there is none that can be read.
+#[must_use]
+pub fn read_watermark(folder: &Path) -> Option<Watermark> {
+    let file = WatermarkFile {
+        path: Arc::default(),
+        file: Arc::new(File::open(folder.join(WATERMARK)).ok()?),
+        next: 0,
+    };
+    file.read()
 }
 
 /// The file of the watermark.
@@ -153,6 +167,7 @@ mod tests {
             file.write(&watermark(position)).unwrap();
             assert_eq!(file.read(), Some(watermark(position)));
         }
+        assert_eq!(read_watermark(folder.path()), Some(watermark(5)));
         let mut again = WatermarkFile::open(&path).unwrap();
         assert_eq!(again.read(), Some(watermark(5)));
         // A write that was interrupted leaves the one before it.
