@@ -10,8 +10,8 @@ use std::{
 
 use gridkeeper_eventlog::verify::VerifiedPart;
 use gridkeeper_proto::{
-    chain::AreaHead,
     area::AreaCode,
+    chain::AreaHead,
     envelope::Position,
     id::{CaseId, LogId},
     sealed::CaseKey,
@@ -268,7 +268,9 @@ fn as_of_name(kind: &str, position: Position) -> String {
 }
 
 fn is_as_of(name: &str, kind: &str) -> bool {
-    let position = name.strip_prefix(kind).and_then(|rest| rest.strip_prefix('.'));
+    let position = name
+        .strip_prefix(kind)
+        .and_then(|rest| rest.strip_prefix('.'));
     position.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
@@ -284,5 +286,7 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
         entries => entries.map_err(failed("list", folder))?,
     };
     let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-    paths.collect::<Result<_, _>>().map_err(failed("list", folder))
+    paths
+        .collect::<Result<_, _>>()
+        .map_err(failed("list", folder))
 }

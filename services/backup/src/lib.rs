@@ -30,6 +30,7 @@ pub use check::{Checked, check};
 pub use error::Error;
 pub use manifest::Manifest;
 pub use restore::{Known, Missing, Restored, Target, restore};
+pub use segment::Limits;
 pub use take::{Source, Taken, take};
 
 use gridkeeper_proto::envelope::Position;

@@ -21,11 +21,26 @@ use crate::{
 };
 
 const MAGIC: Magic = *b"GKseg\0\0\x01";
-/// At most how many messages a segment holds, and how many bytes of them unless a single one has more.
-const MAX_MESSAGES: usize = 65_536;
-const MAX_BYTES: usize = 16 << 20;
 /// What a message takes besides its texts and bytes, at most.
 const OVERHEAD: usize = 48;
+
+/// How large segments become. Runs into one folder have to agree on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// At most how many messages a segment holds.
+    pub messages: usize,
+    /// At most how many bytes of messages a segment holds, unless a single one has more.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            messages: 65_536,
+            bytes: 16 << 20,
+        }
+    }
+}
 
 /// What a backup has of a position.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -174,9 +189,9 @@ impl Segment {
     }
 
     /// Whether a record belongs into this segment and not into the next one.
-    pub(crate) fn takes(&self, record: &Record) -> bool {
-        let fits = self.weight + record.weight() <= MAX_BYTES;
-        self.records.is_empty() || self.records.len() < MAX_MESSAGES && fits
+    pub(crate) fn takes(&self, record: &Record, limits: Limits) -> bool {
+        let fits = self.weight + record.weight() <= limits.bytes;
+        self.records.is_empty() || self.records.len() < limits.messages && fits
     }
 
     pub(crate) fn push(&mut self, record: Record) {
@@ -258,4 +273,3 @@ fn first_of(path: &Path) -> Option<Position> {
     let name = path.file_name()?.to_str()?.strip_suffix(".segment")?;
     name.parse().ok().map(Position)
 }
-

@@ -31,7 +31,7 @@ use crate::{
     check::{read_segments, step},
     folder::{Cache, Folder},
     notes::Notes,
-    segment::{Segment, SegmentFile},
+    segment::{Limits, Segment, SegmentFile},
 };
 
 /// How often the end of the log is taken anew, where cases of the last moments have no key yet or no more.
@@ -48,6 +48,8 @@ pub struct Source {
     pub notes: Vec<String>,
     /// The key that checkpoints have to be signed by; `None` if the installation has none.
     pub verifier: Option<CheckpointVerifier>,
+    /// How large segments become.
+    pub limits: Limits,
 }
 
 /// A backup that was taken.
@@ -82,7 +84,7 @@ pub async fn take(
     let folder = Folder::open_or_make(path)?;
     same_log(&folder, source, log)?;
     let mut run = Run {
-        copying: Copying::open(&folder, source.log.clone(), log).await?,
+        copying: Copying::open(&folder, source, log).await?,
         folder: &folder,
         source,
         log,
@@ -106,7 +108,9 @@ pub async fn take(
     let compared = notes.up_to(end).into_iter();
     let compared = compared.filter(|known| known.position >= verified_before);
     let mut compared = compared.filter(|known| copied.statements.loss_at(known.position).is_none());
-    let before = folder.manifest()?.and_then(|before| before.verified_against);
+    let before = folder
+        .manifest()?
+        .and_then(|before| before.verified_against);
     let manifest = Manifest {
         format: Manifest::FORMAT,
         log,
@@ -266,8 +270,7 @@ impl Run<'_> {
 
     /// Leaves the keys of persons out who were forgotten and whose key intake has not destroyed yet.
     fn forget(&mut self, sealed: &std::collections::HashMap<CaseId, bool>) {
-        self.keys
-            .retain(|case, _| sealed.get(case) != Some(&true));
+        self.keys.retain(|case, _| sealed.get(case) != Some(&true));
     }
 }
 

@@ -16,12 +16,12 @@ use gridkeeper_proto::{
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Gaps;
+use super::{Gaps, Source};
 use crate::{
     Error, Progress,
     check::read_segments,
     folder::{Folder, segments_in},
-    segment::{Record, Segment, SegmentFile},
+    segment::{Limits, Record, Segment, SegmentFile},
 };
 
 /// How many messages, and how many bytes, are read of the log at once.
@@ -35,6 +35,7 @@ pub(super) struct Copying {
     folder: PathBuf,
     log: EventLog,
     id: LogId,
+    limits: Limits,
     missing: Vec<(Position, Position)>,
     /// The last segment.
     growing: Segment,
@@ -48,7 +49,7 @@ pub(super) struct Copying {
 
 impl Copying {
     /// Goes on behind the last segment, once the log was found to be the one that it was copied from.
-    pub(super) async fn open(folder: &Folder, log: EventLog, id: LogId) -> Result<Self, Error> {
+    pub(super) async fn open(folder: &Folder, source: &Source, id: LogId) -> Result<Self, Error> {
         let Gaps { files, missing } = Gaps::find(folder.segments()?, id)?;
         let growing = match files.last() {
             Some(file) => Segment::read(&file.path, id)?,
@@ -57,8 +58,9 @@ impl Copying {
         let copying = Self {
             segments: folder.segments_folder(),
             folder: folder.path().to_owned(),
-            log,
+            log: source.log.clone(),
             id,
+            limits: source.limits,
             missing,
             growing,
             grown: false,
@@ -96,7 +98,10 @@ impl Copying {
         let mut after = Position(self.growing.first().0 - 1);
         while after < position {
             let (max_messages, max_bytes) = BATCH;
-            let found = self.log.messages_after(after, max_messages, max_bytes).await?;
+            let found = self
+                .log
+                .messages_after(after, max_messages, max_bytes)
+                .await?;
             let Some(reached) = found.last() else { break };
             after = reached.position;
             there.extend(found.into_iter().map(|message| (message.position, message)));
@@ -197,7 +202,7 @@ impl Copying {
     }
 
     fn push(&mut self, record: Record) -> Result<(), Error> {
-        if !self.growing.takes(&record) {
+        if !self.growing.takes(&record, self.limits) {
             self.flush()?;
             self.growing = Segment::behind(self.growing.end().clone(), self.id);
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gridkeeper_backup::{Checked, Source, Taken, check, take};
+use gridkeeper_backup::{Checked, Limits, Source, Taken, check, take};
 use gridkeeper_eventlog::{EventLog, KeyStore};
 use gridkeeper_identity::load_checkpoint_verifier;
 use gridkeeper_proto::checkpoint::CheckpointVerifier;
@@ -64,6 +64,7 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
         keys: KeyStore::open(&broker.url, district, options).await?,
         notes: files.into_iter().map(|file| file.note).collect(),
         verifier,
+        limits: Limits::default(),
     };
     let now = installation.clock.now();
     let taken = take(&command.dir, &source, now, |at| paced.progress(&at)).await;
