@@ -109,7 +109,7 @@ pub async fn restore(
             end: keys,
         });
     };
-    streams.put_keys(copy.keys.clone(), each).await?;
+    streams.put_keys(&copy.keys, each).await?;
     streams.put_checkpoints(&copy.notes).await?;
     let verified = verified(&copy, target, &checked, &up_to_end, &mut progress).await?;
     streams.finish().await?;

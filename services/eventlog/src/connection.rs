@@ -183,6 +183,7 @@ impl Connection {
         }
         let mut wanted = self.needed.clone();
         wanted.duplicate_window = DUPLICATE_WINDOW;
+        wanted.allow_atomic_publish = true;
         wanted.metadata.insert(LOG.to_owned(), log.to_string());
         wanted
             .metadata
@@ -202,6 +203,7 @@ impl Connection {
             return Ok(());
         }
         whole.duplicate_window = self.needed.duplicate_window;
+        whole.allow_atomic_publish = self.needed.allow_atomic_publish;
         let updated = self.context.update_stream(whole).await;
         updated
             .map(|_| ())
@@ -349,7 +351,6 @@ impl Connection {
             deny_delete,
             deny_purge,
             allow_direct,
-            allow_atomic_publish,
             allow_rollup,
             allow_message_ttl,
             allow_message_schedules,
@@ -357,6 +358,9 @@ impl Connection {
             sealed,
             no_ack,
         );
+        if !self.restores {
+            same!(allow_atomic_publish);
+        }
         if differences.is_empty() {
             return Ok(());
         }

@@ -34,12 +34,7 @@ impl Message {
     /// # Errors
     /// [`LogError::Foreign`].
     pub fn stored(&self, statements: &Integrity) -> Result<Stored, LogError> {
-        Stored::of(
-            self.position,
-            &self.subject,
-            self.bytes.clone(),
-            statements,
-        )
+        Stored::of(self.position, &self.subject, self.bytes.clone(), statements)
     }
 }
 

@@ -99,7 +99,9 @@ pub enum LogError {
         stream: String,
     },
     /// A stream that is restored is at another position than the restore has left it.
-    #[error("the restored log is at position {found} and not at {expected}: somebody else writes to it")]
+    #[error(
+        "the restored log is at position {found} and not at {expected}: somebody else writes to it"
+    )]
     Interfered {
         /// Where the restore has left it.
         expected: Position,

@@ -166,7 +166,7 @@ impl KeyStore {
         Ok(Some((position, CaseKey(key))))
     }
 
-    fn subject(&self, case: CaseId) -> String {
+    pub(crate) fn subject(&self, case: CaseId) -> String {
         format!("key.{}.{case}", self.district)
     }
 }

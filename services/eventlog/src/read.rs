@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use async_nats::{header, jetstream::message::StreamMessage};
 use bytes::Bytes;
 use gridkeeper_proto::{
-    area::AreaCode, envelope::Position, id::EventId,
+    area::AreaCode,
+    envelope::Position,
+    id::EventId,
     integrity::{Integrity, Standing},
     tree::TreeHash,
 };

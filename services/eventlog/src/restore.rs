@@ -5,10 +5,10 @@
 //!   at all.
 //! - Until all is there the streams are closed to everybody else ([`LogError::BeingRestored`]).
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_nats::{HeaderMap, HeaderName, HeaderValue, header};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use bytes::Bytes;
 use gridkeeper_proto::{
     area::AreaCode,
     envelope::Position,
@@ -20,13 +20,12 @@ use tokio::time::sleep;
 use crate::{
     AppendError, CheckpointStore, EventLog, KeyStore, LogError, Message, Occupied, Options,
     append::{self, MOST, publish},
+    connection::Connection,
     copy::STORED_AT,
 };
 
 /// The header of a message that stands where one was given up as lost.
 const LOST: &str = "Gridkeeper-Lost";
-/// How many keys, and how many checkpoints, are under way at once.
-const UNDER_WAY: usize = 64;
 /// How often a batch is tried whose outcome is not known, or that repeats an id too soon, and the pause between.
 const TRIES: u32 = 30;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -125,21 +124,32 @@ impl Restoration {
         Ok(last)
     }
 
-    /// Keeps the keys of cases. The same call may be repeated.
+    /// Keeps the keys of cases that are not there yet. `progress` is called with how many are there.
     ///
     /// # Errors
     /// [`LogError::Unavailable`].
     pub async fn put_keys(
         &self,
-        keys: impl IntoIterator<Item = (CaseId, CaseKey)>,
+        keys: &BTreeMap<CaseId, CaseKey>,
         mut progress: impl FnMut(u64),
     ) -> Result<(), LogError> {
-        let mut putting = stream::iter(keys)
-            .map(|(case, key)| self.keys.put_if_absent(case, key))
-            .buffer_unordered(UNDER_WAY);
-        let mut put = 0;
-        while putting.try_next().await?.is_some() {
-            put += 1;
+        let there = self.keys.all().await?;
+        let missing = keys.iter().filter(|(case, _)| !there.contains_key(case));
+        let missing: Vec<_> = missing.collect();
+        let mut put = there.len() as u64;
+        for batch in missing.chunks(MOST) {
+            let message = |(case, key): &(&CaseId, &CaseKey)| {
+                let mut headers = HeaderMap::new();
+                headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
+                append::Message {
+                    subject: self.keys.subject(**case),
+                    headers,
+                    bytes: Bytes::copy_from_slice(&key.0),
+                }
+            };
+            let batch: Vec<_> = batch.iter().map(message).collect();
+            put += batch.len() as u64;
+            publish_all(&self.keys.connection, batch, "restore keys").await?;
             progress(put);
         }
         Ok(())
@@ -151,8 +161,15 @@ impl Restoration {
     /// [`LogError::Unavailable`].
     pub async fn put_checkpoints(&self, notes: &[String]) -> Result<(), LogError> {
         let there = self.checkpoints.all().await?.len();
-        for note in notes.iter().skip(there) {
-            self.checkpoints.add(note).await?;
+        let missing = notes.get(there..).unwrap_or_default();
+        for batch in missing.chunks(MOST) {
+            let message = |note: &String| append::Message {
+                subject: self.checkpoints.subject(),
+                headers: HeaderMap::new(),
+                bytes: Bytes::copy_from_slice(note.as_bytes()),
+            };
+            let batch = batch.iter().map(message).collect();
+            publish_all(&self.checkpoints.connection, batch, "restore checkpoints").await?;
         }
         Ok(())
     }
@@ -168,7 +185,7 @@ impl Restoration {
         Ok(())
     }
 
-    fn connections(&self) -> [&crate::connection::Connection; 3] {
+    fn connections(&self) -> [&Connection; 3] {
         [
             &self.log.reading,
             &self.keys.connection,
@@ -240,7 +257,7 @@ impl Restoration {
         append::Message {
             subject: format!("evt.{}.lost", self.log.district),
             headers,
-            bytes: bytes::Bytes::new(),
+            bytes: Bytes::new(),
         }
     }
 }
@@ -262,6 +279,19 @@ fn published(message: &Message) -> append::Message {
         headers,
         bytes: message.bytes.clone(),
     }
+}
+
+/// Publishes what is all there afterwards. A batch whose outcome is not known ends the restore: the next one looks
+/// what is there.
+async fn publish_all(
+    connection: &Connection,
+    batch: Vec<append::Message>,
+    what: &str,
+) -> Result<(), LogError> {
+    let published = publish(&connection.client, batch).await;
+    published.map(drop).map_err(|error| LogError::Unavailable {
+        what: format!("{what}: {error}"),
+    })
 }
 
 fn interfered(expected: Position, found: Position) -> LogError {
