@@ -7,10 +7,10 @@ use bytes::Bytes;
 use gridkeeper_proto::{anchor::Anchor, area::AreaCode, envelope::Position, id::EventId};
 use serde::Deserialize;
 
-use crate::{AppendError, EventLog, LogError, error::outside, session::Session};
+use crate::{AppendError, EventLog, LogError, error::outside};
 
 /// The most events that the broker takes in one atomic batch.
-const MOST: usize = 1_000;
+pub(crate) const MOST: usize = 1_000;
 
 const APPENDS: &str = "gridkeeper_log_appends_total";
 const READ_BACK: &str = "gridkeeper_log_appends_read_back_total";
@@ -85,7 +85,7 @@ impl EventLog {
             Err(LogError::Unavailable { what }) => return Err(AppendError::Unknown { what }),
             session => session?,
         };
-        let outcome = publish(&session, messages).await;
+        let outcome = publish(&session.connection.client, messages).await;
         if matches!(outcome, Err(AppendError::Unknown { .. })) {
             // Whatever became of it, the log is confirmed before anything else is appended.
             session.give_up();
@@ -172,9 +172,11 @@ impl EventLog {
     }
 }
 
-/// Publishes and gives the position of the last message.
-async fn publish(session: &Session, mut messages: Vec<Message>) -> Result<u64, AppendError> {
-    let client = &session.connection.client;
+/// Publishes, as one atomic batch where there are several, and gives the position of the last message.
+pub(crate) async fn publish(
+    client: &async_nats::Client,
+    mut messages: Vec<Message>,
+) -> Result<u64, AppendError> {
     let unknown = |what: String| AppendError::Unknown { what };
     if messages.len() > 1 {
         let batch = uuid::Uuid::now_v7().to_string();
@@ -248,8 +250,8 @@ pub(crate) async fn send(
 }
 
 /// A message on its way.
-struct Message {
-    subject: String,
-    headers: HeaderMap,
-    bytes: Bytes,
+pub(crate) struct Message {
+    pub(crate) subject: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
 }

@@ -195,8 +195,9 @@ fn lost(statements: &Integrity) -> u64 {
     gone.map(|(from, to)| to.0 + 1 - from.0).sum()
 }
 
-/// The statement in a message, if it holds one.
-fn statement(position: Position, bytes: &[u8]) -> Option<Recorded<IntegrityEvent>> {
+/// The statement in a message; `None` if it holds none.
+#[must_use]
+pub fn statement(position: Position, bytes: &[u8]) -> Option<Recorded<IntegrityEvent>> {
     let (header, _) = Header::decode(bytes).ok()?;
     let is_statement = |known: &(u16, u16, &str)| known.0 == header.event_type;
     if !IntegrityEvent::TYPES.iter().any(is_statement) {

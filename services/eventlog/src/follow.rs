@@ -272,7 +272,8 @@ impl Follower {
 }
 
 impl EventLog {
-    async fn consume(&self, after: Position) -> Result<pull::Stream, LogError> {
+    /// The messages after a position, as they come. The broker throws the consumer away some time after nobody asks it.
+    pub(crate) async fn consume(&self, after: Position) -> Result<pull::Stream, LogError> {
         let unavailable = LogError::unavailable;
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence {

@@ -1,6 +1,6 @@
 //! The keys of personal data, one per case, in a stream of their own from which they can be erased.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use async_nats::{HeaderMap, HeaderValue, header, jetstream::stream::Config};
 use bytes::Bytes;
@@ -21,7 +21,7 @@ const RANGE: (usize, usize) = (4_096, 1 << 20);
 /// The store of a district's keys.
 #[derive(Clone, Debug)]
 pub struct KeyStore {
-    connection: Connection,
+    pub(crate) connection: Connection,
     district: AreaCode,
 }
 
@@ -114,9 +114,17 @@ impl KeyStore {
     /// # Errors
     /// [`LogError::Unavailable`] and [`LogError::NoStream`].
     pub async fn cases(&self) -> Result<HashSet<CaseId>, LogError> {
+        Ok(self.all().await?.into_keys().collect())
+    }
+
+    /// All keys. What is no key is left out.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] and [`LogError::NoStream`].
+    pub async fn all(&self) -> Result<BTreeMap<CaseId, CaseKey>, LogError> {
         let last = self.connection.facts().await?.last;
         let prefix = format!("key.{}.", self.district);
-        let mut cases = HashSet::new();
+        let mut keys = BTreeMap::new();
         let mut after = Position(0);
         while after < last {
             let before = after;
@@ -127,17 +135,21 @@ impl KeyStore {
                 .range(range, max_keys, max_bytes, |message| {
                     after = Position(message.sequence);
                     let case = message.subject.strip_prefix(&prefix);
-                    let case = case.filter(|_| message.payload.len() == KEY_BYTES);
-                    cases.extend(case.and_then(|case| case.parse::<CaseId>().ok()));
+                    let case = case.and_then(|case| case.parse::<CaseId>().ok());
+                    let key = <[u8; KEY_BYTES]>::try_from(&*message.payload).ok();
+                    if let Some((case, key)) = case.zip(key) {
+                        // A case has the first one under its subject.
+                        keys.entry(case).or_insert(CaseKey(key));
+                    }
                     Ok(())
                 });
             reading.await?;
             if after == before {
                 // The last ones may have been destroyed.
-                return Ok(cases);
+                break;
             }
         }
-        Ok(cases)
+        Ok(keys)
     }
 
     /// Erases the case's key; nothing happens when there is none.
@@ -185,7 +197,7 @@ impl KeyStore {
         Ok(messages)
     }
 
-    fn subject(&self, case: CaseId) -> String {
+    pub(crate) fn subject(&self, case: CaseId) -> String {
         format!("key.{}.{case}", self.district)
     }
 }

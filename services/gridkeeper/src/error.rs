@@ -89,6 +89,18 @@ pub(crate) enum Error {
     /// The clock of the hours of service.
     #[error(transparent)]
     Clock(#[from] ClockError),
+    /// The log was restored, and it is known to have been longer.
+    #[error(
+        "the log is restored up to its backup's end, but {by} says that it had {to} messages: positions {from} to {to} are missing from the backup"
+    )]
+    RestoredShorter {
+        /// The first position that is missing.
+        from: Position,
+        /// The last one that is known.
+        to: Position,
+        /// Who says so.
+        by: String,
+    },
     /// The views are not what the log gives.
     #[error("{keys} keys of the running views differ from rebuilt ones")]
     Differ {
@@ -176,6 +188,9 @@ pub(crate) enum Error {
     /// A district's folder.
     #[error(transparent)]
     District(#[from] DistrictError),
+    /// A backup.
+    #[error(transparent)]
+    Backup(#[from] gridkeeper_backup::Error),
     /// Keys.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -188,6 +203,13 @@ pub(crate) enum Error {
     /// An import.
     #[error(transparent)]
     Import(#[from] ImportError),
+}
+
+impl Error {
+    /// Whether the command has done its work, and something remains that has to be decided by hand.
+    pub(crate) fn is_remainder(&self) -> bool {
+        matches!(self, Self::RestoredShorter { .. })
+    }
 }
 
 impl Coded for Error {
@@ -215,6 +237,8 @@ impl Coded for Error {
             Self::NotInstalled { .. } => Code(830),
             Self::Foreign { .. } => Code(831),
             Self::KeysLost { .. } => Code(832),
+            Self::RestoredShorter { .. } => Code(353),
+            Self::Backup(error) => error.code(),
             Self::Intake(error) => error.code(),
             Self::Aggregator(error) => error.code(),
             Self::Query(error) => error.code(),

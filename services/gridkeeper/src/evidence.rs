@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -52,8 +52,9 @@ impl Evidence {
             return Ok(Self::default());
         };
         let folder = &layout.config.intake.folder;
-        let mut checkpoints = in_folder(&folder.join("checkpoints"), verifier)?;
-        if let Some(watermark) = read_watermark(folder)? {
+        let files = checkpoints(folder, verifier)?.into_iter();
+        let mut checkpoints: Vec<_> = files.map(|file| file.checkpoint).collect();
+        if let Some(watermark) = read_watermark(folder) {
             let expected = verifier.origin().log;
             if watermark.log != expected {
                 let found = Some(watermark.log);
@@ -109,17 +110,36 @@ pub(crate) async fn known_to_views(
     Ok(known::request(&client, district, (from, to), PATIENCE).await?)
 }
 
-/// The checkpoints in a folder. What is damaged there is an error: they are evidence.
-fn in_folder(folder: &Path, verifier: &CheckpointVerifier) -> Result<Vec<Checkpoint>, Error> {
-    let entries = match fs::read_dir(folder) {
-        Err(missing) if missing.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(io_error("list", folder))?,
+/// A checkpoint in a file of its own.
+pub(crate) struct CheckpointFile {
+    pub(crate) path: PathBuf,
+    /// The signed text.
+    pub(crate) note: String,
+    pub(crate) checkpoint: Checkpoint,
+}
+
+/// The checkpoints in intake's folder. What is damaged there is an error: they are evidence.
+///
+/// # Errors
+/// A file cannot be read, or is none that the key has signed.
+pub(crate) fn checkpoints(
+    intake: &Path,
+    verifier: &CheckpointVerifier,
+) -> Result<Vec<CheckpointFile>, Error> {
+    let folder = intake.join("checkpoints");
+    let Ok(entries) = fs::read_dir(&folder) else {
+        return Ok(Vec::new());
     };
     let mut checkpoints = Vec::new();
     for entry in entries {
-        let path = entry.map_err(io_error("list", folder))?.path();
+        let path = entry.map_err(io_error("list", &folder))?.path();
         if path.extension().is_some_and(|name| name == "checkpoint") {
-            checkpoints.push(verifier.open(&files::read(&path)?)?);
+            let note = files::read(&path)?;
+            checkpoints.push(CheckpointFile {
+                checkpoint: verifier.open(&note)?,
+                note,
+                path,
+            });
         }
     }
     Ok(checkpoints)

@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+mod backup;
 mod config;
 mod district;
 mod doctor;
@@ -10,6 +11,7 @@ mod log;
 mod openapi;
 mod policy;
 mod rebuild;
+mod restore;
 mod roster;
 mod serve;
 mod simulate;
@@ -56,6 +58,10 @@ enum Command {
     /// Make a statement on the log itself: a loss that is accepted, a message that is no event.
     #[command(subcommand)]
     Log(log::Command),
+    /// Take a backup of the log and the keys, or check one.
+    Backup(backup::Command),
+    /// Restore the log and the keys from a backup, into an empty broker.
+    Restore(restore::Command),
     /// Rebuild the views of the running aggregator, or compare them with rebuilt ones.
     Rebuild(rebuild::Command),
     /// Print the default configuration with its explanations, or check one.
@@ -113,6 +119,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Verify(command) => blocking(verify::run(command)),
         Command::Doctor(command) => blocking(doctor::run(command)),
         Command::Log(command) => blocking(log::run(command)),
+        Command::Backup(command) => blocking(backup::run(command)),
+        Command::Restore(command) => blocking(restore::run(command)),
         Command::Rebuild(command) => blocking(rebuild::run(command)),
         Command::Config(command) => config::run(&command),
         Command::District(command) => district::run(command),

@@ -30,7 +30,8 @@ use gridkeeper_proto::{
     tree::{Frontier, TreeHash},
 };
 
-pub use self::watermark::Watermark;
+use self::watermark::WATERMARK;
+pub use self::watermark::{Watermark, read_watermark};
 pub(crate) use self::{
     checkpoints::CheckpointFolder,
     notary::Notary,
@@ -58,7 +59,7 @@ impl Evidence {
     pub(crate) fn open(folder: &Path, verifier: &CheckpointVerifier) -> Result<Self, Error> {
         make_folder(folder).map_err(failed(folder))?;
         let log = verifier.origin().log;
-        let watermark = WatermarkFile::open(&folder.join("watermark"))?;
+        let watermark = WatermarkFile::open(&folder.join(WATERMARK))?;
         let tree = TreeFile::begin(&folder.join("tree"))?;
         let mut evidence = Self {
             log,
@@ -179,18 +180,6 @@ impl Evidence {
     /// A handle by which the watermark is forced onto the disk away from the decider.
     pub(crate) fn watermark(&self) -> &WatermarkFile {
         &self.watermark
-    }
-}
-
-/// The last position that an intake acknowledged, from its folder of evidence; `None` where it has none.
-///
-/// # Errors
-/// [`Error::Evidence`] for a file that cannot be read.
-pub fn read_watermark(folder: &Path) -> Result<Option<Watermark>, Error> {
-    let path = folder.join("watermark");
-    match path.try_exists().map_err(failed(&path))? {
-        true => Ok(WatermarkFile::open(&path)?.read()),
-        false => Ok(None),
     }
 }
 

@@ -19,6 +19,9 @@ use gridkeeper_proto::{checkpoint::Checkpoint, envelope::Position, id::LogId, tr
 use super::failed;
 use crate::Error;
 
+/// The name of the file in intake's folder.
+pub(super) const WATERMARK: &str = "watermark";
+
 const SLOT_BYTES: u64 = 512;
 const CONTENT: usize = 16 + 8 + 32 + 32;
 const LENGTH: usize = CONTENT + 8;
@@ -32,6 +35,17 @@ pub struct Watermark {
     pub checkpoint: Checkpoint,
     /// The hash of the leaf at the position; that of the empty tree for an empty log.
     pub leaf: TreeHash,
+}
+
+/// Reads the watermark in intake's folder and changes nothing; `None` if there is none that can be read.
+#[must_use]
+pub fn read_watermark(folder: &Path) -> Option<Watermark> {
+    let file = WatermarkFile {
+        path: Arc::default(),
+        file: Arc::new(File::open(folder.join(WATERMARK)).ok()?),
+        next: 0,
+    };
+    file.read()
 }
 
 /// The file of the watermark.
@@ -161,6 +175,7 @@ mod tests {
             file.write(&watermark(position)).unwrap();
             assert_eq!(file.read(), Some(watermark(position)));
         }
+        assert_eq!(read_watermark(folder.path()), Some(watermark(5)));
         let mut again = WatermarkFile::open(&path).unwrap();
         assert_eq!(again.read(), Some(watermark(5)));
         // A write that was interrupted leaves the one before it.
