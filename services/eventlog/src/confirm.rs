@@ -8,6 +8,7 @@ use gridkeeper_proto::{
     event::{Event, IntegrityEvent, Recorded},
     id::LogId,
     integrity::{Integrity, Loss},
+    time::Timestamp,
 };
 
 use crate::{
@@ -25,6 +26,8 @@ pub struct Confirmed {
     pub log: Option<LogId>,
     /// Its last position; zero for an empty log.
     pub last: Position,
+    /// What the broker's clock said; `None` where the broker does not say.
+    pub time: Option<Timestamp>,
 }
 
 impl EventLog {
@@ -79,7 +82,9 @@ impl EventLog {
             }
             facts => facts?,
         };
-        let StreamFacts { log, last, .. } = facts;
+        let StreamFacts {
+            log, last, time, ..
+        } = facts;
         if let Some(expected) = anchor.log.filter(|expected| log != Some(*expected)) {
             return Err(LogError::AnotherLog {
                 expected,
@@ -92,7 +97,7 @@ impl EventLog {
             self.read_statements_over(connection).await?;
             compared = self.compare(connection, anchor, &facts).await?;
         }
-        compared.map(|()| Confirmed { log, last })
+        compared.map(|()| Confirmed { log, last, time })
     }
 
     /// The outer error is one of asking, the inner one what the comparison found.

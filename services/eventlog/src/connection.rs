@@ -8,18 +8,22 @@ use async_nats::{
         self, Context,
         context::GetStreamErrorKind,
         message::StreamMessage,
-        stream::{Config, DirectGetErrorKind, Stream},
+        response::Response,
+        stream::{Config, DirectGetErrorKind, Info, Stream},
     },
 };
 use futures::StreamExt as _;
-use gridkeeper_proto::{envelope::Position, id::LogId};
-use serde::Serialize;
+use gridkeeper_proto::{envelope::Position, id::LogId, time::Timestamp};
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::{LogError, Options};
 
 /// Under what name the metadata of a stream holds the id of its log.
 const LOG: &str = "gridkeeper.log";
+
+/// JetStream's code for a stream that does not exist.
+const STREAM_NOT_FOUND: u64 = 10_059;
 
 /// Statuses of messages that end an answer of several.
 const END_OF_BATCH: u16 = 204;
@@ -35,12 +39,30 @@ pub(crate) struct Connection {
     request_timeout: Duration,
 }
 
+/// One run of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerRun {
+    pub(crate) name: String,
+    /// A new one with each run.
+    pub(crate) id: String,
+}
+
 /// What the broker tells of a stream.
 pub(crate) struct StreamFacts {
     pub(crate) log: Option<LogId>,
     pub(crate) last: Position,
     /// How many messages it holds.
     pub(crate) messages: u64,
+    /// What the broker's clock said; `None` where the broker does not say.
+    pub(crate) time: Option<Timestamp>,
+}
+
+/// JetStream's answer about a stream, with the time that the client library leaves out.
+#[derive(Deserialize)]
+struct TimedInfo {
+    #[serde(flatten)]
+    info: Info,
+    ts: Option<String>,
 }
 
 /// Options of a connection that waits for a broker that is not there.
@@ -96,6 +118,15 @@ impl Connection {
         Self::over(client, self.needed.clone(), options).await
     }
 
+    /// The server at the other end.
+    pub(crate) fn run(&self) -> ServerRun {
+        let info = self.client.server_info();
+        ServerRun {
+            name: info.server_name,
+            id: info.server_id,
+        }
+    }
+
     /// Makes the stream where there is none, with the id of its log.
     pub(crate) async fn begin(&self, log: LogId) -> Result<(), LogError> {
         let mut wanted = self.needed.clone();
@@ -132,12 +163,16 @@ impl Connection {
 
     /// What the broker tells of the stream, whose options are checked.
     pub(crate) async fn facts(&self) -> Result<StreamFacts, LogError> {
-        let info = match self.context.get_stream(&self.needed.name).await {
-            Ok(found) => found.cached_info().clone(),
-            Err(error) if is_missing(&error) => {
+        let subject = format!("STREAM.INFO.{}", self.needed.name);
+        let TimedInfo { info, ts } = match self.context.request(subject, &()).await {
+            Ok(Response::Ok(found)) => found,
+            Ok(Response::Err { error }) if error.error_code().0 == STREAM_NOT_FOUND => {
                 return Err(LogError::NoStream {
                     stream: self.needed.name.clone(),
                 });
+            }
+            Ok(Response::Err { error }) => {
+                return Err(LogError::unavailable("ask for the stream")(error.into()));
             }
             Err(error) => {
                 return Err(LogError::unavailable("ask for the stream")(error.into()));
@@ -148,6 +183,7 @@ impl Connection {
             log: log_of(&info.config),
             last: Position(info.state.last_sequence),
             messages: info.state.messages,
+            time: ts.and_then(|text| text.parse().ok()),
         })
     }
 
@@ -300,8 +336,6 @@ fn log_of(config: &Config) -> Option<LogId> {
 }
 
 fn is_missing(error: &jetstream::context::GetStreamError) -> bool {
-    /// JetStream's code for a stream that does not exist.
-    const STREAM_NOT_FOUND: u64 = 10_059;
     matches!(
         error.kind(),
         GetStreamErrorKind::JetStream(said) if said.error_code().0 == STREAM_NOT_FOUND
