@@ -16,6 +16,7 @@ pub mod log;
 mod options;
 mod read_ahead;
 mod rebuild;
+mod reopening;
 mod verified;
 
 pub use cache::Cache;
@@ -23,4 +24,5 @@ pub use error::Error;
 pub use live::{LiveViews, State, blocking};
 pub use options::Options;
 pub use rebuild::Report;
+pub use reopening::{Reopening, is_of_disk};
 pub use verified::{Progress, Verified};

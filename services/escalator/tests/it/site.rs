@@ -110,6 +110,8 @@ impl Site {
             retry_ms: 10,
             retry_limit_ms: 100,
             late_after_ms: 300,
+            // The clock of these tests is none that a broker knows.
+            clock_tolerance_ms: u64::MAX,
             ..Options::default()
         }
     }
@@ -339,6 +341,7 @@ async fn intake(broker: &str, keys: &Path, clock: Clock) -> (String, EventLog) {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let options = gridkeeper_intake::Options {
         folder: keys.join("log"),
+        clock_tolerance_ms: u64::MAX,
         ..gridkeeper_intake::Options::default()
     };
     let stop = CancellationToken::new();
