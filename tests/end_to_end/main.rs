@@ -9,6 +9,7 @@
 mod bad_input;
 mod commands;
 mod exactly_once;
+mod full_disk;
 mod history;
 mod init;
 mod killed;

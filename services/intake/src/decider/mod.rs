@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use gridkeeper_http::{Check, Clock};
+use gridkeeper_http::{Check, ComparedClock};
 use gridkeeper_proto::{
     aggregate::Aggregate,
     area::AreaCode,
@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use self::line::Line;
 use crate::{
     Error, Options,
+    appends::Appends,
     calendar::Calendar,
     evidence::{Evidence, TreeReader},
     log::{AppendError, Keys, Log, ReadError},
@@ -63,9 +64,9 @@ pub(crate) struct Decider<L, K> {
     state: Shared,
     evidence: Mutex<Evidence>,
     tree: TreeReader,
-    /// How appends go.
-    appends: Check,
-    clock: Clock,
+    appends: Appends,
+    clock: ComparedClock,
+    clock_check: Check,
     options: Options,
     progress: Progress,
     calendar: Calendar,
@@ -103,6 +104,8 @@ struct Work {
     /// Whether it is time to look if the log went on without this intake.
     follows: bool,
     gathering: Option<Gathering>,
+    /// Jobs whose events have landed and could not be noted down.
+    unrecorded: Vec<(Vec<(Job, Outcome)>, Landed)>,
 }
 
 /// A short wait after an append, in which those who were answered send what they have next.
@@ -120,6 +123,7 @@ impl Work {
             pause: FIRST_PAUSE,
             follows: false,
             gathering: None,
+            unrecorded: Vec::new(),
         }
     }
 
@@ -149,7 +153,8 @@ impl<L: Log, K: Keys> Decider<L, K> {
         log: Arc<L>,
         keys: Arc<K>,
         (state, evidence): (Shared, Evidence),
-        (clock, appends): (Clock, Check),
+        appends: Appends,
+        (clock, clock_check): (ComparedClock, Check),
         options: Options,
         progress: Progress,
     ) -> Self {
@@ -161,6 +166,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
             evidence: Mutex::new(evidence),
             appends,
             clock,
+            clock_check,
             options,
             progress,
             calendar: Calendar::default(),
@@ -218,6 +224,12 @@ impl<L: Log, K: Keys> Decider<L, K> {
     ) -> Result<(), Error> {
         let mut open = true;
         loop {
+            if work.flight.is_none() && self.evidence().failure().is_some() {
+                self.wait_for_evidence(work, queue).await;
+            }
+            if self.clock.asks_for_comparison() {
+                self.compare_clocks().await;
+            }
             self.decide(work, queue)?;
             if work.flight.is_none() {
                 if std::mem::take(&mut work.follows) {
@@ -255,7 +267,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
             ahead: work.flight.as_ref().map(|flight| &flight.changes),
         };
         work.line
-            .decide(queue, base, self.clock.now(), &self.options)
+            .decide(queue, base, self.clock.read(), &self.options)
     }
 
     /// Begins to append a plan; one without events is answered.
@@ -347,11 +359,17 @@ impl<L: Log, K: Keys> Decider<L, K> {
             leaves: changes.leaves().to_vec(),
         };
         let hashes = self.write().apply(changes);
+        self.observe_time();
         // Before anything is answered: what was acknowledged is known from here on.
-        self.record(&hashes)?;
+        let recorded = self.record(&hashes);
         let position = self.position();
         (self.progress)(position, position);
-        self.appends.ready();
+        if !recorded {
+            work.line.put_plan_back();
+            work.unrecorded.push((jobs, landed));
+            return Ok(());
+        }
+        self.appends.acknowledged();
         work.pause = FIRST_PAUSE;
         work.gather(jobs.len(), took);
         // First, so that the broker has something to do meanwhile.
@@ -419,6 +437,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
                 }
                 Outcome::Answer(answer) => self.with_leaf(answer, landed),
                 Outcome::Refused(refusal) => Err(self.refused(refusal)),
+                Outcome::Postponed(fault) => Err(Error::Clock(fault)),
             };
             job.answer(answer);
         }
@@ -447,10 +466,12 @@ impl<L: Log, K: Keys> Decider<L, K> {
         refusal.into()
     }
 
-    /// Keeps the latest hashes of the tree and the watermark.
-    fn record(&self, hashes: &[TreeHash]) -> Result<(), Error> {
+    /// Keeps the latest hashes of the tree and the watermark; says whether they are written.
+    fn record(&self, hashes: &[TreeHash]) -> bool {
         let state = self.read();
-        self.evidence().record(hashes, state.tree())
+        let mut evidence = self.evidence();
+        evidence.record(hashes, state.tree());
+        evidence.failure().is_none()
     }
 
     pub(crate) fn evidence(&self) -> MutexGuard<'_, Evidence> {

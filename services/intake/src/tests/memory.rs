@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use gridkeeper_http::Clock;
 use gridkeeper_proto::{
     anchor::Anchor,
     area::AreaCode,
@@ -46,6 +47,8 @@ pub(super) struct MemoryLog {
     appends: Mutex<Vec<usize>>,
     held: watch::Sender<bool>,
     checkpoints: Mutex<Vec<String>>,
+    /// The broker's clock; none where it does not say the time.
+    time: Mutex<Option<Clock>>,
 }
 
 impl MemoryLog {
@@ -57,6 +60,11 @@ impl MemoryLog {
     /// How many events each append had.
     pub(super) fn appends(&self) -> Vec<usize> {
         self.appends.lock().unwrap().clone()
+    }
+
+    /// Lets the broker say the time.
+    pub(super) fn set_clock(&self, clock: Clock) {
+        *self.time.lock().unwrap() = Some(clock);
     }
 
     pub(super) fn next_append(&self, fault: Fault) {
@@ -118,6 +126,13 @@ impl Log for Arc<MemoryLog> {
         Ok(())
     }
 
+    async fn probe(&self, note: &str) -> Result<bool, Error> {
+        self.answers()
+            .map_err(|detail| Error::Unacknowledged { detail })?;
+        self.add_checkpoint(note).await?;
+        Ok(true)
+    }
+
     async fn checkpoints(&self) -> Result<Vec<String>, ReadError> {
         Ok(self.checkpoints.lock().unwrap().clone())
     }
@@ -160,6 +175,7 @@ impl Log for Arc<MemoryLog> {
         Ok(Confirmed {
             last,
             statements: Arc::default(),
+            time: self.time.lock().unwrap().as_ref().map(Clock::now),
         })
     }
 
