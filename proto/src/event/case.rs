@@ -2,8 +2,8 @@
 
 pub use super::v1::{
     AcceptedV1 as Accepted, AssignedV1 as Assigned, CancelledV1 as Cancelled,
-    ClockDifferedV1 as ClockDiffered, ClosedV1 as Closed,
-    ExtendedV1 as Extended, HandlingRecordedV1 as HandlingRecorded, MergedV1 as Merged,
+    ClockDifferedV1 as ClockDiffered, ClosedV1 as Closed, ExtendedV1 as Extended,
+    HandlingRecordedV1 as HandlingRecorded, MergedV1 as Merged,
     PartiesForgottenV1 as PartiesForgotten, RatedV1 as Rated, RemindedV1 as Reminded,
     ReopenedV1 as Reopened, ReportedV1 as Reported, ResolvedV1 as Resolved, ResumedV1 as Resumed,
     ReturnedV1 as Returned, ReworkOrderedV1 as ReworkOrdered, SuspendedV1 as Suspended,
