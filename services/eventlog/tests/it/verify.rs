@@ -74,7 +74,7 @@ async fn verified(site: &Site, events: &[Written]) -> Result<Verified, Break> {
     fill(&log, events).await;
     let mut told = Vec::new();
     let outcome = verify(&log, Against::default(), |position, last| {
-        told.push((position, last))
+        told.push((position, last));
     })
     .await;
     if outcome.is_ok() {
