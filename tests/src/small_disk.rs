@@ -55,7 +55,7 @@ impl SmallDisk {
             match file.write(&block) {
                 Ok(_) => {}
                 Err(full) if full.kind() == ErrorKind::StorageFull => {
-                    block.truncate(block.len() / 2)
+                    block.truncate(block.len() / 2);
                 }
                 Err(refused) => panic!("{refused}"),
             }

@@ -148,10 +148,7 @@ impl ComparedClock {
         let own = self.0.clock.now();
         let (broker, recorded) = {
             let compared = self.compared();
-            (
-                compared.broker.map(|broker| gone_on(broker)),
-                compared.recorded,
-            )
+            (compared.broker.map(gone_on), compared.recorded)
         };
         let broker = broker.unwrap_or(own);
         let doubtful = |fault| Reading {

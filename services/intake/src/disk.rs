@@ -46,9 +46,11 @@ impl Default for DiskOptions {
     }
 }
 
+type Measure = dyn Fn(&Path) -> io::Result<u64> + Send + Sync;
+
 /// Says how many bytes are free at a folder.
 #[derive(Clone)]
-pub(crate) struct FreeSpace(Arc<dyn Fn(&Path) -> io::Result<u64> + Send + Sync>);
+pub(crate) struct FreeSpace(Arc<Measure>);
 
 impl FreeSpace {
     /// Free space as this function says.

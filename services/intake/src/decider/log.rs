@@ -7,7 +7,10 @@ use gridkeeper_proto::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{Decider, FIRST_PAUSE, Landed, Work, refuse_all};
+use super::{
+    Decider, Landed, refuse_all,
+    work::{FIRST_PAUSE, Work},
+};
 use crate::{
     Error,
     log::{Confirmed, Keys, Log, ReadError, Stored},

@@ -8,11 +8,9 @@
 
 pub(crate) mod line;
 mod log;
+mod work;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use gridkeeper_http::{Check, ComparedClock};
 use gridkeeper_proto::{
@@ -30,7 +28,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::line::Line;
+use self::{
+    line::Line,
+    work::{FIRST_PAUSE, Gathering, Work},
+};
 use crate::{
     Error, Options,
     appends::Appends,
@@ -41,15 +42,6 @@ use crate::{
     queue::Queue,
     state::{Base, Changes, State},
 };
-
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-
-/// Up to so many jobs an append costs the broker nearly the same, so that it pays to wait for more.
-const CHEAP_JOBS: usize = 256;
-/// An append of at most so many jobs says that few are sending: nobody is waited for.
-const FEW_JOBS: usize = 12;
-/// The longest wait for more jobs: a small part of what an append takes.
-const LONGEST_GATHERING: Duration = Duration::from_millis(2);
 
 /// The state, which the endpoint looks into and the decider alone changes.
 pub(crate) type Shared = Arc<RwLock<State>>;
@@ -92,59 +84,6 @@ impl Landed {
     fn leaf(&self, position: Position) -> Option<TreeHash> {
         let index = position.0.checked_sub(self.first.0 + 1)?;
         self.leaves.get(usize::try_from(index).ok()?).copied()
-    }
-}
-
-/// What the decider has in hand.
-struct Work {
-    line: Line,
-    flight: Option<Flight>,
-    /// How long to wait when the log does not answer; longer each time.
-    pause: Duration,
-    /// Whether it is time to look if the log went on without this intake.
-    follows: bool,
-    gathering: Option<Gathering>,
-    /// Jobs whose events have landed and could not be noted down.
-    unrecorded: Vec<(Vec<(Job, Outcome)>, Landed)>,
-}
-
-/// A short wait after an append, in which those who were answered send what they have next.
-struct Gathering {
-    until: Instant,
-    /// With so many jobs it ends early.
-    jobs: usize,
-}
-
-impl Work {
-    fn new() -> Self {
-        Self {
-            line: Line::default(),
-            flight: None,
-            pause: FIRST_PAUSE,
-            follows: false,
-            gathering: None,
-            unrecorded: Vec::new(),
-        }
-    }
-
-    /// Waits for more jobs after an append of so many, if that pays.
-    fn gather(&mut self, sent: usize, took: Duration) {
-        let planned = self.line.planned();
-        if sent > FEW_JOBS && planned < CHEAP_JOBS {
-            self.gathering = Some(Gathering {
-                until: Instant::now() + (took / 3).min(LONGEST_GATHERING),
-                jobs: (sent + planned).min(CHEAP_JOBS),
-            });
-        }
-    }
-
-    /// Whether the next append waits for more jobs.
-    fn gathers(&mut self) -> bool {
-        let jobs = self.line.planned();
-        let over =
-            |gathering: &mut Gathering| jobs >= gathering.jobs || Instant::now() >= gathering.until;
-        self.gathering.take_if(over);
-        self.gathering.is_some()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -47,6 +47,7 @@ pub(super) struct MemoryLog {
     appends: Mutex<Vec<usize>>,
     held: watch::Sender<bool>,
     checkpoints: Mutex<Vec<String>>,
+    confirmed: AtomicUsize,
     /// The broker's clock; none where it does not say the time.
     time: Mutex<Option<Clock>>,
 }
@@ -60,6 +61,11 @@ impl MemoryLog {
     /// How many events each append had.
     pub(super) fn appends(&self) -> Vec<usize> {
         self.appends.lock().unwrap().clone()
+    }
+
+    /// How often it was compared with what was read of it.
+    pub(super) fn confirmed(&self) -> usize {
+        self.confirmed.load(Ordering::SeqCst)
     }
 
     /// Lets the broker say the time.
@@ -167,6 +173,7 @@ impl Log for Arc<MemoryLog> {
 
     async fn confirm(&self, anchor: Anchor) -> Result<Confirmed, ReadError> {
         self.answers().map_err(ReadError::Unavailable)?;
+        self.confirmed.fetch_add(1, Ordering::SeqCst);
         let last = Position(self.events.lock().unwrap().len() as u64);
         if last < anchor.position {
             let seen = anchor.position;
