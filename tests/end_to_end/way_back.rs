@@ -17,7 +17,7 @@ impl Site {
     }
 
     /// Intake's health is red with this code.
-    async fn until_red(&self, service: &'static str, code: &str) {
+    pub(crate) async fn until_red(&self, service: &'static str, code: &str) {
         let url = format!("{}/healthz", self.url(service));
         until(&format!("{service} is red with {code}"), async || {
             let health: Value = self.http.get(&url).send().await.ok()?.json().await.ok()?;
@@ -28,14 +28,14 @@ impl Site {
     }
 
     /// What a command that ends with an error printed and said.
-    async fn fails(&self, arguments: &[&str]) -> (String, String) {
+    pub(crate) async fn fails(&self, arguments: &[&str]) -> (String, String) {
         let output = self.command(arguments).output().await.unwrap();
         assert!(!output.status.success(), "{arguments:?}");
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (text(output.stdout), text(output.stderr))
     }
 
-    async fn file(&self, count: usize, grid: &str) -> Vec<Receipt> {
+    pub(crate) async fn file(&self, count: usize, grid: &str) -> Vec<Receipt> {
         let reports: Vec<_> = (0..count).map(|_| report(&new_id(), grid)).collect();
         self.door().file(&reports).await
     }
