@@ -72,7 +72,7 @@ impl EventLog {
 
 fn message(found: StreamMessage) -> Message {
     let taken = || i64::try_from(found.time.unix_timestamp_nanos()).unwrap_or_default();
-    let first = |name: &str| found.headers.get(name).map(|value| value.as_str());
+    let first = |name: &str| found.headers.get(name).map(async_nats::HeaderValue::as_str);
     let stored_at = first(STORED_AT).and_then(|text| text.parse().ok());
     let id = found.headers.get(header::NATS_MESSAGE_ID);
     Message {

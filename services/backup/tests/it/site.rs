@@ -150,7 +150,7 @@ impl Site {
             self.written.now = self.written.now.plus_millis(300);
             let case = self.reported;
             let mut reported = report(case);
-            if case % 5 == 0 {
+            if case.is_multiple_of(5) {
                 let key = CaseKey([u8::try_from(case % 251).unwrap(); 32]);
                 let key = self.keys.put_if_absent(id(case), key).await.unwrap();
                 reported.parties = Some(seal(key, [1; 24], id(case), &[]).unwrap());
