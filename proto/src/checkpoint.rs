@@ -208,6 +208,12 @@ impl CheckpointVerifier {
     }
 }
 
+impl fmt::Display for CheckpointVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// The texts of both keys that follow from an Ed25519 seed and its public key, for the log of an origin.
 #[must_use]
 pub fn key_texts(origin: Origin, seed: &[u8; 32], public: &[u8; 32]) -> (String, String) {

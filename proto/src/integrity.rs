@@ -68,6 +68,7 @@ pub struct Integrity {
     losses: Vec<Loss>,
     set_aside: BTreeSet<Position>,
     quarantined: BTreeMap<Position, Quarantine>,
+    keys_lost: BTreeSet<CaseId>,
     /// Number of its events.
     pub version: u32,
     /// The position of its last event; zero for none.
@@ -128,6 +129,7 @@ impl Integrity {
                 };
                 self.quarantined.insert(quarantined.position, quarantine);
             }
+            IntegrityEvent::KeysLost(lost) => self.keys_lost.extend(lost.cases.iter().copied()),
         }
     }
 
@@ -180,6 +182,12 @@ impl Integrity {
         let later = self.losses.iter().filter(|loss| loss.statement > known);
         let mut superseding = later.filter(|loss| loss.supersedes(position));
         superseding.next()
+    }
+
+    /// Whether the key of a case's sealed section was lost.
+    #[must_use]
+    pub fn lost_key_of(&self, case: CaseId) -> bool {
+        self.keys_lost.contains(&case)
     }
 
     /// The losses, in the order of their statements.

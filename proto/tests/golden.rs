@@ -85,6 +85,10 @@ fn statement_samples() -> Vec<IntegrityEvent> {
             leaf: TreeHash::of_leaf(b"garbage"),
             reason: "published by hand".into(),
         }),
+        IntegrityEvent::KeysLost(v1::KeysLostV1 {
+            cases: vec![case_id()],
+            reason: "the disk failed and there was no backup".into(),
+        }),
     ]
 }
 

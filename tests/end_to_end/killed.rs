@@ -7,9 +7,9 @@ use gridkeeper_proto::api::Receipt;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use gridkeeper_tests::{sample_district, until};
+use gridkeeper_tests::{installation::SERVICES, sample_district, until};
 
-use crate::site::{DISTRICT, SERVICES, Site, new_id, report};
+use crate::site::{DISTRICT, Site, new_id, report};
 
 const ROUNDS: usize = 20;
 const GRIDS: [&str; 4] = [

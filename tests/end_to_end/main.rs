@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod backup;
 mod bad_input;
 mod commands;
 mod exactly_once;
@@ -13,6 +14,8 @@ mod full_disk;
 mod history;
 mod init;
 mod killed;
+mod other_tree;
 mod own_views;
 mod site;
 mod up;
+mod way_back;

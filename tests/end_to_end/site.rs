@@ -1,28 +1,22 @@
-//! An installation in a folder of its own: a broker, and a process for each service.
+//! An installation, and a client that files, asks and holds tokens.
 
 use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    process::{Output, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    ops::{Deref, DerefMut},
+    path::Path,
     time::Duration,
 };
 
-use gridkeeper_broker::Broker;
 use gridkeeper_district::District;
+use gridkeeper_eventlog::EventLog;
 use gridkeeper_http::Clock;
-use gridkeeper_identity::{SigningKey, make_checkpoint_key};
 use gridkeeper_proto::{
     access::{Claims, Role},
     api::{Receipt, ReportsAnswer},
     area::AreaCode,
 };
-use gridkeeper_tests::{BOUND, free_address, until};
+use gridkeeper_tests::{BOUND, free_address, installation::Installation};
 use serde_json::{Value, json};
-use tokio::{
-    process::{Child, Command},
-    time::timeout,
-};
+use tokio::time::timeout;
 
 /// How soon a phone sends again what was not acknowledged.
 const AGAIN: Duration = Duration::from_millis(25);
@@ -30,47 +24,37 @@ const AGAIN: Duration = Duration::from_millis(25);
 /// The district of the sample.
 pub(crate) const DISTRICT: &str = "510402";
 
-/// The services, in the order in which they are started. The query service answers from views of its own process, in
-/// which an aggregator runs.
-pub(crate) const SERVICES: [&str; 3] = ["intake", "query", "escalator"];
-const ENDPOINTS: [&str; 4] = ["intake", "aggregator", "query", "escalator"];
-
-/// An installation.
+/// An installation, and a client for it.
 pub(crate) struct Site {
-    folder: tempfile::TempDir,
-    pub(crate) broker: Broker,
+    installation: Installation,
     pub(crate) http: reqwest::Client,
     /// The code of its district.
     pub(crate) code: AreaCode,
-    district: PathBuf,
-    addresses: BTreeMap<&'static str, String>,
-    running: BTreeMap<&'static str, Child>,
-    key: SigningKey,
-    logs: AtomicUsize,
+}
+
+impl Deref for Site {
+    type Target = Installation;
+
+    fn deref(&self) -> &Installation {
+        &self.installation
+    }
+}
+
+impl DerefMut for Site {
+    fn deref_mut(&mut self) -> &mut Installation {
+        &mut self.installation
+    }
 }
 
 impl Site {
     /// A broker, keys and a configuration; no service runs yet.
     pub(crate) async fn new(district: &Path) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let broker = gridkeeper_tests::broker(folder.path()).await;
-        let keys = folder.path().join("data/keys");
-        let key = SigningKey::create(&keys).unwrap();
-        make_checkpoint_key(&keys).unwrap();
-        let addresses = ENDPOINTS.map(|service| (service, free_address())).into();
-        let site = Self {
-            code: District::load(district).unwrap().code(),
-            district: district.to_owned(),
+        let binary = Path::new(env!("CARGO_BIN_EXE_gridkeeper"));
+        Self {
+            installation: Installation::new(binary, district).await,
             http: reqwest::Client::new(),
-            folder,
-            broker,
-            addresses,
-            running: BTreeMap::new(),
-            key,
-            logs: AtomicUsize::new(0),
-        };
-        std::fs::write(site.config(), site.configuration()).unwrap();
-        site
+            code: District::load(district).unwrap().code(),
+        }
     }
 
     /// All services run and are ready.
@@ -80,120 +64,17 @@ impl Site {
         site
     }
 
-    /// A file in its folder.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn config(&self) -> PathBuf {
-        self.path("gridkeeper.toml")
-    }
-
-    /// The broker's own window for repeated ids is as short as it can be, so that nothing stands on it.
-    fn configuration(&self) -> String {
-        let url = self.broker.url();
-        let mut text = "[log]\nduplicate_window_ms = 100\nrequest_timeout_ms = 2000\n".to_owned();
-        for (service, address) in &self.addresses {
-            text += &format!("[{service}]\nlisten = \"{address}\"\nnats_url = \"{url}\"\n");
-            if *service == "intake" {
-                text += "follow_every_ms = 50\n";
-            }
-            if *service == "escalator" {
-                text += &format!("intake_url = \"http://{}\"\n", self.addresses["intake"]);
-            }
-        }
-        text
-    }
-
-    /// A command of the binary, with this installation's place.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        self.command_with(&self.config(), arguments)
-    }
-
-    fn command_with(&self, config: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gridkeeper"));
-        command
-            .args(arguments)
-            .arg("--config")
-            .arg(config)
-            .arg("--data")
-            .arg(self.path("data"))
-            .arg("--district")
-            .arg(&self.district)
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        command
-    }
-
-    /// Runs a command to its end; gives what it printed, or fails with what it said.
-    pub(crate) async fn run(&self, arguments: &[&str]) -> String {
-        let Output {
-            status,
-            stdout,
-            stderr,
-        } = self.command(arguments).output().await.unwrap();
-        let said = String::from_utf8_lossy(&stderr);
-        assert!(status.success(), "{arguments:?}: {said}");
-        String::from_utf8(stdout).unwrap()
-    }
-
     /// Starts a service at another address that does not start; gives what it said.
     pub(crate) async fn fails_elsewhere(&self, service: &str) -> String {
         let elsewhere = self.path("elsewhere.toml");
         let text = self.configuration();
-        let text = text.replace(&self.addresses[service], &free_address());
+        let text = text.replace(self.address(service), &free_address());
         std::fs::write(&elsewhere, text).unwrap();
         let mut command = self.command_with(&elsewhere, &[service]);
         let output = timeout(BOUND, command.output()).await.unwrap().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success(), "{service}: {said}");
         said
-    }
-
-    pub(crate) fn start(&mut self, service: &'static str) {
-        let number = self.logs.fetch_add(1, Ordering::Relaxed);
-        let log = self.path(&format!("{service}-{number}.log"));
-        let child = self
-            .command(&[service])
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(log).unwrap())
-            .spawn()
-            .unwrap();
-        self.running.insert(service, child);
-    }
-
-    pub(crate) async fn start_all(&mut self) {
-        for service in SERVICES {
-            self.start(service);
-        }
-        for endpoint in ENDPOINTS {
-            self.until_ready(endpoint).await;
-        }
-    }
-
-    pub(crate) async fn until_ready(&self, service: &'static str) {
-        let url = format!("{}/readyz", self.url(service));
-        until(&format!("{service} is ready"), async || {
-            let answer = self.http.get(&url).send().await.ok()?;
-            answer.status().is_success().then_some(())
-        })
-        .await;
-    }
-
-    /// Kills a service as a crash would.
-    pub(crate) async fn kill(&mut self, service: &'static str) {
-        let mut child = self.running.remove(service).unwrap();
-        child.kill().await.unwrap();
-    }
-
-    pub(crate) async fn kill_all(&mut self) {
-        for service in SERVICES {
-            self.kill(service).await;
-        }
-    }
-
-    pub(crate) fn url(&self, service: &str) -> String {
-        format!("http://{}", self.addresses[service])
     }
 
     pub(crate) fn token(&self, role: Role, area: &str) -> String {
@@ -205,7 +86,7 @@ impl Site {
 
     /// The token of any claims.
     pub(crate) fn sign(&self, claims: &Claims) -> String {
-        self.key.issue(claims).unwrap()
+        self.installation.key.issue(claims).unwrap()
     }
 
     pub(crate) fn admin(&self) -> String {
@@ -247,15 +128,19 @@ impl Site {
             .collect()
     }
 
-    /// The position that the log ends at.
-    pub(crate) async fn last_position(&self) -> u64 {
+    /// The log on its broker.
+    pub(crate) async fn log(&self) -> EventLog {
         let options = gridkeeper_eventlog::Options {
             duplicate_window_ms: 100,
             ..gridkeeper_eventlog::Options::default()
         };
-        let log =
-            gridkeeper_eventlog::EventLog::open(&self.broker.url(), self.code, &options).await;
-        log.unwrap().last_position().await.unwrap().0
+        let log = EventLog::open(&self.broker.url(), self.code, &options).await;
+        log.unwrap()
+    }
+
+    /// The position that the log ends at.
+    pub(crate) async fn last_position(&self) -> u64 {
+        self.log().await.last_position().await.unwrap().0
     }
 }
 

@@ -190,10 +190,14 @@ async fn a_newcomer_sees_a_district_at_work_and_finds_it_again_after_a_stop_and_
     up.interrupt().await;
 }
 
-/// Gives others every right to a folder and all below it, but for the private key, which then would not be
+/// Gives others every right to a folder and all below it, but for the private keys, which then would not be
 /// used.
 fn open_to_others(path: &Path) {
-    let mode = match (path.is_dir(), path.ends_with("signing.pem")) {
+    let private = ["signing.pem", "checkpoint.key"];
+    let mode = match (
+        path.is_dir(),
+        private.iter().any(|name| path.ends_with(name)),
+    ) {
         (true, _) => 0o777,
         (_, true) => 0o600,
         (_, false) => 0o666,

@@ -1,4 +1,4 @@
-//! What the tests of several packages share: a broker, waiting for a condition, the sample district, a log.
+//! What the tests of several packages share: a broker, waiting for a condition, the sample district, a log, an installation.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,6 +7,7 @@
 )]
 
 pub mod history;
+pub mod installation;
 mod small_disk;
 mod written_log;
 

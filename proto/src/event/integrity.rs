@@ -2,7 +2,7 @@
 
 use super::family;
 pub use super::v1::{
-    LossAcceptedV1 as LossAccepted, LostEventV1 as LostEvent,
+    KeysLostV1 as KeysLost, LossAcceptedV1 as LossAccepted, LostEventV1 as LostEvent,
     MessageQuarantinedV1 as MessageQuarantined,
 };
 
@@ -13,5 +13,7 @@ family! {
         LossAccepted = 141 v 1 "loss_accepted";
         /// A message is no event.
         MessageQuarantined = 142 v 1 "message_quarantined";
+        /// Keys of sealed sections were lost.
+        KeysLost = 143 v 1 "keys_lost";
     }
 }

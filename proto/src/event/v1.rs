@@ -421,6 +421,15 @@ pub struct LostEventV1 {
     pub case: Option<CaseId>,
 }
 
+/// The keys of sealed sections were lost, so that nobody can read these any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeysLostV1 {
+    /// The cases whose parties cannot be read, at most 20,000 of them.
+    pub cases: Vec<CaseId>,
+    /// Why: 1 to 4,000 characters.
+    pub reason: String,
+}
+
 /// A message on a subject of the log is no event of it, and readers pass it over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MessageQuarantinedV1 {

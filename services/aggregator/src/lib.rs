@@ -2,6 +2,7 @@
 
 mod aggregator;
 mod error;
+pub mod known;
 mod options;
 mod questions;
 pub mod rebuild;

@@ -16,7 +16,8 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{
-    Error, Options, aggregator::Aggregator, questions::answer_all, rebuild::rebuild_on_request,
+    Error, Options, aggregator::Aggregator, known::tell_on_request, questions::answer_all,
+    rebuild::rebuild_on_request,
 };
 
 const ABOUT: About = About {
@@ -183,6 +184,7 @@ async fn work<L: Log>(
         }
         ended = answer_all(Arc::clone(&aggregator), client.clone(), kept_here) => ended,
         ended = rebuild_on_request(log, &aggregator, client) => ended,
+        ended = tell_on_request(&aggregator, client) => ended,
     };
     aggregator.views.close().await?;
     ended.map(|()| None)

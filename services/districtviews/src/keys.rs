@@ -139,6 +139,12 @@ pub fn case(id: CaseId) -> Vec<u8> {
     key(CASE, &[id.as_bytes()])
 }
 
+/// The prefix of all cases.
+#[must_use]
+pub fn all_cases() -> Vec<u8> {
+    key(CASE, &[])
+}
+
 /// The figures of an area.
 #[must_use]
 pub fn summary(area: AreaCode) -> Vec<u8> {

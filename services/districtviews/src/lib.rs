@@ -9,8 +9,10 @@ mod district_views;
 mod error;
 mod kept_here;
 pub mod keys;
+mod known_events;
 pub mod projection;
 
 pub use district_views::DistrictViews;
 pub use error::Error;
 pub use kept_here::{KeptHere, Offered};
+pub use known_events::known_events;

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The most events that the broker takes in one atomic batch.
-const MOST: usize = 1_000;
+pub(crate) const MOST: usize = 1_000;
 
 const APPENDS: &str = "gridkeeper_log_appends_total";
 const READ_BACK: &str = "gridkeeper_log_appends_read_back_total";
@@ -90,7 +90,7 @@ impl EventLog {
             Err(LogError::Unavailable { what }) => return Err(AppendError::Unknown { what }),
             session => session?,
         };
-        let outcome = publish(&session, messages).await;
+        let outcome = publish(&session.connection.client, messages).await;
         if matches!(outcome, Err(AppendError::Unknown { .. })) {
             // Whatever became of it, the log is confirmed before anything else is appended.
             session.give_up();
@@ -211,9 +211,11 @@ impl EventLog {
     }
 }
 
-/// Publishes and gives the position of the last message.
-async fn publish(session: &Session, mut messages: Vec<Message>) -> Result<u64, AppendError> {
-    let client = &session.connection.client;
+/// Publishes, as one atomic batch where there are several, and gives the position of the last message.
+pub(crate) async fn publish(
+    client: &async_nats::Client,
+    mut messages: Vec<Message>,
+) -> Result<u64, AppendError> {
     let unknown = |what: String| AppendError::Unknown { what };
     if messages.len() > 1 {
         let batch = uuid::Uuid::now_v7().to_string();
@@ -287,8 +289,8 @@ pub(crate) async fn send(
 }
 
 /// A message on its way.
-struct Message {
-    subject: String,
-    headers: HeaderMap,
-    bytes: Bytes,
+pub(crate) struct Message {
+    pub(crate) subject: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Bytes,
 }

@@ -12,7 +12,7 @@ const RANGE: (usize, usize) = (4_096, 4 << 20);
 /// The signed checkpoints of a district's log, in the order in which they were signed.
 #[derive(Clone, Debug)]
 pub struct CheckpointStore {
-    connection: Connection,
+    pub(crate) connection: Connection,
     district: AreaCode,
 }
 
@@ -52,12 +52,21 @@ impl CheckpointStore {
     /// # Errors
     /// [`LogError::Unavailable`].
     pub async fn add(&self, note: &str) -> Result<(), LogError> {
-        let subject = format!("chk.{}", self.district);
         let bytes = Bytes::copy_from_slice(note.as_bytes());
-        let sent = send(&self.connection.client, subject, HeaderMap::new(), bytes).await;
+        let sent = send(
+            &self.connection.client,
+            self.subject(),
+            HeaderMap::new(),
+            bytes,
+        )
+        .await;
         sent.map(drop).map_err(|error| LogError::Unavailable {
             what: format!("keep a checkpoint: {error}"),
         })
+    }
+
+    pub(crate) fn subject(&self) -> String {
+        format!("chk.{}", self.district)
     }
 
     /// All checkpoints that can be read, oldest first. What is no text is left out: the caller checks the signatures.

@@ -14,6 +14,7 @@ use gridkeeper_proto::{
 use crate::{
     EventLog, LogError,
     connection::{Connection, StreamFacts},
+    witness::Witness,
 };
 
 /// How many messages of the district's own, and how many bytes, are read at once.
@@ -74,30 +75,52 @@ impl EventLog {
         connection: &Connection,
         anchor: &Anchor,
     ) -> Result<Confirmed, LogError> {
+        // Before the log is asked, which grows meanwhile.
+        let witnessed = self.witness.as_ref().and_then(Witness::known);
         let read = anchor.position;
+        let known = witnessed.map_or(read, |known| known.position.max(read));
         let facts = match connection.facts().await {
-            Err(LogError::NoStream { .. }) if read > Position(0) => {
+            Err(LogError::NoStream { .. }) if known > Position(0) => {
                 let last = Position(0);
-                return Err(LogError::Shorter { last, read });
+                return Err(LogError::Shorter { last, read: known });
             }
             facts => facts?,
         };
-        let StreamFacts {
-            log, last, time, ..
-        } = facts;
-        if let Some(expected) = anchor.log.filter(|expected| log != Some(*expected)) {
+        let confirmed = Confirmed {
+            log: facts.log,
+            last: facts.last,
+            time: facts.time,
+        };
+        if let Some(known) = witnessed.filter(|known| known.position > read) {
+            match self.confirm_one(connection, &known, &facts).await {
+                // The witness has not taken in what was given up; whoever reads on from here has.
+                Ok(()) | Err(LogError::Superseded { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.confirm_one(connection, anchor, &facts).await?;
+        Ok(confirmed)
+    }
+
+    async fn confirm_one(
+        &self,
+        connection: &Connection,
+        anchor: &Anchor,
+        facts: &StreamFacts,
+    ) -> Result<(), LogError> {
+        if let Some(expected) = anchor.log.filter(|expected| facts.log != Some(*expected)) {
             return Err(LogError::AnotherLog {
                 expected,
-                found: log,
+                found: facts.log,
             });
         }
-        let mut compared = self.compare(connection, anchor, &facts).await?;
-        if compared.is_err() {
-            // It may be as it is because somebody accepted that.
-            self.read_statements_over(connection).await?;
-            compared = self.compare(connection, anchor, &facts).await?;
+        let compared = self.compare(connection, anchor, facts).await?;
+        if compared.is_ok() {
+            return Ok(());
         }
-        compared.map(|()| Confirmed { log, last, time })
+        // It may be as it is because somebody accepted that.
+        self.read_statements_over(connection).await?;
+        self.compare(connection, anchor, facts).await?
     }
 
     /// The outer error is one of asking, the inner one what the comparison found.
@@ -146,6 +169,8 @@ impl EventLog {
         &self,
         connection: &Connection,
     ) -> Result<Arc<Integrity>, LogError> {
+        // Of a stream that is not there nothing would answer.
+        connection.facts().await?;
         let subject = self.district.subject();
         let mut integrity = Integrity::default();
         let mut after = Position(0);
@@ -174,8 +199,9 @@ fn lost(statements: &Integrity) -> u64 {
     gone.map(|(from, to)| to.0 + 1 - from.0).sum()
 }
 
-/// The statement in a message, if it holds one.
-fn statement(position: Position, bytes: &[u8]) -> Option<Recorded<IntegrityEvent>> {
+/// The statement in a message; `None` if it holds none.
+#[must_use]
+pub fn statement(position: Position, bytes: &[u8]) -> Option<Recorded<IntegrityEvent>> {
     let (header, _) = Header::decode(bytes).ok()?;
     let is_statement = |known: &(u16, u16, &str)| known.0 == header.event_type;
     if !IntegrityEvent::TYPES.iter().any(is_statement) {

@@ -21,6 +21,8 @@ use crate::{LogError, Options};
 
 /// Under what name the metadata of a stream holds the id of its log.
 const LOG: &str = "gridkeeper.log";
+/// Metadata of a stream that is not restored to its end yet.
+const RESTORING: &str = "gridkeeper.restoring";
 
 /// JetStream's code for a stream that does not exist.
 const STREAM_NOT_FOUND: u64 = 10_059;
@@ -37,6 +39,8 @@ pub(crate) struct Connection {
     pub(crate) stream: Stream<()>,
     needed: Config,
     request_timeout: Duration,
+    /// Whether this connection restores the stream, so that a half-restored one is open to it.
+    restores: bool,
 }
 
 /// One run of a server.
@@ -63,6 +67,19 @@ struct TimedInfo {
     #[serde(flatten)]
     info: Info,
     ts: Option<String>,
+}
+
+/// A stream that is there where one is to be restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occupied {
+    /// Its name.
+    pub stream: String,
+    /// How many messages it holds.
+    pub messages: u64,
+    /// Its log; `None` for one without an id.
+    pub log: Option<LogId>,
+    /// Whether it is one of the same log that is not restored to its end.
+    pub half_restored: bool,
 }
 
 /// Options of a connection that waits for a broker that is not there.
@@ -106,7 +123,16 @@ impl Connection {
             stream,
             needed,
             request_timeout: options.request_timeout(),
+            restores: false,
         })
+    }
+
+    /// The same stream for a restore, which alone may use it until it is whole.
+    pub(crate) fn restoring(self) -> Self {
+        Self {
+            restores: true,
+            ..self
+        }
     }
 
     /// The same stream over another client.
@@ -142,6 +168,7 @@ impl Connection {
             Err(error) => return Err(LogError::unavailable("look for the stream")(error.into())),
         };
         self.check(&found)?;
+        self.check_restored(&found)?;
         match log_of(&found) {
             Some(other) if other != log => Err(LogError::AnotherLog {
                 expected: log,
@@ -159,6 +186,68 @@ impl Connection {
                     .map_err(|error| LogError::unavailable("name the stream")(error.into()))
             }
         }
+    }
+
+    /// What stands in the way of restoring the stream: that it is there, unless it is one of this log that is not
+    /// restored to its end; `None` if nothing does.
+    pub(crate) async fn occupied(&self, log: LogId) -> Result<Option<Occupied>, LogError> {
+        let info = match self.context.get_stream(&self.needed.name).await {
+            Ok(found) => found.cached_info().clone(),
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(LogError::unavailable("look for the stream")(error.into())),
+        };
+        let ours = log_of(&info.config) == Some(log);
+        Ok(Some(Occupied {
+            stream: info.config.name.clone(),
+            messages: info.state.messages,
+            half_restored: ours && is_restoring(&info.config),
+            log: log_of(&info.config),
+        }))
+    }
+
+    /// Makes the stream where there is none, closed to all others until [`Self::finish_restoring`].
+    pub(crate) async fn begin_restoring(&self, log: LogId) -> Result<(), LogError> {
+        /// As short as it can be: a log restored at once has as many ids in minutes as it otherwise has in years.
+        const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
+        if self.occupied(log).await?.is_some() {
+            return Ok(());
+        }
+        let mut wanted = self.needed.clone();
+        wanted.duplicate_window = DUPLICATE_WINDOW;
+        wanted.allow_atomic_publish = true;
+        wanted.metadata.insert(LOG.to_owned(), log.to_string());
+        wanted
+            .metadata
+            .insert(RESTORING.to_owned(), "true".to_owned());
+        let made = self.context.create_stream(wanted).await;
+        let made = made.map_err(|error| LogError::unavailable("make the stream")(error.into()))?;
+        self.check(&made.cached_info().config)
+    }
+
+    /// Opens a restored stream to everybody.
+    pub(crate) async fn finish_restoring(&self) -> Result<(), LogError> {
+        let unavailable = LogError::unavailable;
+        let found = self.context.get_stream(&self.needed.name).await;
+        let found = found.map_err(|error| unavailable("look for the stream")(error.into()))?;
+        let mut whole = found.cached_info().config.clone();
+        if whole.metadata.remove(RESTORING).is_none() {
+            return Ok(());
+        }
+        whole.duplicate_window = self.needed.duplicate_window;
+        whole.allow_atomic_publish = self.needed.allow_atomic_publish;
+        let updated = self.context.update_stream(whole).await;
+        updated
+            .map(|_| ())
+            .map_err(|error| unavailable("open the restored stream")(error.into()))
+    }
+
+    fn check_restored(&self, found: &Config) -> Result<(), LogError> {
+        if is_restoring(found) && !self.restores {
+            return Err(LogError::BeingRestored {
+                stream: self.needed.name.clone(),
+            });
+        }
+        Ok(())
     }
 
     /// What the broker tells of the stream, whose options are checked.
@@ -179,6 +268,7 @@ impl Connection {
             }
         };
         self.check(&info.config)?;
+        self.check_restored(&info.config)?;
         Ok(StreamFacts {
             log: log_of(&info.config),
             last: Position(info.state.last_sequence),
@@ -297,7 +387,6 @@ impl Connection {
             deny_delete,
             deny_purge,
             allow_direct,
-            allow_atomic_publish,
             allow_rollup,
             allow_message_ttl,
             allow_message_schedules,
@@ -305,6 +394,9 @@ impl Connection {
             sealed,
             no_ack,
         );
+        if !self.restores {
+            same!(allow_atomic_publish);
+        }
         if differences.is_empty() {
             return Ok(());
         }
@@ -333,6 +425,10 @@ struct RangeRequest<'a> {
 
 fn log_of(config: &Config) -> Option<LogId> {
     config.metadata.get(LOG)?.parse().ok()
+}
+
+fn is_restoring(config: &Config) -> bool {
+    config.metadata.contains_key(RESTORING)
 }
 
 fn is_missing(error: &jetstream::context::GetStreamError) -> bool {

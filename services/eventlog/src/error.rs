@@ -92,6 +92,22 @@ pub enum LogError {
         /// The statement's position.
         statement: Position,
     },
+    /// The stream is being restored from a backup.
+    #[error("stream {stream} is not restored to its end yet")]
+    BeingRestored {
+        /// Its name.
+        stream: String,
+    },
+    /// A stream that is restored is at another position than the restore has left it.
+    #[error(
+        "the restored log is at position {found} and not at {expected}: somebody else writes to it"
+    )]
+    Interfered {
+        /// Where the restore has left it.
+        expected: Position,
+        /// Where it is.
+        found: Position,
+    },
     /// A message is on a subject that is no area's, or without the id of its event.
     #[error("the message at position {position} is not one of the log's")]
     Foreign {
@@ -114,6 +130,8 @@ impl Coded for LogError {
             Self::Unreadable { .. } => Code(323),
             Self::NoStream { .. } => Code(324),
             Self::Superseded { .. } => Code(325),
+            Self::BeingRestored { .. } => Code(340),
+            Self::Interfered { .. } => Code(341),
         }
     }
 }
@@ -167,10 +185,14 @@ impl Coded for AppendError {
 }
 
 impl LogError {
-    /// Whether the same may be tried again later: the broker is away, or no intake has begun the log yet.
+    /// Whether the same may be tried again later: the broker is away, no intake has begun the log yet, or it is being
+    /// restored.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::NoStream { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. } | Self::NoStream { .. } | Self::BeingRestored { .. }
+        )
     }
 
     pub(crate) fn unavailable(what: &str) -> impl FnOnce(async_nats::Error) -> Self {

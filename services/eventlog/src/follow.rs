@@ -143,8 +143,7 @@ impl Follower {
             return Ok(self.next_in_order(held));
         }
         if self.messages.is_none() {
-            self.log.read_statements().await?;
-            self.confirm().await?;
+            self.begin().await?;
             self.messages = Some(self.log.consume(self.position()).await?);
         }
         let Some(messages) = &mut self.messages else {
@@ -232,6 +231,16 @@ impl Follower {
         self.held = None;
     }
 
+    /// Reads what the log says of itself, and compares it with the anchor.
+    async fn begin(&mut self) -> Result<(), LogError> {
+        match self.log.read_statements().await {
+            // Whether one was there shows in the comparison.
+            Ok(_) | Err(LogError::NoStream { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.confirm().await.map(drop)
+    }
+
     /// Compares the log with the anchor; gives the end of the log.
     async fn confirm(&mut self) -> Result<Position, LogError> {
         let confirmed = self.log.confirm(&self.anchor).await?;
@@ -263,7 +272,8 @@ impl Follower {
 }
 
 impl EventLog {
-    async fn consume(&self, after: Position) -> Result<pull::Stream, LogError> {
+    /// The messages after a position, as they come. The broker throws the consumer away some time after nobody asks it.
+    pub(crate) async fn consume(&self, after: Position) -> Result<pull::Stream, LogError> {
         let unavailable = LogError::unavailable;
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence {

@@ -1,11 +1,8 @@
 //! The keys of personal data, one per case, in a stream of their own from which they can be erased.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use async_nats::{
-    HeaderMap, header,
-    jetstream::stream::{Config, DirectGetErrorKind},
-};
+use async_nats::{HeaderMap, HeaderValue, header, jetstream::stream::Config};
 use bytes::Bytes;
 use gridkeeper_proto::{
     area::AreaCode,
@@ -16,14 +13,27 @@ use gridkeeper_proto::{
 
 use crate::{LogError, Options, append::send, connection::Connection, stream::kept_for_ever};
 
+const KEY_BYTES: usize = 32;
+
 /// How many keys, and how many bytes of them, are read at once.
 const RANGE: (usize, usize) = (4_096, 1 << 20);
 
 /// The store of a district's keys.
 #[derive(Clone, Debug)]
 pub struct KeyStore {
-    connection: Connection,
+    pub(crate) connection: Connection,
     district: AreaCode,
+}
+
+/// A message under a case's subject.
+struct KeyMessage {
+    position: Position,
+    /// `None` where it is no key.
+    key: Option<CaseKey>,
+}
+
+fn first_key(messages: &[KeyMessage]) -> Option<CaseKey> {
+    messages.iter().find_map(|message| message.key)
 }
 
 impl KeyStore {
@@ -67,8 +77,16 @@ impl KeyStore {
     /// # Errors
     /// [`LogError::Unavailable`]; the same call may be repeated.
     pub async fn put_if_absent(&self, case: CaseId, key: CaseKey) -> Result<CaseKey, LogError> {
+        let found = self.messages(case).await?;
+        if let Some(found) = first_key(&found) {
+            return Ok(found);
+        }
+        let last = found.last().map_or(0, |message| message.position.0);
         let mut headers = HeaderMap::new();
-        headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
+        headers.insert(
+            header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE,
+            HeaderValue::from(last),
+        );
         let bytes = Bytes::copy_from_slice(&key.0);
         match send(&self.connection.client, self.subject(case), headers, bytes).await {
             Ok(_) => Ok(key),
@@ -82,12 +100,13 @@ impl KeyStore {
         }
     }
 
-    /// The case's key; none where it never had one, or its key is destroyed.
+    /// The case's key; `None` if it never had one, or its key is destroyed. What came later on its subject is no key:
+    /// a case has one.
     ///
     /// # Errors
-    /// [`LogError::Unavailable`], and [`LogError::Foreign`] for what is no key.
+    /// [`LogError::Unavailable`].
     pub async fn get(&self, case: CaseId) -> Result<Option<CaseKey>, LogError> {
-        Ok(self.find(case).await?.map(|(_, key)| key))
+        Ok(first_key(&self.messages(case).await?))
     }
 
     /// The cases that have a key.
@@ -95,9 +114,17 @@ impl KeyStore {
     /// # Errors
     /// [`LogError::Unavailable`] and [`LogError::NoStream`].
     pub async fn cases(&self) -> Result<HashSet<CaseId>, LogError> {
+        Ok(self.all().await?.into_keys().collect())
+    }
+
+    /// All keys. What is no key is left out.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] and [`LogError::NoStream`].
+    pub async fn all(&self) -> Result<BTreeMap<CaseId, CaseKey>, LogError> {
         let last = self.connection.facts().await?.last;
         let prefix = format!("key.{}.", self.district);
-        let mut cases = HashSet::new();
+        let mut keys = BTreeMap::new();
         let mut after = Position(0);
         while after < last {
             let before = after;
@@ -108,16 +135,21 @@ impl KeyStore {
                 .range(range, max_keys, max_bytes, |message| {
                     after = Position(message.sequence);
                     let case = message.subject.strip_prefix(&prefix);
-                    cases.extend(case.and_then(|case| case.parse::<CaseId>().ok()));
+                    let case = case.and_then(|case| case.parse::<CaseId>().ok());
+                    let key = <[u8; KEY_BYTES]>::try_from(&*message.payload).ok();
+                    if let Some((case, key)) = case.zip(key) {
+                        // A case has the first one under its subject.
+                        keys.entry(case).or_insert(CaseKey(key));
+                    }
                     Ok(())
                 });
             reading.await?;
             if after == before {
                 // The last ones may have been destroyed.
-                return Ok(cases);
+                break;
             }
         }
-        Ok(cases)
+        Ok(keys)
     }
 
     /// Erases the case's key; nothing happens when there is none.
@@ -125,38 +157,47 @@ impl KeyStore {
     /// # Errors
     /// [`LogError::Unavailable`]; the same call may be repeated.
     pub async fn destroy(&self, case: CaseId) -> Result<(), LogError> {
-        while let Some((position, _)) = self.find(case).await? {
-            // The broker overwrites the bytes on its disk.
-            if let Err(error) = self.connection.stream.delete_message(position.0).await {
-                // Somebody else may have erased it at the same moment.
-                return match self.find(case).await? {
-                    None => Ok(()),
-                    Some(_) => Err(LogError::unavailable("erase a key")(error.into())),
-                };
+        loop {
+            let found = self.messages(case).await?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            for KeyMessage { position, .. } in found {
+                // The broker overwrites the bytes on its disk.
+                let erased = self.connection.stream.delete_message(position.0).await;
+                if let Err(error) = erased {
+                    // Somebody else may have erased it at the same moment.
+                    let left = self.messages(case).await?;
+                    if left.iter().any(|message| message.position == position) {
+                        return Err(LogError::unavailable("erase a key")(error.into()));
+                    }
+                }
             }
         }
-        Ok(())
     }
 
-    async fn find(&self, case: CaseId) -> Result<Option<(Position, CaseKey)>, LogError> {
+    /// The messages under a case's subject, in order: its key, and what else somebody may have published there.
+    async fn messages(&self, case: CaseId) -> Result<Vec<KeyMessage>, LogError> {
         let subject = self.subject(case);
-        let message = match self
+        let (max_keys, max_bytes) = RANGE;
+        let mut messages = Vec::new();
+        let range = (Position(0), subject.as_str());
+        let reading = self
             .connection
-            .stream
-            .direct_get_last_for_subject(subject)
-            .await
-        {
-            Ok(message) => message,
-            Err(error) if error.kind() == DirectGetErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(LogError::unavailable("read a key")(error.into())),
-        };
-        let position = Position(message.sequence);
-        let key =
-            <[u8; 32]>::try_from(&*message.payload).map_err(|_| LogError::Foreign { position })?;
-        Ok(Some((position, CaseKey(key))))
+            .range(range, max_keys, max_bytes, |message| {
+                messages.push(KeyMessage {
+                    position: Position(message.sequence),
+                    key: <[u8; KEY_BYTES]>::try_from(&*message.payload)
+                        .ok()
+                        .map(CaseKey),
+                });
+                Ok(())
+            });
+        reading.await?;
+        Ok(messages)
     }
 
-    fn subject(&self, case: CaseId) -> String {
+    pub(crate) fn subject(&self, case: CaseId) -> String {
         format!("key.{}.{case}", self.district)
     }
 }

@@ -5,7 +5,11 @@ use std::collections::HashMap;
 use async_nats::{header, jetstream::message::StreamMessage};
 use bytes::Bytes;
 use gridkeeper_proto::{
-    area::AreaCode, envelope::Position, id::EventId, integrity::Standing, tree::TreeHash,
+    area::AreaCode,
+    envelope::Position,
+    id::EventId,
+    integrity::{Integrity, Standing},
+    tree::TreeHash,
 };
 
 use crate::{EventLog, LogError};
@@ -26,6 +30,46 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// A message with these bytes at a position, by what the log says of itself.
+    ///
+    /// # Errors
+    /// [`LogError::Foreign`] for one on a subject that is no area's, where no statement says so.
+    pub fn of(
+        position: Position,
+        subject: &str,
+        bytes: Bytes,
+        statements: &Integrity,
+    ) -> Result<Self, LogError> {
+        let standing = statements.standing(position);
+        if standing == Standing::Lost {
+            return Ok(Self::lost(position));
+        }
+        let area = AreaCode::from_subject(subject);
+        if area.is_none() && standing != Standing::Quarantined {
+            return Err(LogError::Foreign { position });
+        }
+        let leaf = standing.leaf(&bytes);
+        Ok(Self {
+            position,
+            area,
+            bytes,
+            leaf,
+            standing,
+        })
+    }
+
+    /// A message that was given up as lost.
+    #[must_use]
+    pub fn lost(position: Position) -> Self {
+        Self {
+            position,
+            area: None,
+            bytes: Bytes::new(),
+            leaf: Standing::Lost.leaf(&[]),
+            standing: Standing::Lost,
+        }
+    }
+
     /// Whether it is an event to be folded.
     #[must_use]
     pub fn is_event(&self) -> bool {
@@ -119,13 +163,7 @@ impl EventLog {
     /// A message that is not there; `None` unless it was given up as lost.
     pub(crate) fn lost(&self, position: Position) -> Option<Stored> {
         let standing = self.statements().standing(position);
-        (standing == Standing::Lost).then(|| Stored {
-            position,
-            area: None,
-            bytes: Bytes::new(),
-            leaf: standing.leaf(&[]),
-            standing,
-        })
+        (standing == Standing::Lost).then(|| Stored::lost(position))
     }
 
     /// A message that is there.
@@ -138,22 +176,7 @@ impl EventLog {
         subject: &str,
         bytes: Bytes,
     ) -> Result<Stored, LogError> {
-        let standing = self.statements().standing(position);
-        if standing == Standing::Lost {
-            return self.lost(position).ok_or(LogError::Missing { position });
-        }
-        let area = AreaCode::from_subject(subject);
-        if area.is_none() && standing != Standing::Quarantined {
-            return Err(LogError::Foreign { position });
-        }
-        let leaf = standing.leaf(&bytes);
-        Ok(Stored {
-            position,
-            area,
-            bytes,
-            leaf,
-            standing,
-        })
+        Stored::of(position, subject, bytes, &self.statements())
     }
 
     /// The last events of areas, by one request; areas without events are left out.

@@ -16,6 +16,7 @@ use crate::{
     LogError,
     connection::{Connection, ServerRun, StreamFacts},
     session::Session,
+    witness::Witness,
 };
 
 /// How the stream is kept, besides what the log always needs.
@@ -65,6 +66,8 @@ pub struct EventLog {
     pub(crate) reading: Connection,
     /// For appending.
     pub(crate) session: Arc<Mutex<Option<Session>>>,
+    /// Who else knows the log.
+    pub(crate) witness: Option<Witness>,
     /// The run of a server that did not answer an append.
     pub(crate) silent_run: Arc<std::sync::Mutex<Option<ServerRun>>>,
     /// What the log says of itself, as far as it was read.
@@ -95,6 +98,7 @@ impl EventLog {
             options: options.clone(),
             reading: Connection::open(url, "gridkeeper event log", needed, options).await?,
             session: Arc::default(),
+            witness: None,
             silent_run: Arc::default(),
             statements: Arc::default(),
         })

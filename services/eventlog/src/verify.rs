@@ -5,8 +5,11 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
+use async_nats::jetstream::consumer::pull;
+use futures::{FutureExt as _, StreamExt as _};
 use gridkeeper_proto::{
     area::AreaCode,
     chain::{self, AreaHead, ChainError},
@@ -18,13 +21,15 @@ use gridkeeper_proto::{
     integrity::{Integrity, Standing},
     tree::{Frontier, TreeHash},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{EventLog, KeyStore, LogError, Stored};
+use crate::{EventLog, KeyStore, LogError, Stored, scan::Scanned};
 
 /// How many events, and how many bytes, are checked at once.
 const BATCH: (usize, usize) = (4_096, 4 << 20);
+/// After how long without a message the positions themselves are asked for.
+const SILENCE: Duration = Duration::from_secs(1);
 /// How many batches are read ahead of the check.
 const AHEAD: usize = 4;
 
@@ -57,6 +62,8 @@ pub struct Sealed {
     pub cases: usize,
     /// How many of them were forgotten.
     pub forgotten: usize,
+    /// How many have lost their keys, as a statement says.
+    pub lost: usize,
     /// How many of the forgotten still have a key, which intake destroys when it runs.
     pub to_destroy: usize,
 }
@@ -132,9 +139,18 @@ pub struct Against {
     pub keys: Option<KeyStore>,
 }
 
-/// What has been read of the log.
+/// What has to be known of a verified part of the log to go on behind it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerifiedPart {
+    /// The tree over it.
+    pub frontier: Frontier,
+    /// The last event of each area.
+    pub heads: BTreeMap<AreaCode, AreaHead>,
+}
+
+/// A verification under way: of a log, or of a copy of one. It takes the messages in their order.
 #[derive(Default)]
-struct Walk {
+pub struct Verification {
     statements: Arc<Integrity>,
     frontier: Frontier,
     heads: HashMap<AreaCode, AreaHead>,
@@ -156,33 +172,78 @@ pub async fn verify(
     against: Against,
     mut progress: impl FnMut(Position, Position),
 ) -> Result<Verified, Break> {
-    let statements = log.read_statements().await?;
+    let signed = against.checkpoints.iter().map(|known| known.position).max();
+    let statements = match log.read_statements().await {
+        Err(LogError::NoStream { .. }) if signed > Some(Position(0)) => {
+            return Err(Break::Log(LogError::Shorter {
+                last: Position(0),
+                read: signed.unwrap_or_default(),
+            }));
+        }
+        statements => statements?,
+    };
     // Where messages are missing is found by reading.
     let facts = log.facts().await?;
-    let mut walk = Walk {
-        statements,
-        ..Walk::default()
-    };
-    for Checkpoint { position, root } in against.checkpoints {
-        walk.signed.entry(position).or_default().push(root);
-    }
-    walk.compare()?;
+    let mut verification = Verification::new(statements, against.checkpoints)?;
     let mut batches = read_ahead(log, facts.last);
-    while walk.position() < facts.last {
+    while verification.position() < facts.last {
         let Some(batch) = batches.batches.recv().await else {
             break;
         };
         for stored in &batch? {
-            walk.step(stored)?;
+            verification.step(stored)?;
         }
-        progress(walk.position(), facts.last);
+        progress(verification.position(), facts.last);
     }
-    walk.compare_longer()?;
-    let sealed = match &against.keys {
-        Some(keys) => walk.check_keys(keys).await?,
-        None => Sealed::default(),
+    let with_key = match &against.keys {
+        Some(keys) => Some(keys.cases().await?),
+        None => None,
     };
-    Ok(walk.verified(facts.log, sealed))
+    verification.finish(facts.log, with_key.as_ref())
+}
+
+/// The cases whose sealed section has no key, and whose persons nobody forgot; at most 20,000 of them.
+///
+/// # Errors
+/// The log or the keys cannot be read.
+pub async fn sealed_without_key(log: &EventLog, keys: &KeyStore) -> Result<Vec<CaseId>, LogError> {
+    /// How many a statement on the log takes.
+    const MAX_NAMED: usize = 20_000;
+    let statements = log.read_statements().await?;
+    let mut sealed: BTreeMap<CaseId, bool> = BTreeMap::new();
+    log.scan(Position(0), |scanned| {
+        if let Scanned::Message {
+            position, bytes, ..
+        } = scanned
+            && let Ok(recorded) = Recorded::decode(position, &bytes)
+        {
+            note_sealed(&recorded, |case, forgotten| {
+                let known = sealed.entry(case).or_insert(false);
+                *known |= forgotten;
+            });
+        }
+    })
+    .await?;
+    let with_key = match keys.cases().await {
+        Err(LogError::NoStream { .. }) => HashSet::new(),
+        cases => cases?,
+    };
+    let missing = sealed.into_iter().filter(|(case, forgotten)| {
+        !forgotten && !with_key.contains(case) && !statements.lost_key_of(*case)
+    });
+    Ok(missing.map(|(case, _)| case).take(MAX_NAMED).collect())
+}
+
+/// Names the case that an event seals persons of, or forgets them.
+fn note_sealed(recorded: &Recorded, mut name: impl FnMut(CaseId, bool)) {
+    let case = recorded.header.aggregate.into();
+    match &recorded.event {
+        Event::Case(CaseEvent::Reported(reported)) if reported.parties.is_some() => {
+            name(case, false);
+        }
+        Event::Case(CaseEvent::PartiesForgotten(_)) => name(case, true),
+        _ => {}
+    }
 }
 
 /// The log, read by a task of its own while what came is checked.
@@ -193,26 +254,15 @@ struct ReadAhead {
 
 fn read_ahead(log: &EventLog, last: Position) -> ReadAhead {
     let (sender, batches) = mpsc::channel(AHEAD);
-    let log = log.clone();
+    let mut reader = Reader {
+        log: log.clone(),
+        read: Position(0),
+        last,
+        messages: None,
+    };
     let reading = tokio::spawn(async move {
-        let (max_events, max_bytes) = BATCH;
-        let mut read = Position(0);
-        while read < last {
-            let left = usize::try_from(last.0 - read.0).unwrap_or(usize::MAX);
-            let batch = log
-                .read_after(read, max_events.min(left), max_bytes)
-                .await
-                .and_then(|batch| match batch.last() {
-                    Some(stored) => {
-                        read = stored.position;
-                        Ok(batch)
-                    }
-                    None => Err(LogError::Unreadable {
-                        from: Position(read.0 + 1),
-                        to: last,
-                        said: "the broker gives no message after them".to_owned(),
-                    }),
-                });
+        while reader.read < reader.last {
+            let batch = reader.next_batch().await;
             let failed = batch.is_err();
             if sender.send(batch).await.is_err() || failed {
                 return;
@@ -225,17 +275,173 @@ fn read_ahead(log: &EventLog, last: Position) -> ReadAhead {
     }
 }
 
-impl Walk {
-    fn position(&self) -> Position {
+/// Reads the log in order up to its end, from a consumer, which is the fastest way. Where anything about that is in
+/// doubt it asks for the positions, which names what is not there.
+struct Reader {
+    log: EventLog,
+    read: Position,
+    last: Position,
+    messages: Option<pull::Stream>,
+}
+
+impl Reader {
+    async fn next_batch(&mut self) -> Result<Vec<Stored>, LogError> {
+        let mut batch = Vec::new();
+        if self.messages.is_none() {
+            self.messages = Some(self.log.consume(self.read).await?);
+        }
+        let (max_events, max_bytes) = BATCH;
+        let mut bytes = 0;
+        while batch.len() < max_events && bytes < max_bytes && self.read < self.last {
+            let Some(stored) = self.next(batch.is_empty()).await else {
+                break;
+            };
+            bytes += stored.bytes.len();
+            self.read = stored.position;
+            batch.push(stored);
+        }
+        match batch.is_empty() {
+            true => self.ask().await,
+            false => Ok(batch),
+        }
+    }
+
+    /// The very next message. `None` if it is in doubt, or did not come yet and nobody waits.
+    async fn next(&mut self, wait: bool) -> Option<Stored> {
+        let messages = self.messages.as_mut()?;
+        let came = match wait {
+            true => timeout(SILENCE, messages.next()).await.ok().flatten(),
+            false => match messages.next().now_or_never() {
+                Some(came) => came,
+                None => return None,
+            },
+        };
+        let stored = came.and_then(Result::ok).and_then(|message| {
+            let position = Position(message.info().ok()?.stream_sequence);
+            let message = message.message;
+            let stored = self.log.stored(position, &message.subject, message.payload);
+            stored.ok().filter(|_| position.0 == self.read.0 + 1)
+        });
+        if stored.is_none() {
+            self.messages = None;
+        }
+        stored
+    }
+
+    async fn ask(&mut self) -> Result<Vec<Stored>, LogError> {
+        self.messages = None;
+        let (max_events, max_bytes) = BATCH;
+        let left = usize::try_from(self.last.0 - self.read.0).unwrap_or(usize::MAX);
+        let batch = self
+            .log
+            .read_after(self.read, max_events.min(left), max_bytes)
+            .await?;
+        match batch.last() {
+            Some(stored) => {
+                self.read = stored.position;
+                Ok(batch)
+            }
+            None => Err(LogError::Unreadable {
+                from: Position(self.read.0 + 1),
+                to: self.last,
+                said: "the broker gives no message after them".to_owned(),
+            }),
+        }
+    }
+}
+
+impl Verification {
+    /// Of a whole log, which says this of itself and has to have the roots of these checkpoints.
+    ///
+    /// # Errors
+    /// [`Break::Root`] for a checkpoint of an empty log.
+    pub fn new(statements: Arc<Integrity>, checkpoints: Vec<Checkpoint>) -> Result<Self, Break> {
+        Self::behind(VerifiedPart::default(), statements, checkpoints)
+    }
+
+    /// Of what comes behind a part that is verified. Ids that are repeated, and sealed sections, are seen in the rest
+    /// alone.
+    ///
+    /// # Errors
+    /// [`Break::Root`] for a checkpoint at the end of that part.
+    pub fn behind(
+        verified: VerifiedPart,
+        statements: Arc<Integrity>,
+        checkpoints: Vec<Checkpoint>,
+    ) -> Result<Self, Break> {
+        let mut signed = BTreeMap::<_, Vec<_>>::new();
+        for Checkpoint { position, root } in checkpoints {
+            signed.entry(position).or_default().push(root);
+        }
+        let mut verification = Self {
+            statements,
+            frontier: verified.frontier,
+            heads: verified.heads.into_iter().collect(),
+            signed,
+            ..Self::default()
+        };
+        verification.compare()?;
+        Ok(verification)
+    }
+
+    /// The last position that is verified.
+    #[must_use]
+    pub fn position(&self) -> Position {
         self.frontier.position()
     }
 
-    fn step(&mut self, stored: &Stored) -> Result<(), Break> {
+    /// What has to be known to go on from here later.
+    #[must_use]
+    pub fn part(&self) -> VerifiedPart {
+        VerifiedPart {
+            frontier: self.frontier.clone(),
+            heads: self
+                .heads
+                .iter()
+                .map(|(area, head)| (*area, *head))
+                .collect(),
+        }
+    }
+
+    /// The cases with a sealed section that were met since this was asked last, and whether each is forgotten.
+    pub fn take_sealed(&mut self) -> HashMap<CaseId, bool> {
+        std::mem::take(&mut self.sealed)
+    }
+
+    /// How many checkpoints have the root that the tree has at their position.
+    #[must_use]
+    pub fn checkpoints(&self) -> usize {
+        self.checkpoints
+    }
+
+    /// Verifies the next message.
+    ///
+    /// # Errors
+    /// The first [`Break`].
+    pub fn step(&mut self, stored: &Stored) -> Result<(), Break> {
         self.frontier.append(stored.leaf);
         if matches!(stored.standing, Standing::Event | Standing::SetAside) {
             self.take_in(stored)?;
         }
         self.compare()
+    }
+
+    /// Verifies that the end is not before a checkpoint, and that sealed sections have a key where the cases with one
+    /// are given.
+    ///
+    /// # Errors
+    /// [`LogError::Shorter`] and [`Break::KeyMissing`].
+    pub fn finish(
+        mut self,
+        log: Option<LogId>,
+        with_key: Option<&HashSet<CaseId>>,
+    ) -> Result<Verified, Break> {
+        self.compare_longer()?;
+        let sealed = match with_key {
+            Some(with_key) => self.check_keys(with_key)?,
+            None => Sealed::default(),
+        };
+        Ok(self.verified(log, sealed))
     }
 
     fn take_in(&mut self, stored: &Stored) -> Result<(), Break> {
@@ -254,16 +460,10 @@ impl Walk {
         if !self.ids.insert(id) {
             return Err(Break::Repeated { position, id });
         }
-        let case = header.aggregate.into();
-        match recorded.event {
-            Event::Case(CaseEvent::Reported(reported)) if reported.parties.is_some() => {
-                self.sealed.entry(case).or_insert(false);
-            }
-            Event::Case(CaseEvent::PartiesForgotten(_)) => {
-                self.sealed.insert(case, true);
-            }
-            _ => {}
-        }
+        note_sealed(&recorded, |case, forgotten| {
+            let known = self.sealed.entry(case).or_insert(false);
+            *known |= forgotten;
+        });
         Ok(())
     }
 
@@ -304,8 +504,7 @@ impl Walk {
         Ok(())
     }
 
-    async fn check_keys(&self, keys: &KeyStore) -> Result<Sealed, Break> {
-        let with_key = keys.cases().await?;
+    fn check_keys(&self, with_key: &HashSet<CaseId>) -> Result<Sealed, Break> {
         let mut sealed = Sealed {
             cases: self.sealed.len(),
             ..Sealed::default()
@@ -318,6 +517,7 @@ impl Walk {
                     sealed.to_destroy += usize::from(has_key);
                 }
                 (false, true) => {}
+                (false, false) if self.statements.lost_key_of(*case) => sealed.lost += 1,
                 (false, false) => missing.push(*case),
             }
         }

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use gridkeeper_broker::BrokerError;
 use gridkeeper_district::DistrictError;
-use gridkeeper_eventlog::{LogError, verify::Break};
+use gridkeeper_eventlog::{AppendError, LogError, diagnosis::Stretch, verify::Break};
 use gridkeeper_identity::KeyError;
 use gridkeeper_proto::{
     access::ClaimsError,
@@ -13,7 +13,7 @@ use gridkeeper_proto::{
     clock::ClockError,
     code::{Code, Coded},
     duty::PlanError,
-    envelope::EnvelopeError,
+    envelope::{EnvelopeError, Position},
     time::Day,
     whatif::ReplayError,
 };
@@ -89,6 +89,18 @@ pub(crate) enum Error {
     /// The clock of the hours of service.
     #[error(transparent)]
     Clock(#[from] ClockError),
+    /// The log was restored, and it is known to have been longer.
+    #[error(
+        "the log is restored up to its backup's end, but {by} says that it had {to} messages: positions {from} to {to} are missing from the backup"
+    )]
+    RestoredShorter {
+        /// The first position that is missing.
+        from: Position,
+        /// The last one that is known.
+        to: Position,
+        /// Who says so.
+        by: String,
+    },
     /// The views are not what the log gives.
     #[error("{keys} keys of the running views differ from rebuilt ones")]
     Differ {
@@ -118,6 +130,40 @@ pub(crate) enum Error {
     /// The log cannot be replayed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// Something is wrong with the log, as was said.
+    #[error("the log is not whole: what is wrong with it, and which way back fits, is said above")]
+    Unsound,
+    /// Nothing that begins at the position is missing.
+    #[error(
+        "no lost stretch holds position {position}; missing are: {}",
+        listed(missing)
+    )]
+    NothingLost {
+        /// The position.
+        position: Position,
+        /// What is missing.
+        missing: Vec<Stretch>,
+    },
+    /// The message at the position is an event, or is not there.
+    #[error(
+        "no message at position {position} is foreign to the log; foreign are: {}",
+        listed_positions(foreign)
+    )]
+    NotForeign {
+        /// The position.
+        position: Position,
+        /// The positions of messages that are no events.
+        foreign: Vec<Position>,
+    },
+    /// A reason that says nothing, or too much.
+    #[error("a reason takes 1 to 4,000 characters, not {characters}")]
+    Reason {
+        /// How many it has.
+        characters: usize,
+    },
+    /// The log does not take a statement.
+    #[error(transparent)]
+    Append(#[from] AppendError),
     /// A checkpoint, or the key of checkpoints.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -142,6 +188,9 @@ pub(crate) enum Error {
     /// A district's folder.
     #[error(transparent)]
     District(#[from] DistrictError),
+    /// A backup.
+    #[error(transparent)]
+    Backup(#[from] gridkeeper_backup::Error),
     /// Keys.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -156,6 +205,13 @@ pub(crate) enum Error {
     Import(#[from] ImportError),
 }
 
+impl Error {
+    /// Whether the command has done its work, and something remains that has to be decided by hand.
+    pub(crate) fn is_remainder(&self) -> bool {
+        matches!(self, Self::RestoredShorter { .. })
+    }
+}
+
 impl Coded for Error {
     fn code(&self) -> Code {
         match self {
@@ -166,6 +222,11 @@ impl Coded for Error {
             Self::Differ { .. } => Code(824),
             Self::Broker(error) => error.code(),
             Self::Log(error) => error.code(),
+            Self::Unsound => Code(840),
+            Self::NothingLost { .. } => Code(841),
+            Self::NotForeign { .. } => Code(842),
+            Self::Reason { .. } => Code(843),
+            Self::Append(error) => error.code(),
             Self::Checkpoint(error) => error.code(),
             Self::Break(error) => error.code(),
             Self::Event(error) => error.code(),
@@ -176,6 +237,8 @@ impl Coded for Error {
             Self::NotInstalled { .. } => Code(830),
             Self::Foreign { .. } => Code(831),
             Self::KeysLost { .. } => Code(832),
+            Self::RestoredShorter { .. } => Code(353),
+            Self::Backup(error) => error.code(),
             Self::Intake(error) => error.code(),
             Self::Aggregator(error) => error.code(),
             Self::Query(error) => error.code(),
@@ -187,5 +250,27 @@ impl Coded for Error {
             Self::Door(error) => error.code(),
             Self::Import(error) => error.code(),
         }
+    }
+}
+
+fn listed(stretches: &[Stretch]) -> String {
+    let named = stretches.iter();
+    let named: Vec<_> = named
+        .map(|stretch| format!("{} to {}", stretch.from, stretch.to))
+        .collect();
+    match named.is_empty() {
+        true => "none".to_owned(),
+        false => named.join(", "),
+    }
+}
+
+fn listed_positions(positions: &[Position]) -> String {
+    match positions {
+        [] => "none".to_owned(),
+        some => some
+            .iter()
+            .map(Position::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }

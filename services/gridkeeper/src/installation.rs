@@ -6,12 +6,13 @@ use std::{
     time::Duration,
 };
 
+use gridkeeper_broker::{Binary, Broker};
 use gridkeeper_district::District;
 use gridkeeper_districtviews::KeptHere;
 use gridkeeper_eventlog::{EventLog, KeyStore, LogError};
 use gridkeeper_http::Clock;
 use gridkeeper_identity::{KeyError, SigningKey, Verifier, load_checkpoint_signer};
-use gridkeeper_proto::{area::AreaCode, rules::RulesCommand};
+use gridkeeper_proto::{anchor::Anchor, area::AreaCode, envelope::Position, rules::RulesCommand};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +60,61 @@ impl Place {
             option("district", &self.district),
         ];
         config.chain(folders).collect()
+    }
+}
+
+/// Which broker a command uses.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct BrokerChoice {
+    /// Address of the broker; intake's when left out.
+    #[arg(long)]
+    nats: Option<String>,
+    /// Start the broker of the installation for as long as the command runs, as `up` does, which may not run meanwhile.
+    #[arg(long, conflicts_with = "nats")]
+    own_broker: bool,
+}
+
+/// A broker that a command uses.
+pub(crate) struct ChosenBroker {
+    /// Where it is.
+    pub(crate) url: String,
+    own: Option<Broker>,
+}
+
+impl BrokerChoice {
+    /// The broker, started if it is to be.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub(crate) async fn open(&self, layout: &Layout) -> Result<ChosenBroker, Error> {
+        let config = &layout.config;
+        if !self.own_broker {
+            let url = self.nats.as_ref().unwrap_or(&config.intake.nats_url);
+            let (url, own) = (url.clone(), None);
+            return Ok(ChosenBroker { url, own });
+        }
+        let options = gridkeeper_broker::Options {
+            folder: config.broker.folder.clone(),
+            port: config.broker.port,
+        };
+        let own = Broker::start(Binary::find().await?, &options).await?;
+        Ok(ChosenBroker {
+            url: own.url(),
+            own: Some(own),
+        })
+    }
+}
+
+impl ChosenBroker {
+    /// Stops the broker if it was started.
+    ///
+    /// # Errors
+    /// It does not stop.
+    pub(crate) async fn stop(self) -> Result<(), Error> {
+        match self.own {
+            Some(mut own) => Ok(own.stop().await?),
+            None => Ok(()),
+        }
     }
 }
 
@@ -174,6 +230,7 @@ impl Installation {
         let Some(log) = patiently(|| broker.clone().log(), &stop).await? else {
             return Ok(());
         };
+        let log = self.witnessed(log);
         let parts = gridkeeper_escalator::Parts {
             log,
             key,
@@ -199,9 +256,10 @@ impl Installation {
             clock: self.clock.clone(),
             own_views: self.keeps_views_for_query().then(|| self.views.clone()),
         };
-        let Some(stores) = self.stores(&options.nats_url, &stop).await? else {
+        let Some((log, keys)) = self.stores(&options.nats_url, &stop).await? else {
             return Ok(());
         };
+        let stores = (self.witnessed(log), keys);
         Ok(gridkeeper_query::run(options, parts, stores, stop).await?)
     }
 
@@ -215,12 +273,27 @@ impl Installation {
         let Some(log) = patiently(|| broker.clone().log(), &stop).await? else {
             return Ok(());
         };
+        let log = self.witnessed(log);
         let parts = gridkeeper_aggregator::Parts {
             district: Arc::clone(&self.district),
             clock: self.clock.clone(),
             views: self.views.clone(),
         };
         Ok(gridkeeper_aggregator::run(options, parts, log, stop).await?)
+    }
+
+    /// The log, compared also with what the intake of this data folder has acknowledged.
+    fn witnessed(&self, log: EventLog) -> EventLog {
+        let folder = self.layout.config.intake.folder.clone();
+        log.with_witness(move || {
+            let watermark = gridkeeper_intake::read_watermark(&folder)?;
+            Some(Anchor {
+                log: Some(watermark.log),
+                position: watermark.checkpoint.position,
+                leaf: watermark.leaf,
+                statement: Position(0),
+            })
+        })
     }
 
     /// The log and the keys, as soon as the broker answers; none when told to stop before.

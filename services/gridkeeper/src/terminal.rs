@@ -1,7 +1,12 @@
 //! What the user sees: answers on standard output, progress and errors on standard error.
 
-use std::io::{self, Write as _};
+use std::{
+    cell::Cell,
+    io::{self, Write as _},
+    time::{Duration, Instant},
+};
 
+use gridkeeper_backup::Progress;
 use gridkeeper_proto::code::Coded as _;
 use serde::Serialize;
 
@@ -48,5 +53,29 @@ pub(crate) fn error(error: &Error) {
             .skip(2)
             .for_each(|part| progress(part.trim_end().replace("**", ""))),
         None => progress(format!("docs/errors/{code}.md tells more.")),
+    }
+}
+
+/// Progress that is shown once a second.
+pub(crate) struct Paced {
+    shown: Cell<Instant>,
+}
+
+impl Default for Paced {
+    fn default() -> Self {
+        Self {
+            shown: Cell::new(Instant::now()),
+        }
+    }
+}
+
+impl Paced {
+    /// Shows how far an action has come, unless something was shown just before.
+    pub(crate) fn progress(&self, at: &Progress) {
+        const INTERVAL: Duration = Duration::from_secs(1);
+        if self.shown.get().elapsed() >= INTERVAL {
+            progress(format!("{}: {} of {}", at.doing, at.done, at.end));
+            self.shown.set(Instant::now());
+        }
     }
 }

@@ -67,6 +67,11 @@ impl State {
         self.anchor
     }
 
+    /// The tree over the log, and its last leaf.
+    pub(crate) fn tree(&self) -> (&Frontier, TreeHash) {
+        (&self.frontier, self.anchor.leaf)
+    }
+
     /// The tree over the log.
     pub(crate) fn frontier(&self) -> &Frontier {
         &self.frontier

@@ -11,6 +11,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use crate::{
     Error, LiveViews, Options, State,
+    compaction::Compactions,
     flushes::Flushes,
     live::blocking,
     log::{Log, LogError, LogEvent, Source},
@@ -44,8 +45,9 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
     /// (see [`crate::is_of_disk`]) the views may be opened again.
     pub async fn follow<L: Log>(&self, log: &L) -> Error {
         let mut flushes = Flushes::new(&self.options);
+        let mut compactions = Compactions::default();
         let error = loop {
-            match self.follow_once(log, &mut flushes).await {
+            match self.follow_once(log, &mut flushes, &mut compactions).await {
                 Ended::Failed(error) if error.code() == SUPERSEDED && self.is_unused() => {
                     if let Err(error) = self.begin_anew().await {
                         break error;
@@ -80,7 +82,12 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         Ok(())
     }
 
-    async fn follow_once<L: Log>(&self, log: &L, flushes: &mut Flushes) -> Ended {
+    async fn follow_once<L: Log>(
+        &self,
+        log: &L,
+        flushes: &mut Flushes,
+        compactions: &mut Compactions,
+    ) -> Ended {
         let anchor = match self.progress() {
             Ok(progress) => progress.anchor(),
             Err(error) => return Ended::Failed(error),
@@ -105,6 +112,9 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
                 return Ended::Failed(error);
             }
             if let Err(error) = flushes.tend(self.store.generation()).await {
+                return Ended::Failed(error);
+            }
+            if let Err(error) = compactions.tend(self).await {
                 return Ended::Failed(error);
             }
         }

@@ -7,6 +7,7 @@
 //! chain of hashes of each area and keeps the frontier of the tree over the log.
 
 mod cache;
+mod compaction;
 mod error;
 mod event_log;
 mod flushes;

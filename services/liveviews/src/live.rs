@@ -46,6 +46,8 @@ pub struct LiveViews<P> {
     pub(crate) name: &'static str,
     /// Who holds it folds into the serving generation; a rebuild holds it while it takes its place.
     pub(crate) projector: Arc<Mutex<Projector<Verified<P>>>>,
+    /// Held while the folder is measured and compacted.
+    pub(crate) compacting: Arc<Mutex<()>>,
     pub(crate) state: watch::Sender<State>,
     pub(crate) last_known: watch::Sender<Option<Position>>,
     pub(crate) check: Check,
@@ -79,6 +81,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
             projection,
             name: schema.name,
             projector: Arc::new(Mutex::new(projector)),
+            compacting: Arc::default(),
             state: watch::Sender::new(State::CatchingUp),
             last_known: watch::Sender::new(None),
             check,
@@ -130,13 +133,18 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
     /// # Errors
     /// What stopped the views before, and [`Error::Store`].
     pub async fn close(&self) -> Result<(), Error> {
+        self.store.abandon_compaction();
+        let _none_compacts = self.compacting.lock().await;
         let mut folding = Arc::clone(&self.projector).lock_owned().await;
         if let Some(stopped) = self.stopped() {
             return Err(stopped);
         }
+        let store = self.store.clone();
         blocking(move || {
             folding.commit()?;
-            folding.generation().flush()
+            // A compaction keeps flushes waiting while it waits for the projector.
+            drop(folding);
+            store.flush()
         })
         .await?;
         Ok(())

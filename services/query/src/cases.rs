@@ -370,7 +370,21 @@ impl Questions {
         let (position, view) = self.views.case(fresh, id).await?;
         match view {
             Some(view) if claims.within(view.case.grid).is_ok() => Ok((position, *view)),
-            _ => Err(Error::NoSuchCase { case: id }),
+            Some(_) => Err(Error::NoSuchCase { case: id }),
+            None => Err(self.missing(id)),
+        }
+    }
+
+    /// Why there is no case: it never was, or it was lost.
+    fn missing(&self, case: CaseId) -> Error {
+        let statements = self.log.statements();
+        match statements.loss_of(case) {
+            Some((loss, lost)) => Error::Lost {
+                case,
+                position: lost.position,
+                statement: loss.statement,
+            },
+            None => Error::NoSuchCase { case },
         }
     }
 

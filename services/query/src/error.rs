@@ -30,6 +30,18 @@ pub enum Error {
         /// The id asked for.
         case: CaseId,
     },
+    /// The case was lost.
+    #[error(
+        "case {case} was lost: the event at position {position} was given up by the statement at position {statement}; file it again"
+    )]
+    Lost {
+        /// The id asked for.
+        case: CaseId,
+        /// Where its event was.
+        position: Position,
+        /// The statement's position.
+        statement: Position,
+    },
     /// A moment that is still to come.
     #[error("'as_of={as_of}' is still to come: ask as of a past moment")]
     NotYet {
@@ -190,6 +202,7 @@ impl Coded for Error {
             Self::Sealed { source, .. } => source.code(),
             Self::FeedStopped { code, .. } | Self::Endpoint { code, .. } => *code,
             Self::NoSuchCase { .. } => Code(620),
+            Self::Lost { .. } => Code(530),
             Self::UnknownArea { .. } => Code(621),
             Self::WhichArea => Code(622),
             Self::Cursor { .. } => Code(623),
@@ -243,6 +256,7 @@ fn answer_to(error: &Error) -> (StatusCode, &'static str) {
     match error {
         Error::Access(_) => (StatusCode::FORBIDDEN, "area or right not yours"),
         Error::NoSuchCase { .. } => (StatusCode::NOT_FOUND, "no such case"),
+        Error::Lost { .. } => (StatusCode::GONE, "lost"),
         Error::UnknownArea { .. } => (StatusCode::NOT_FOUND, "no such area"),
         Error::Rules(RulesError::UnknownPolicy { .. }) => (StatusCode::NOT_FOUND, "no such policy"),
         Error::Missing(_) => (StatusCode::NOT_FOUND, "not there"),

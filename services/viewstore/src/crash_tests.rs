@@ -16,7 +16,7 @@ use proptest::prelude::*;
 
 use crate::{
     Changes, Generation, Opened, Options, Positioned, Projection, ProjectionError, Projector,
-    Schema, ViewStore, database::open_database, flush, rebuild::Step,
+    Schema, ViewStore, compaction, database::open_database, flush, rebuild::Step,
 };
 
 const SCHEMA: Schema = Schema {
@@ -463,5 +463,63 @@ fn a_crash_at_any_point_of_a_promotion_leaves_the_old_or_the_new_views() {
         assert_eq!(newest.map(Into::into), Some(serving), "{step:?}");
         // A rebuild is possible again.
         drop(store.begin_rebuild().unwrap());
+    }
+}
+
+/// Compacts and aborts at the step that its environment names.
+#[test]
+fn child_that_aborts_while_compacting() {
+    let (Some(folder), Ok(wanted)) = (env::var_os(FOLDER), env::var(STEP)) else {
+        return;
+    };
+    let (store, _) = open(folder.as_ref());
+    let reached = |step: compaction::Step| {
+        if format!("{step:?}") == wanted {
+            abort();
+        }
+    };
+    // Committed and not flushed: a crash takes it back.
+    change(&store.generation(), 3);
+    let (compaction, ()) = store.compact_observed(|| Ok(()), reached).unwrap();
+    compaction.remove_old_observed(reached).unwrap();
+}
+
+#[test]
+fn a_crash_at_any_point_of_a_compaction_leaves_the_views_as_they_were_flushed() {
+    use compaction::Step;
+    for step in [
+        Step::Created,
+        Step::HalfCopied,
+        Step::Copied,
+        Step::PointerWritten,
+        Step::PointerMoved,
+        Step::OldRemoved,
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = open(folder.path());
+        change(&store.generation(), 1);
+        change(&store.generation(), 2);
+        store.flush().unwrap();
+        let sum = store.checksum().unwrap();
+        drop(store);
+        let store = opened_after_crash(
+            "crash_tests::child_that_aborts_while_compacting",
+            folder.path(),
+            step,
+        );
+        assert_eq!(store.checksum().unwrap(), sum, "{step:?}");
+        let moved = matches!(step, Step::PointerMoved | Step::OldRemoved);
+        assert_eq!(
+            store.generation().number(),
+            1 + u64::from(moved),
+            "{step:?}"
+        );
+        assert_eq!(store.disk_use().unwrap().others, 0, "{step:?}");
+        // It goes on as if nothing had been.
+        change(&store.generation(), 3);
+        store.flush().unwrap();
+        store.compact(|| Ok(())).unwrap().0.remove_old().unwrap();
+        drop(store);
+        assert_eq!(open(folder.path()).0.position(), Position(3), "{step:?}");
     }
 }

@@ -108,6 +108,18 @@ pub enum Error {
         /// The store's folder.
         folder: PathBuf,
     },
+    /// Copying the views takes some seconds; nothing else replaces them meanwhile.
+    #[error("the views in {} are being compacted; ask again in some seconds", folder.display())]
+    CompactionRunning {
+        /// The store's folder.
+        folder: PathBuf,
+    },
+    /// The store closes. The views stay as they are, and are compacted after the next opening.
+    #[error("the compaction of the views in {} is given up, since they are closed", folder.display())]
+    CompactionAbandoned {
+        /// The store's folder.
+        folder: PathBuf,
+    },
     /// A rebuild may not take the views back in time.
     #[error("the rebuilt views are at position {rebuilt}, the running ones at {running}")]
     RebuildBehind {
@@ -212,6 +224,8 @@ impl Coded for Error {
             Self::Disorder { .. } => Code(412),
             Self::Stopped { .. } => Code(413),
             Self::SegmentSize { .. } => Code(414),
+            Self::CompactionRunning { .. } => Code(415),
+            Self::CompactionAbandoned { .. } => Code(416),
             Self::Projection(stopped) => stopped.code(),
         }
     }

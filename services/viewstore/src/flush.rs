@@ -16,13 +16,27 @@ use crate::{
     seal::Seal,
 };
 
+/// After how many entries of a large flush they are handed to the disk, and what they replace is
+/// cleaned: before, sled uses no segment again.
+const ENTRIES_AT_ONCE: usize = 512;
+
 /// What the database holds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Flushed {
     pub(crate) position: Position,
     pub(crate) seal: Seal,
     /// Whether a flush began and did not end, so that the database holds a part of it.
     pub(crate) half_done: bool,
+}
+
+/// What a flush changes.
+#[derive(Debug, Default)]
+struct Difference {
+    seal: Seal,
+    /// Bytes of the keys and values that are replaced or removed.
+    replaced: u64,
+    /// Bytes of the keys and values that are put.
+    written: u64,
 }
 
 /// The points that a flush passes; a crash after each leaves the views before or after it, whole.
@@ -62,8 +76,10 @@ impl Generation {
             return Ok(());
         };
         flushed.half_done = true;
-        let seal = flushed.seal.combined(self.difference(&changed)?);
+        let difference = self.difference(&changed)?;
+        let seal = flushed.seal.combined(difference.seal);
         self.write(&changed, committed(position, seal), &mut reached)?;
+        self.written.count(difference.replaced, difference.written);
         self.call(|| self.database.flush())?;
         reached(Step::Handed);
         journal::remove(&self.folder).map_err(disk(&self.folder))?;
@@ -98,16 +114,18 @@ impl Generation {
         anything(&state).then(|| (state.memtable.begin_flush(), state.position))
     }
 
-    /// How the seal changes. What is replaced is what the database holds, since nobody writes there but the one
-    /// flush at a time.
-    fn difference(&self, changed: &Changed) -> Result<Seal, Error> {
-        let mut difference = Seal::default();
+    /// What changes. What is replaced is what the database holds, since nobody writes there but the
+    /// one flush at a time.
+    fn difference(&self, changed: &Changed) -> Result<Difference, Error> {
+        let mut difference = Difference::default();
         for (key, value) in changed {
             if let Some(replaced) = self.stored(key)? {
-                difference.subtract(key, &replaced);
+                difference.seal.subtract(key, &replaced);
+                difference.replaced += (key.len() + replaced.len()) as u64;
             }
             if let Some(value) = value {
-                difference.add(key, value);
+                difference.seal.add(key, value);
+                difference.written += (key.len() + value.len()) as u64;
             }
         }
         Ok(difference)
@@ -130,7 +148,12 @@ impl Generation {
                 reached(Step::HalfWritten);
             }
             self.call(|| put(&self.database, key, value.as_deref()))?;
+            if number % ENTRIES_AT_ONCE == ENTRIES_AT_ONCE - 1 {
+                self.clean(ENTRIES_AT_ONCE)?;
+                self.call(|| self.database.flush())?;
+            }
         }
+        self.clean(changed.len() % ENTRIES_AT_ONCE)?;
         reached(Step::AllWritten);
         self.call(|| self.database.insert(COMMITTED, &committed))?;
         Ok(())

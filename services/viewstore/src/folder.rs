@@ -4,6 +4,7 @@
 //! lock              held while the store is open
 //! current           the number of the serving generation
 //! gen-000002/       a generation: a sled database
+//!   copied-from     the number of the generation that this one is a compacted copy of
 //! corrupt-000001/   a generation that was set aside
 //! ```
 //!
@@ -122,6 +123,16 @@ impl Folder {
         self.numbered(GENERATION)
     }
 
+    /// The folders that were set aside, in order.
+    pub(crate) fn set_aside(&self) -> Result<Vec<PathBuf>, Error> {
+        let numbers = self.numbered(CORRUPT)?.into_iter();
+        Ok(numbers.map(|number| self.corrupt(number)).collect())
+    }
+
+    fn corrupt(&self, number: u64) -> PathBuf {
+        self.path.join(format!("{CORRUPT}{number:06}"))
+    }
+
     /// Removes a generation's folder.
     pub(crate) fn remove(&self, number: u64) -> Result<(), Error> {
         let path = self.generation(number);
@@ -130,13 +141,13 @@ impl Folder {
 
     /// Sets a generation's folder aside, and removes what was set aside long ago.
     pub(crate) fn quarantine(&self, number: u64) -> Result<PathBuf, Error> {
-        let aside = self.path.join(format!("{CORRUPT}{number:06}"));
+        let aside = self.corrupt(number);
         fs::rename(self.generation(number), &aside)
             .and_then(|()| self.sync())
             .map_err(disk(&self.path))?;
         let all = self.numbered(CORRUPT)?;
         for old in all.iter().rev().skip(KEPT_CORRUPT) {
-            let path = self.path.join(format!("{CORRUPT}{old:06}"));
+            let path = self.corrupt(*old);
             fs::remove_dir_all(&path).map_err(disk(&path))?;
         }
         Ok(aside)

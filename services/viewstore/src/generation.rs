@@ -13,7 +13,9 @@ use tokio::sync::watch;
 use crate::{
     Changes, Error, Options, Reader, Schema,
     bounds::{Bounds, is_empty_range},
+    cleaner::SPARED_PART,
     database::{classified, corrupt, disk, guarded, open_database},
+    disk_use::{Written, bytes_in},
     flush::{Flushed, finish_interrupted},
     journal,
     memtable::{Changed, Memtable},
@@ -41,7 +43,7 @@ pub(crate) enum Role {
 }
 
 /// What readers share and a commit holds alone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct State {
     /// Of the last event that was committed.
     pub(crate) position: Position,
@@ -57,6 +59,9 @@ pub struct Generation {
     state: RwLock<State>,
     /// Held by whoever flushes.
     pub(crate) flushed: Mutex<Flushed>,
+    pub(crate) written: Written,
+    /// Up to how many bytes of the file are not cleaned.
+    pub(crate) spared: u64,
     announce: Arc<watch::Sender<Position>>,
 }
 
@@ -108,7 +113,8 @@ impl Generation {
     ) -> Result<Self, Error> {
         let database = open_database(folder, options)?;
         let at_start = (Position(0), Seal::default());
-        let generation = Self::with(database, (folder, number), at_start, (role, announce));
+        let mut generation = Self::with(database, (folder, number), at_start, (role, announce));
+        generation.spared = options.allowed_disk_bytes / SPARED_PART;
         let mut batch = sled::Batch::default();
         batch.insert(SCHEMA, schema.to_string().as_bytes());
         batch.insert(COMMITTED, &committed(Position(0), Seal::default()));
@@ -137,6 +143,8 @@ impl Generation {
                 seal,
                 half_done: false,
             }),
+            written: Written::default(),
+            spared: 0,
             announce,
         }
     }
@@ -172,13 +180,15 @@ impl Generation {
         let (position, sealed) = committed
             .and_then(|committed| read_committed(&committed))
             .ok_or_else(|| corrupt(folder, "its position does not have sixteen bytes"))?;
-        let seal = guarded(folder, || {
+        let (seal, live) = guarded(folder, || {
             let mut seal = Seal::default();
+            let mut live = 0;
             for entry in database.range([RESERVED + 1]..) {
                 let (key, value) = entry.map_err(|failed| classified(folder, failed))?;
                 seal.add(&key, &value);
+                live += (key.len() + value.len()) as u64;
             }
-            Ok(seal)
+            Ok((seal, live))
         })?;
         if sealed != seal {
             return Err(corrupt(
@@ -188,12 +198,15 @@ impl Generation {
         }
         // What a crash left when the database was never written to, or was done.
         journal::remove(folder).map_err(disk(folder))?;
-        Ok(Found::Sound(Self::with(
+        let mut generation = Self::with(
             database,
             (folder, number),
             (position, seal),
             (Role::Serving, announce),
-        )))
+        );
+        generation.written.set_live(live);
+        generation.spared = options.allowed_disk_bytes / SPARED_PART;
+        Ok(Found::Sound(generation))
     }
 
     /// Its number; later generations have higher ones.
@@ -361,6 +374,17 @@ impl Generation {
             self.mark_corrupt();
         }
         called
+    }
+
+    /// Marks the generation, and gives the error that says why.
+    pub(crate) fn found_corrupt(&self, reason: &str) -> Error {
+        self.mark_corrupt();
+        corrupt(&self.folder, reason)
+    }
+
+    /// Bytes of all its files.
+    pub(crate) fn bytes_on_disk(&self) -> Result<u64, Error> {
+        bytes_in(&self.folder).map_err(disk(&self.folder))
     }
 
     fn mark_corrupt(&self) {

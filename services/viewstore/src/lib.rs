@@ -13,6 +13,8 @@
 //!   all entries for that: sled opens some damaged files with older pages in the place of lost ones.
 //! - A rebuild fills a new generation beside the running one ([`ViewStore::begin_rebuild`]), is compared
 //!   with it ([`Generation::diff`]) and takes its place by moving a pointer ([`Rebuild::promote`]).
+//! - The folder stays in bounds: each flush turns sled's cleaner, and [`ViewStore::compact`] copies the
+//!   generation into a new one where that was not enough ([`ViewStore::disk_use`]).
 //!
 //! Underneath is sled 0.34.7, which nothing outside this crate sees. A generation is a sled database of
 //! its own with one tree: several trees do not stay consistent with one write each, and dropping trees
@@ -26,8 +28,11 @@
 
 mod bounds;
 mod changes;
+mod cleaner;
+mod compaction;
 mod database;
 mod diff;
+mod disk_use;
 mod error;
 mod flush;
 mod folder;
@@ -45,7 +50,9 @@ mod value;
 mod crash_tests;
 
 pub use changes::Changes;
+pub use compaction::{Compacted, Compaction};
 pub use diff::{Diff, Difference};
+pub use disk_use::DiskUse;
 pub use error::{CodedError, Error, ProjectionError};
 pub use generation::{Checksum, Generation};
 pub use projector::{Applied, Positioned, Projection, Projector};

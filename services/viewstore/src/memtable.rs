@@ -12,7 +12,7 @@ pub(crate) type Changed = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// The changes that are committed and not yet in the database: those since the last flush began, and those that
 /// are being flushed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Memtable {
     since: Changed,
     flushing: Option<Arc<Changed>>,

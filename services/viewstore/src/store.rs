@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::{
     Changes, Checksum, Error, Generation, Reader, Rebuild,
+    compaction::copied_from,
     folder::Folder,
     generation::{Found, Role},
 };
@@ -45,6 +46,10 @@ pub struct Options {
     /// file of a district about half the size that 512 KiB does. Views made with another size are set
     /// aside and rebuilt.
     pub segment_bytes: usize,
+    /// How many bytes of the disk the generations of the views may take in any case; more only up
+    /// to four times their live data. To stay within it views are compacted in time: above three
+    /// eighths of it, when they take more than 2.25 times their live data.
+    pub allowed_disk_bytes: u64,
 }
 
 impl Default for Options {
@@ -52,6 +57,7 @@ impl Default for Options {
         Self {
             cache_bytes: 64 << 20,
             segment_bytes: 64 << 10,
+            allowed_disk_bytes: 256 << 20,
         }
     }
 }
@@ -89,7 +95,12 @@ pub(crate) struct Inner {
     pub(crate) options: Options,
     pub(crate) current: RwLock<Arc<Generation>>,
     pub(crate) announce: Arc<watch::Sender<Position>>,
+    /// While a rebuild or a compaction is under way.
     pub(crate) rebuilding: AtomicBool,
+    /// While that is a compaction.
+    pub(crate) compacting: AtomicBool,
+    /// Once compactions are to end.
+    pub(crate) closing: AtomicBool,
 }
 
 impl Inner {
@@ -102,7 +113,7 @@ impl Inner {
 /// The views of one service. Cheap to clone; all clones see the same.
 #[derive(Clone, Debug)]
 pub struct ViewStore {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 impl ViewStore {
@@ -138,6 +149,8 @@ impl ViewStore {
             current: RwLock::new(Arc::new(generation)),
             announce,
             rebuilding: AtomicBool::new(false),
+            compacting: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
         };
         Ok((
             Self {
@@ -186,7 +199,14 @@ impl ViewStore {
     /// # Errors
     /// [`Error::Stopped`], [`Error::Disk`] and [`Error::Corrupt`].
     pub fn flush(&self) -> Result<(), Error> {
-        self.generation().flush()
+        let flushed = self.generation();
+        flushed.flush()?;
+        let serving = self.generation();
+        match Arc::ptr_eq(&flushed, &serving) {
+            true => Ok(()),
+            // It took the other one's place meanwhile, with what was committed and not flushed.
+            false => serving.flush(),
+        }
     }
 
     /// The checksum of all views: see [`Generation::checksum`].
@@ -233,12 +253,11 @@ impl ViewStore {
     /// Begins a new, empty generation beside the serving one.
     ///
     /// # Errors
-    /// [`Error::RebuildRunning`] while another one is being filled, [`Error::Disk`].
+    /// [`Error::RebuildRunning`] while another one is being filled, [`Error::CompactionRunning`],
+    /// [`Error::Disk`].
     pub fn begin_rebuild(&self) -> Result<Rebuild, Error> {
         if self.inner.rebuilding.swap(true, Ordering::AcqRel) {
-            return Err(Error::RebuildRunning {
-                folder: self.folder().to_owned(),
-            });
+            return Err(self.inner.occupied());
         }
         Rebuild::begin(Arc::clone(&self.inner)).inspect_err(|_| {
             self.inner.rebuilding.store(false, Ordering::Release);
@@ -299,16 +318,19 @@ fn start_anew(
     Ok(generation)
 }
 
-/// Removes what a crash left behind: generations newer than the serving one, which never came to serve,
-/// and all older ones but the one before it. When the views were begun anew the older ones are of no use.
+/// Removes what a crash left behind: generations newer than the serving one, which never came to
+/// serve, the one that it was copied from, and all older ones but the one before it. When the views
+/// were begun anew the older ones are of no use.
 fn sweep(folder: &Folder, serving: u64, opened: &Opened) -> Result<(), Error> {
     let older: Vec<u64> = folder
         .generations()?
         .into_iter()
         .filter(|&number| number != serving)
         .collect();
+    let copied = copied_from(&folder.generation(serving));
+    let before = |&&number: &&u64| number < serving && Some(number) != copied;
     let kept = match opened {
-        Opened::Continued => older.iter().rfind(|&&number| number < serving).copied(),
+        Opened::Continued => older.iter().rfind(before).copied(),
         _ => None,
     };
     older

@@ -12,6 +12,7 @@
 
 mod cases;
 mod districts;
+mod drill;
 mod figures;
 mod filling;
 mod freshness;
@@ -80,6 +81,12 @@ enum What {
         )]
         events: Vec<u64>,
     },
+    /// A long log backed up, restored and verified; and verifying beside reading.
+    Drill {
+        /// How many events.
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u64,
+    },
     /// From the acknowledgement of a report until it can be seen.
     Freshness,
     /// Questions for cases and areas.
@@ -143,6 +150,7 @@ async fn main() {
         What::Locate => locate::run(arguments.rounds, time(1.0)).await,
         What::Ingest => ingest::run(arguments.rounds, time(4.0)).await,
         What::Rebuild { events } => rebuild::run(arguments.rounds, &events).await,
+        What::Drill { events } => drill::run(arguments.rounds, events).await,
         What::Freshness => freshness::run(arguments.rounds, time(3.0)).await,
         What::Status { cases } => status::run(arguments.rounds, time(1.5), cases).await,
         What::Growth { grids, cases } => {

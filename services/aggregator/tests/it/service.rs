@@ -233,6 +233,51 @@ async fn a_rebuild_compares_swaps_and_is_the_only_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn views_that_are_compacted_all_the_time_follow_and_answer_and_stay_the_same() {
+    let (site, log) = (site().await, log());
+    let always = || {
+        let store = gridkeeper_viewstore::Options {
+            allowed_disk_bytes: 1,
+            ..Default::default()
+        };
+        let views = gridkeeper_liveviews::Options {
+            flush_every_ms: 1,
+            store,
+            ..Default::default()
+        };
+        site.aggregator_with(site.views(), views)
+    };
+    let mut aggregator = always().await;
+    let mut done = 0;
+    for part in log.chunks(25) {
+        site.append(part).await;
+        done += part.len();
+        assert_eq!(summary(&site, &log[..done]).await, expected(&log[..done]));
+        if done == 100 {
+            aggregator.stop().await.unwrap();
+            assert_eq!(generations(&site.views()), 1);
+            aggregator = always().await;
+        }
+    }
+    until("views were compacted", async || {
+        let (_, metrics) = aggregator.get("/metrics").await;
+        let counted = "gridkeeper_views_compactions_total{views=\"aggregator\"}";
+        metrics.contains(counted).then_some(())
+    })
+    .await;
+    let compared = until("a rebuild has its turn", async || {
+        match rebuild(&site, true).await {
+            Err(error) if error.code() == Code(415) => None,
+            compared => Some(compared.unwrap()),
+        }
+    })
+    .await;
+    assert!(compared.is_equal() && compared.position == last(&log));
+    aggregator.stop().await.unwrap();
+    assert_eq!(generations(&site.views()), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_finds_and_mends_views_that_do_not_follow_from_the_log() {
     let (site, log) = (site().await, log());
     let before = &log[..log.len() - 1];

@@ -73,12 +73,22 @@ impl Site {
 
     /// An aggregator with views in a folder of its own.
     pub(crate) async fn aggregator_in(&self, folder: PathBuf) -> Aggregator {
+        self.aggregator_with(folder, gridkeeper_liveviews::Options::default())
+            .await
+    }
+
+    /// An aggregator whose views are kept in another way.
+    pub(crate) async fn aggregator_with(
+        &self,
+        folder: PathBuf,
+        views: gridkeeper_liveviews::Options,
+    ) -> Aggregator {
         let options = Options {
             nats_url: self.broker.url(),
             folder,
             views: gridkeeper_liveviews::Options {
                 retry_ms: 20,
-                ..gridkeeper_liveviews::Options::default()
+                ..views
             },
             ..Options::default()
         };

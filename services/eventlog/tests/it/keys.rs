@@ -64,3 +64,27 @@ async fn a_key_whose_acknowledgement_is_lost_is_the_one_given() {
     let kept = keys.put_if_absent(case(1), CaseKey([7; 32])).await.unwrap();
     assert_eq!((kept, proxy.lost()), (CaseKey([7; 32]), 1));
 }
+
+#[tokio::test]
+async fn what_else_is_published_under_a_case_is_no_key_and_goes_with_it() {
+    let site = site().await;
+    let keys = site.keys().await;
+    let client = async_nats::connect(site.broker.url()).await.unwrap();
+    let publish = async |case: CaseId, bytes: &[u8]| {
+        let subject = format!("key.{}.{case}", district());
+        let sent = client.request(subject, bytes.to_vec().into()).await;
+        sent.unwrap();
+    };
+    keys.put_if_absent(case(1), CaseKey([1; 32])).await.unwrap();
+    publish(case(1), b"garbage").await;
+    publish(case(1), &[9; 32]).await;
+    publish(case(2), b"garbage").await;
+    assert_eq!(keys.get(case(1)).await.unwrap(), Some(CaseKey([1; 32])));
+    assert_eq!(keys.get(case(2)).await.unwrap(), None);
+    assert!(!keys.cases().await.unwrap().contains(&case(2)));
+    let kept = keys.put_if_absent(case(2), CaseKey([2; 32])).await.unwrap();
+    assert_eq!(kept, CaseKey([2; 32]));
+    keys.destroy(case(1)).await.unwrap();
+    assert_eq!(keys.get(case(1)).await.unwrap(), None);
+    assert_eq!(keys.cases().await.unwrap(), [case(2)].into());
+}

@@ -11,4 +11,5 @@ mod follow;
 mod keys;
 mod proxy;
 mod site;
+mod statements;
 mod verify;

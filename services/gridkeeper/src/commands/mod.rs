@@ -1,13 +1,17 @@
 //! The commands, one module each.
 
+mod backup;
 mod config;
 mod district;
+mod doctor;
 mod import;
 mod init;
 mod keys;
+mod log;
 mod openapi;
 mod policy;
 mod rebuild;
+mod restore;
 mod roster;
 mod serve;
 mod simulate;
@@ -49,6 +53,15 @@ enum Command {
     Query(serve::Command),
     /// Verify the log.
     Verify(verify::Command),
+    /// Say what is wrong with the log, and which way back fits.
+    Doctor(doctor::Command),
+    /// Make a statement on the log itself: a loss that is accepted, a message that is no event.
+    #[command(subcommand)]
+    Log(log::Command),
+    /// Take a backup of the log and the keys, or check one.
+    Backup(backup::Command),
+    /// Restore the log and the keys from a backup, into an empty broker.
+    Restore(restore::Command),
     /// Rebuild the views of the running aggregator, or compare them with rebuilt ones.
     Rebuild(rebuild::Command),
     /// Print the default configuration with its explanations, or check one.
@@ -104,6 +117,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Escalator(command) => blocking(serve::run(command, Service::Escalator)),
         Command::Query(command) => blocking(serve::run(command, Service::Query)),
         Command::Verify(command) => blocking(verify::run(command)),
+        Command::Doctor(command) => blocking(doctor::run(command)),
+        Command::Log(command) => blocking(log::run(command)),
+        Command::Backup(command) => blocking(backup::run(command)),
+        Command::Restore(command) => blocking(restore::run(command)),
         Command::Rebuild(command) => blocking(rebuild::run(command)),
         Command::Config(command) => config::run(&command),
         Command::District(command) => district::run(command),

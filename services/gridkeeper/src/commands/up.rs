@@ -7,6 +7,7 @@ use std::{
 };
 
 use gridkeeper_broker::{Binary, Broker};
+use gridkeeper_http::HealthReport;
 use gridkeeper_identity::SigningKey;
 use gridkeeper_proto::area::AreaCode;
 use tokio::time::{Instant, sleep};
@@ -144,16 +145,29 @@ async fn wait_until_ready(endpoints: &[Endpoint]) -> Result<(), Error> {
         while !is_ready(endpoint).await {
             if told.elapsed() >= TELL_EVERY {
                 let waited = started.elapsed().as_secs();
-                terminal::progress(format!(
-                    "Waiting for the {} to read the log ({waited} s) ...",
-                    endpoint.name
-                ));
+                let word = match health(endpoint).await {
+                    Some(wrong) => wrong,
+                    None => format!("reads the log ({waited} s) ..."),
+                };
+                terminal::progress(format!("Waiting for the {}: {word}", endpoint.name));
                 told = Instant::now();
             }
             sleep(ASK_EVERY).await;
         }
     }
     Ok(())
+}
+
+/// What is wrong with a service, with its code; `None` if it says nothing is.
+async fn health(endpoint: &Endpoint) -> Option<String> {
+    let answer = reqwest::get(format!("{}/healthz", endpoint.address)).await;
+    let health: HealthReport = answer.ok()?.json().await.ok()?;
+    let wrong = health.checks.into_iter().find(|check| !check.ok)?;
+    let code = wrong.code.unwrap_or_default();
+    Some(format!(
+        "{code} {} (`gridkeeper doctor` says what to do)",
+        wrong.detail
+    ))
 }
 
 async fn is_ready(endpoint: &Endpoint) -> bool {

@@ -1,8 +1,7 @@
 //! `gridkeeper verify`: walks the log and names the first break.
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -11,13 +10,13 @@ use gridkeeper_eventlog::{
     verify::{Against, Verified, verify},
 };
 use gridkeeper_identity::load_checkpoint_verifier;
-use gridkeeper_proto::checkpoint::{Checkpoint, CheckpointVerifier};
+use gridkeeper_proto::checkpoint::CheckpointVerifier;
 
 use crate::{
     error::Error,
+    evidence::Evidence,
     files,
     installation::{Installation, Place},
-    layout::io_error,
     terminal,
 };
 
@@ -50,33 +49,26 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     let log = EventLog::open(url, district, &config.log).await?;
     let verifier = match &command.key {
         Some(path) => Some(CheckpointVerifier::parse(&files::read(path)?)?),
-        None => load_checkpoint_verifier(&installation.layout.keys()).ok(),
+        None => None,
     };
-    let mut against = Against {
-        checkpoints: Vec::new(),
+    let evidence = Evidence::of(&installation, &log, verifier.as_ref()).await?;
+    if !evidence.has_key {
+        terminal::progress("there is no key of checkpoints: their roots are not compared");
+    }
+    let unsigned = evidence.unsigned;
+    let mut checkpoints = evidence.checkpoints;
+    for path in &command.checkpoint {
+        let note = files::read(path)?;
+        let opened = match &verifier {
+            Some(verifier) => verifier.open(&note),
+            None => load_checkpoint_verifier(&installation.layout.keys())?.open(&note),
+        };
+        checkpoints.push(opened?);
+    }
+    let against = Against {
+        checkpoints,
         keys: Some(KeyStore::open(url, district, &config.log).await?),
     };
-    let mut unsigned = 0;
-    match &verifier {
-        Some(verifier) => {
-            for path in &command.checkpoint {
-                let opened = verifier.open(&files::read(path)?);
-                against.checkpoints.push(opened?);
-            }
-            let folder = config.intake.folder.join("checkpoints");
-            against.checkpoints.extend(in_folder(&folder, verifier)?);
-            // A log of an earlier version has none.
-            let notes = log.checkpoints().await?.all().await.unwrap_or_default();
-            let opened = notes.iter().map(|note| verifier.open(note));
-            let opened: Vec<_> = opened.collect();
-            unsigned = opened.iter().filter(|opened| opened.is_err()).count();
-            against.checkpoints.extend(opened.into_iter().flatten());
-        }
-        None if !command.checkpoint.is_empty() => {
-            load_checkpoint_verifier(&installation.layout.keys())?;
-        }
-        None => terminal::progress("there is no key of checkpoints: their roots are not compared"),
-    }
     let mut told = Instant::now();
     let verified = verify(&log, against, |position, last| {
         if told.elapsed() >= TELL_EVERY {
@@ -86,21 +78,6 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     })
     .await?;
     show(&verified, unsigned)
-}
-
-/// The checkpoints in a folder. What is damaged there is an error: they are evidence.
-fn in_folder(folder: &Path, verifier: &CheckpointVerifier) -> Result<Vec<Checkpoint>, Error> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Ok(Vec::new());
-    };
-    let mut checkpoints = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(io_error("list", folder))?.path();
-        if path.extension().is_some_and(|name| name == "checkpoint") {
-            checkpoints.push(verifier.open(&files::read(&path)?)?);
-        }
-    }
-    Ok(checkpoints)
 }
 
 fn show(verified: &Verified, unsigned: usize) -> Result<(), Error> {
@@ -115,8 +92,8 @@ fn show(verified: &Verified, unsigned: usize) -> Result<(), Error> {
     ))?;
     let sealed = verified.sealed;
     terminal::answer(format!(
-        "{} cases have sealed parties: {} forgotten, all others have their keys",
-        sealed.cases, sealed.forgotten
+        "{} cases have sealed parties: {} forgotten, {} lost their keys, all others have them",
+        sealed.cases, sealed.forgotten, sealed.lost
     ))?;
     for loss in verified.statements.losses() {
         let accepted = &loss.accepted;

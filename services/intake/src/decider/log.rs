@@ -122,7 +122,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
             evidence.compare(state.frontier(), state.statements())?;
         }
         if !events.is_empty() {
-            evidence.keep(&hashes, state.frontier());
+            evidence.keep(&hashes, state.tree());
         }
         Ok(state.position())
     }
@@ -153,7 +153,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
         let state = self.read();
         let mut evidence = self.evidence();
         evidence.compare_end(state.position(), state.statements())?;
-        evidence.record(&[], state.frontier());
+        evidence.record(&[], state.tree());
         Ok(())
     }
 

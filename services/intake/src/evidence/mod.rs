@@ -30,11 +30,13 @@ use gridkeeper_proto::{
     tree::{Frontier, TreeHash},
 };
 
+use self::watermark::WATERMARK;
+pub use self::watermark::{Watermark, read_watermark};
 pub(crate) use self::{
     checkpoints::CheckpointFolder,
     notary::Notary,
     tree::{TreeFile, TreeReader},
-    watermark::{Watermark, WatermarkFile},
+    watermark::WatermarkFile,
 };
 use crate::Error;
 
@@ -61,7 +63,7 @@ impl Evidence {
     pub(crate) fn open(folder: &Path, verifier: &CheckpointVerifier) -> Result<Self, Error> {
         make_folder(folder).map_err(failed(folder))?;
         let log = verifier.origin().log;
-        let watermark = WatermarkFile::open(&folder.join("watermark"))?;
+        let watermark = WatermarkFile::open(&folder.join(WATERMARK))?;
         let tree = TreeFile::begin(&folder.join("tree"))?;
         let mut evidence = Self {
             log,
@@ -141,15 +143,15 @@ impl Evidence {
 
     /// Keeps the hashes that came with events that were read. The watermark stays until the log is read to its end.
     /// What cannot be written waits: see [`Evidence::failure`].
-    pub(crate) fn keep(&mut self, hashes: &[TreeHash], frontier: &Frontier) {
+    pub(crate) fn keep(&mut self, hashes: &[TreeHash], tree: (&Frontier, TreeHash)) {
         let marks = self.known.is_empty();
-        self.failure = self.write(hashes, frontier, marks).err();
+        self.failure = self.write(hashes, tree, marks).err();
     }
 
     /// Keeps the hashes that came with the latest events, and the position that is acknowledged with them. What cannot
     /// be written waits: see [`Evidence::failure`].
-    pub(crate) fn record(&mut self, hashes: &[TreeHash], frontier: &Frontier) {
-        self.failure = self.write(hashes, frontier, true).err();
+    pub(crate) fn record(&mut self, hashes: &[TreeHash], tree: (&Frontier, TreeHash)) {
+        self.failure = self.write(hashes, tree, true).err();
     }
 
     /// Why the latest could not be written; `None` if it is. Until it is, nothing may be acknowledged.
@@ -160,22 +162,23 @@ impl Evidence {
     fn write(
         &mut self,
         hashes: &[TreeHash],
-        frontier: &Frontier,
+        (frontier, leaf): (&Frontier, TreeHash),
         marks: bool,
     ) -> Result<(), Error> {
         self.unwritten.extend_from_slice(hashes);
         self.tree.append(&self.unwritten, frontier.size())?;
         self.unwritten.clear();
         match marks {
-            true => self.mark(frontier),
+            true => self.mark((frontier, leaf)),
             false => Ok(()),
         }
     }
 
-    fn mark(&mut self, frontier: &Frontier) -> Result<(), Error> {
+    fn mark(&mut self, (frontier, leaf): (&Frontier, TreeHash)) -> Result<(), Error> {
         self.watermark.write(&Watermark {
             log: self.log,
             checkpoint: Checkpoint::from(frontier),
+            leaf,
         })
     }
 

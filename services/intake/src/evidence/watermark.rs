@@ -1,7 +1,8 @@
 //! The last acknowledged position and its root, in a file that is overwritten with each append.
 //!
 //! ```text
-//! slot 0 at 0, slot 1 at 512:  log (16), position (8), root (32), first 8 bytes of the BLAKE3 of these
+//! slot 0 at 0, slot 1 at 512:
+//! log (16), position (8), root (32), leaf at the position (32), first 8 bytes of the BLAKE3 of these
 //! ```
 //!
 //! The slots take turns, so that a write that is interrupted leaves the one before.
@@ -18,16 +19,33 @@ use gridkeeper_proto::{checkpoint::Checkpoint, envelope::Position, id::LogId, tr
 use super::failed;
 use crate::Error;
 
+/// The name of the file in intake's folder.
+pub(super) const WATERMARK: &str = "watermark";
+
 const SLOT_BYTES: u64 = 512;
-const LENGTH: usize = 16 + 8 + 32 + 8;
+const CONTENT: usize = 16 + 8 + 32 + 32;
+const LENGTH: usize = CONTENT + 8;
 
 /// The last acknowledged position of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Watermark {
+pub struct Watermark {
     /// The log.
-    pub(crate) log: LogId,
+    pub log: LogId,
     /// Position and root.
-    pub(crate) checkpoint: Checkpoint,
+    pub checkpoint: Checkpoint,
+    /// The hash of the leaf at the position; that of the empty tree for an empty log.
+    pub leaf: TreeHash,
+}
+
+/// Reads the watermark in intake's folder and changes nothing; `None` if there is none that can be read.
+#[must_use]
+pub fn read_watermark(folder: &Path) -> Option<Watermark> {
+    let file = WatermarkFile {
+        path: Arc::default(),
+        file: Arc::new(File::open(folder.join(WATERMARK)).ok()?),
+        next: 0,
+    };
+    file.read()
 }
 
 /// The file of the watermark.
@@ -102,8 +120,9 @@ fn encode(watermark: &Watermark) -> [u8; LENGTH] {
     bytes[..16].copy_from_slice(watermark.log.as_bytes());
     bytes[16..24].copy_from_slice(&position.0.to_be_bytes());
     bytes[24..56].copy_from_slice(&root.0);
-    let sum = sum(&bytes[..56]);
-    bytes[56..].copy_from_slice(&sum);
+    bytes[56..CONTENT].copy_from_slice(&watermark.leaf.0);
+    let sum = sum(&bytes[..CONTENT]);
+    bytes[CONTENT..].copy_from_slice(&sum);
     bytes
 }
 
@@ -113,13 +132,15 @@ fn decode(bytes: &[u8; LENGTH]) -> Option<Watermark> {
         return None;
     }
     let (log, rest) = content.split_first_chunk::<16>()?;
-    let (position, root) = rest.split_first_chunk::<8>()?;
+    let (position, rest) = rest.split_first_chunk::<8>()?;
+    let (root, leaf) = rest.split_first_chunk::<32>()?;
     Some(Watermark {
         log: LogId::from_bytes(*log),
         checkpoint: Checkpoint {
             position: Position(u64::from_be_bytes(*position)),
-            root: TreeHash(root.try_into().ok()?),
+            root: TreeHash(*root),
         },
+        leaf: TreeHash(leaf.try_into().ok()?),
     })
 }
 
@@ -140,6 +161,7 @@ mod tests {
                 position: Position(position),
                 root: TreeHash::of_leaf(&position.to_be_bytes()),
             },
+            leaf: TreeHash::of_leaf(b"leaf"),
         }
     }
 
@@ -153,6 +175,7 @@ mod tests {
             file.write(&watermark(position)).unwrap();
             assert_eq!(file.read(), Some(watermark(position)));
         }
+        assert_eq!(read_watermark(folder.path()), Some(watermark(5)));
         let mut again = WatermarkFile::open(&path).unwrap();
         assert_eq!(again.read(), Some(watermark(5)));
         // A write that was interrupted leaves the one before it.

@@ -278,7 +278,7 @@ fn what_others_can_reach_is_closed() {
     }
     write(&site.path("notes.txt"), "not ours");
     for path in site.tree().into_keys() {
-        let signing = path.ends_with("signing.pem");
+        let signing = path.ends_with("signing.pem") || path.ends_with("checkpoint.key");
         let mode = if path.is_dir() { 0o755 } else { 0o644 };
         set_mode(&path, if signing { 0o600 } else { mode });
     }

@@ -1,0 +1,294 @@
+//! What the log says of itself: a loss, a message that is no event.
+
+use std::collections::HashMap;
+
+use async_nats::{
+    HeaderMap, header,
+    jetstream::{self, stream::Config},
+};
+use gridkeeper_eventlog::{
+    EventLog, LogError,
+    diagnosis::{Diagnosis, Stretch, diagnose},
+    verify::{Against, Verified, verify},
+};
+use gridkeeper_liveviews::log::RawEvent;
+use gridkeeper_proto::{
+    access::Actor,
+    anchor::Anchor,
+    checkpoint::Checkpoint,
+    code::Coded as _,
+    envelope::Position,
+    event::{IntegrityEvent, LossAccepted, MessageQuarantined},
+    integrity::Standing,
+    time::Timestamp,
+    tree::Frontier,
+};
+use gridkeeper_tests::history;
+
+use crate::site::{Site, at, grid, log_id, site};
+
+const STREAM: &str = "EVT_510402";
+
+/// A log of real events, and the roots that it has at each of its positions.
+struct Written {
+    events: Vec<RawEvent>,
+    roots: Vec<Checkpoint>,
+}
+
+fn written(count: usize) -> Written {
+    let mut events = history::written(&[1, 2, 3].map(grid), count);
+    // The last command may have more than one event.
+    events.truncate(count);
+    let mut frontier = Frontier::default();
+    let root = |event: &RawEvent| {
+        frontier.append(event.leaf);
+        Checkpoint::from(&frontier)
+    };
+    let roots = events.iter().map(root).collect();
+    Written { events, roots }
+}
+
+/// A stream from which messages can go, as only damage or the broker's own rights can bring about.
+struct Damaged {
+    context: jetstream::Context,
+}
+
+impl Damaged {
+    async fn begin(site: &Site, events: &[RawEvent]) -> Self {
+        let context = jetstream::new(async_nats::connect(site.broker.url()).await.unwrap());
+        let damaged = Self { context };
+        damaged.context.create_stream(open()).await.unwrap();
+        damaged.publish(events).await;
+        damaged
+    }
+
+    async fn publish(&self, events: &[RawEvent]) {
+        for event in events {
+            let subject = event.area.subject();
+            let mut headers = HeaderMap::new();
+            headers.insert(header::NATS_MESSAGE_ID, event.position.to_string());
+            let bytes = event.bytes.clone().into();
+            let publishing = self
+                .context
+                .publish_with_headers(subject, headers, bytes)
+                .await;
+            publishing.unwrap().await.unwrap();
+        }
+    }
+
+    async fn lose(&self, positions: std::ops::RangeInclusive<u64>) {
+        let stream = self.context.get_stream(STREAM).await.unwrap();
+        for position in positions {
+            stream.delete_message(position).await.unwrap();
+        }
+    }
+
+    /// As the log needs the stream.
+    async fn close(&self) {
+        let closed = Config {
+            deny_delete: true,
+            deny_purge: true,
+            ..open()
+        };
+        self.context.update_stream(closed).await.unwrap();
+    }
+}
+
+fn open() -> Config {
+    Config {
+        name: STREAM.into(),
+        subjects: vec!["evt.510402.>".into()],
+        allow_direct: true,
+        allow_atomic_publish: true,
+        discard: jetstream::stream::DiscardPolicy::New,
+        metadata: HashMap::from([("gridkeeper.log".to_owned(), log_id().to_string())]),
+        ..Config::default()
+    }
+}
+
+fn loss(diagnosis: &Diagnosis, stretch: Stretch) -> IntegrityEvent {
+    IntegrityEvent::LossAccepted(LossAccepted {
+        from: stretch.from,
+        to: stretch.to,
+        known_to: diagnosis.known_to,
+        set_aside: diagnosis.unfounded.clone(),
+        lost: Vec::new(),
+        reason: "the disk failed".into(),
+    })
+}
+
+async fn state(log: &EventLog, statement: IntegrityEvent, last: Position) -> Position {
+    let by = (Actor::gridkeeper(), Timestamp::EPOCH);
+    log.state(statement, by, last).await.unwrap()
+}
+
+async fn verified(log: &EventLog, roots: &[Checkpoint]) -> Verified {
+    let against = Against {
+        checkpoints: roots.to_vec(),
+        keys: None,
+    };
+    verify(log, against, |_, _| {}).await.unwrap()
+}
+
+/// What a reader from the start is handed, to the end.
+async fn standings(log: &EventLog) -> Vec<Standing> {
+    let last = log.last_position().await.unwrap();
+    let mut follower = log.follow(Anchor::default());
+    let mut standings = Vec::new();
+    while follower.position() < last {
+        let batch = follower.next_batch(7, 1 << 20).await.unwrap();
+        for stored in batch.events {
+            assert_eq!(stored.position.0, standings.len() as u64 + 1);
+            standings.push(stored.standing);
+        }
+    }
+    standings
+}
+
+fn stretch(from: u64, to: u64) -> Stretch {
+    Stretch {
+        from: Position(from),
+        to: Position(to),
+    }
+}
+
+#[tokio::test]
+async fn given_a_lost_end_nobody_goes_on_until_it_is_given_up_and_then_everybody_does() {
+    let site = site().await;
+    let Written { events, roots } = written(30);
+    let damaged = Damaged::begin(&site, &events[..20]).await;
+    damaged.close().await;
+    let log = site.log().await;
+    let reader = Anchor {
+        position: Position(30),
+        leaf: events[29].leaf,
+        ..at(&log, 20).await
+    };
+    let shorter = log.confirm(&reader).await.unwrap_err();
+    assert!(matches!(shorter, LogError::Shorter { .. }), "{shorter:?}");
+    let found = diagnose(&log, &roots).await.unwrap();
+    assert_eq!(found.missing, [stretch(21, 30)]);
+    assert!(found.foreign.is_empty() && found.changed.is_empty());
+
+    let before = at(&log, 20).await;
+    let statement = loss(&found, found.missing[0]);
+    let said = state(&log, statement, found.last).await;
+    assert_eq!(said, Position(21));
+    let superseded = log.confirm(&reader).await.unwrap_err();
+    assert!(
+        matches!(superseded, LogError::Superseded { .. }),
+        "{superseded:?}"
+    );
+    assert_eq!(log.confirm(&before).await.unwrap().last, said);
+    assert_eq!(standings(&log).await, [Standing::Event; 21]);
+    assert!(diagnose(&log, &roots).await.unwrap().is_whole());
+    let whole = verified(&log, &roots).await;
+    assert_eq!((whole.checkpoints, whole.superseded), (20, 10));
+    assert_eq!(whole.statements.losses().len(), 1);
+}
+
+#[tokio::test]
+async fn given_a_hole_it_is_named_and_what_needs_it_is_set_aside_when_it_is_given_up() {
+    let site = site().await;
+    let Written { events, roots } = written(60);
+    let damaged = Damaged::begin(&site, &events).await;
+    damaged.lose(11..=20).await;
+    damaged.close().await;
+    let log = site.log().await;
+    let reader = Anchor {
+        position: Position(40),
+        leaf: events[39].leaf,
+        ..Anchor::default()
+    };
+    let hole = log.confirm(&reader).await.unwrap_err();
+    assert!(
+        matches!(hole, LogError::Hole { missing: 10, .. }),
+        "{hole:?}"
+    );
+    let broken = verify(&log, Against::default(), |_, _| {}).await;
+    let broken = broken.unwrap_err();
+    assert_eq!(broken.code().0, 309, "{broken}");
+    let found = diagnose(&log, &roots).await.unwrap();
+    assert_eq!(found.missing, [stretch(11, 20)]);
+    assert!(found.foreign.is_empty(), "{:?}", found.foreign);
+    assert!(!found.unfounded.is_empty(), "some event misses its report");
+
+    let said = state(&log, loss(&found, stretch(11, 20)), found.last).await;
+    assert_eq!(said, Position(61));
+    let aside = |position: u64| found.unfounded.contains(&Position(position));
+    let expected = (1..=61).map(|position| match position {
+        11..=20 => Standing::Lost,
+        position if aside(position) => Standing::SetAside,
+        _ => Standing::Event,
+    });
+    assert_eq!(standings(&log).await, expected.collect::<Vec<_>>());
+    let superseded = log.confirm(&reader).await.unwrap_err();
+    assert!(matches!(superseded, LogError::Superseded { .. }));
+    let whole = verified(&log, &roots).await;
+    assert_eq!((whole.checkpoints, whole.superseded), (10, 50));
+    assert!(diagnose(&log, &roots).await.unwrap().is_whole());
+}
+
+#[tokio::test]
+async fn given_a_message_that_is_no_event_readers_stop_until_it_is_quarantined() {
+    let site = site().await;
+    let Written { events, .. } = written(20);
+    let damaged = Damaged::begin(&site, &events).await;
+    damaged.close().await;
+    let client = async_nats::connect(site.broker.url()).await.unwrap();
+    let subjects = ["evt.510402.nonsense".to_owned(), grid(1).subject()];
+    for subject in subjects {
+        let sent = client.request(subject, "garbage".into()).await.unwrap();
+        assert!(!String::from_utf8_lossy(&sent.payload).contains("error"));
+    }
+    let log = site.log().await;
+    let mut follower = log.follow(Anchor::default());
+    let stopped = loop {
+        if let Err(error) = follower.next_batch(7, 1 << 20).await {
+            break error;
+        }
+    };
+    let LogError::Foreign { position } = stopped else {
+        panic!("{stopped:?}")
+    };
+    assert_eq!(position, Position(21));
+    let found = diagnose(&log, &[]).await.unwrap();
+    let foreign: Vec<_> = found.foreign.iter().map(|found| found.position.0).collect();
+    assert_eq!(foreign, [21, 22], "{:?}", found.foreign);
+    let mut last = found.last;
+    for foreign in found.foreign {
+        let quarantined = MessageQuarantined {
+            position: foreign.position,
+            leaf: foreign.leaf,
+            reason: "published by hand".into(),
+        };
+        last = state(&log, IntegrityEvent::MessageQuarantined(quarantined), last).await;
+    }
+    let standings = standings(&log).await;
+    assert_eq!(standings[20..22], [Standing::Quarantined; 2]);
+    let batch = follower.next_batch(7, 1 << 20).await.unwrap();
+    assert_eq!(
+        batch.events[0].position,
+        Position(21),
+        "it goes on by itself"
+    );
+    let whole = verified(&log, &[]).await;
+    assert_eq!(whole.end.position, Position(24));
+    assert_eq!(whole.statements.quarantined().count(), 2);
+}
+
+#[tokio::test]
+async fn a_statement_on_a_log_that_went_on_meanwhile_is_refused() {
+    let site = site().await;
+    let Written { events, .. } = written(5);
+    let damaged = Damaged::begin(&site, &events).await;
+    damaged.close().await;
+    let log = site.log().await;
+    let statement = loss(&Diagnosis::default(), stretch(5, 6));
+    let by = (Actor::gridkeeper(), Timestamp::EPOCH);
+    let last = log.last_position().await.unwrap();
+    let before = Position(last.0 - 1);
+    let refused = log.state(statement, by, before).await.unwrap_err();
+    assert_eq!(refused.code().0, 304, "{refused}");
+    assert_eq!(log.last_position().await.unwrap(), last);
+}

@@ -1,0 +1,163 @@
+//! `gridkeeper log accept-loss`: gives up messages that were lost.
+
+use gridkeeper_eventlog::{
+    EventLog, KeyStore, LogError,
+    diagnosis::{Diagnosis, Stretch},
+    verify::sealed_without_key,
+};
+use gridkeeper_identity::load_checkpoint_verifier;
+use gridkeeper_proto::{
+    access::{Actor, Role},
+    envelope::Position,
+    event::{IntegrityEvent, KeysLost, LossAccepted, LostEvent},
+    id::LogId,
+};
+
+use crate::{
+    error::Error,
+    evidence::{Evidence, known_to_views},
+    installation::{Installation, Place},
+    terminal,
+};
+
+/// Gives up messages that were lost, by an event in the log that every verification shows from then on: the
+/// positions, and what the views still know of them. The services then go on from what is left, at their next start.
+///
+/// First look for something better: `gridkeeper doctor` says what there is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Command {
+    #[command(flatten)]
+    place: Place,
+    /// Address of the broker; intake's when left out.
+    #[arg(long)]
+    nats: Option<String>,
+    /// The first position that was lost, as `gridkeeper doctor` names it.
+    #[arg(long, required_unless_present = "keys")]
+    from: Option<u64>,
+    /// The last position that was lost; the end of the stretch that begins at `--from` when left out. Messages that
+    /// are still there up to it are given up too.
+    #[arg(long)]
+    to: Option<u64>,
+    /// Give up keys of sealed sections that were lost, instead of messages.
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    keys: bool,
+    /// Why, for whoever reads it years later: what failed, and why there was no backup.
+    #[arg(long)]
+    reason: String,
+    /// Who says so; the name of the user of this machine when left out.
+    #[arg(long)]
+    by: Option<String>,
+}
+
+/// Runs the command.
+pub(super) async fn run(command: Command) -> Result<(), Error> {
+    let reason = checked_reason(&command.reason)?;
+    let actor = operator(command.by.as_deref());
+    let installation = Installation::open(&command.place)?;
+    let config = &installation.layout.config;
+    let url = command.nats.as_ref().unwrap_or(&config.intake.nats_url);
+    let district = installation.district.code();
+    let log = EventLog::open(url, district, &config.log).await?;
+    let keys = KeyStore::open(url, district, &config.log).await?;
+    let own = load_checkpoint_verifier(&installation.layout.keys())?
+        .origin()
+        .log;
+    let evidence = Evidence::of(&installation, &log, None).await?;
+    begin_where_gone(&log, &keys, own).await?;
+    let now = installation.clock.now();
+    if command.keys {
+        let cases = sealed_without_key(&log, &keys).await?;
+        if cases.is_empty() {
+            return terminal::answer("every sealed section has its key: nothing to give up");
+        }
+        let (count, last) = (cases.len(), log.last_position().await?);
+        let statement = IntegrityEvent::KeysLost(KeysLost { cases, reason });
+        let position = log.state(statement, (actor, now), last).await?;
+        return terminal::answer(format!(
+            "gave up the keys of {count} cases by the statement at position {position}"
+        ));
+    }
+    let diagnosis = evidence.diagnose(&log).await?;
+    let from = Position(command.from.unwrap_or_default());
+    let all = known_to_views(&installation, url, (from, None)).await?;
+    let beyond = all.as_ref().map_or(Position(0), |known| known.position);
+    let stretch = stretch(&diagnosis, (from, command.to.map(Position)), beyond)?;
+    let lost = all.map(|known| known.events).unwrap_or_default();
+    let is_lost = |event: &LostEvent| (stretch.from..=stretch.to).contains(&event.position);
+    let lost: Vec<_> = lost.into_iter().filter(is_lost).collect();
+    let unfounded = diagnosis.unfounded.iter().copied();
+    let set_aside: Vec<_> = unfounded.filter(|at| *at > stretch.to).collect();
+    let (named, aside) = (lost.len(), set_aside.len());
+    let statement = IntegrityEvent::LossAccepted(LossAccepted {
+        from: stretch.from,
+        to: stretch.to,
+        known_to: diagnosis.known_to.max(beyond).max(stretch.to),
+        set_aside,
+        lost,
+        reason,
+    });
+    let position = log.state(statement, (actor, now), diagnosis.last).await?;
+    let Stretch { from, to } = stretch;
+    terminal::answer(format!(
+        "gave up positions {from} to {to} by the statement at position {position}: {named} of their events are known, {aside} others are set aside"
+    ))?;
+    if named == 0 {
+        terminal::answer(
+            "no views told what was lost: no aggregator runs here, or they did not hold it",
+        )?;
+    }
+    terminal::answer("start the services again: they read the log from what is left")
+}
+
+/// Begins what is gone altogether, so that a statement can be made at all.
+async fn begin_where_gone(log: &EventLog, keys: &KeyStore, own: LogId) -> Result<(), Error> {
+    if matches!(log.facts().await, Err(LogError::NoStream { .. })) {
+        log.begin(own).await?;
+    }
+    if matches!(keys.confirm(own).await, Err(LogError::NoStream { .. })) {
+        keys.begin(own).await?;
+    }
+    log.checkpoints().await?.begin(own).await?;
+    Ok(())
+}
+
+/// The stretch to give up: what is missing from a position on, or all up to another one.
+fn stretch(
+    diagnosis: &Diagnosis,
+    (from, to): (Position, Option<Position>),
+    beyond: Position,
+) -> Result<Stretch, Error> {
+    let missing = diagnosis.missing.iter();
+    let mut missing = missing.filter(|stretch| (stretch.from..=stretch.to).contains(&from));
+    let found = missing.next().copied();
+    // What only the views know of lies behind the end.
+    let behind = (from.0 == diagnosis.last.0 + 1 && beyond > diagnosis.last)
+        .then_some(Stretch { from, to: beyond });
+    match (found.or(behind), to) {
+        (Some(_), Some(to)) if to >= from => Ok(Stretch { from, to }),
+        (Some(found), None) => Ok(Stretch {
+            from,
+            to: found.to.max(behind.map_or(Position(0), |behind| behind.to)),
+        }),
+        _ => Err(Error::NothingLost {
+            position: from,
+            missing: diagnosis.missing.clone(),
+        }),
+    }
+}
+
+pub(super) fn checked_reason(reason: &str) -> Result<String, Error> {
+    let reason = reason.trim();
+    match reason.chars().count() {
+        1..=4_000 => Ok(reason.to_owned()),
+        characters => Err(Error::Reason { characters }),
+    }
+}
+
+pub(super) fn operator(by: Option<&str>) -> Actor {
+    let user = std::env::var("USER").unwrap_or_else(|_| "operator".to_owned());
+    Actor {
+        id: by.map_or(user, str::to_owned),
+        role: Role::Admin,
+    }
+}

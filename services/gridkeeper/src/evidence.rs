@@ -1,0 +1,146 @@
+//! What an installation knows of its log besides the log: signed checkpoints, the watermark, and the views.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use gridkeeper_aggregator::known::{self, Known};
+use gridkeeper_eventlog::{
+    EventLog, LogError,
+    diagnosis::{Diagnosis, diagnose},
+};
+use gridkeeper_identity::load_checkpoint_verifier;
+use gridkeeper_intake::read_watermark;
+use gridkeeper_proto::{
+    checkpoint::{Checkpoint, CheckpointVerifier},
+    envelope::Position,
+};
+
+use crate::{error::Error, files, installation::Installation, layout::io_error, terminal};
+
+/// How long to wait for an aggregator that tells what its views know.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long before the reading of a long log is announced.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// The roots that the log has to have.
+#[derive(Debug, Default)]
+pub(crate) struct Evidence {
+    /// Those of checkpoints and of the watermark.
+    pub(crate) checkpoints: Vec<Checkpoint>,
+    /// How many messages among the broker's checkpoints the log's key did not sign.
+    pub(crate) unsigned: usize,
+    /// Whether there is a key by which checkpoints can be checked.
+    pub(crate) has_key: bool,
+}
+
+impl Evidence {
+    /// Gathers what the installation's folders and its broker hold.
+    ///
+    /// # Errors
+    /// A file is damaged or cannot be read.
+    pub(crate) async fn of(
+        installation: &Installation,
+        log: &EventLog,
+        verifier: Option<&CheckpointVerifier>,
+    ) -> Result<Self, Error> {
+        let layout = &installation.layout;
+        let own = load_checkpoint_verifier(&layout.keys()).ok();
+        let Some(verifier) = verifier.or(own.as_ref()) else {
+            return Ok(Self::default());
+        };
+        let folder = &layout.config.intake.folder;
+        let files = checkpoints(folder, verifier)?.into_iter();
+        let mut checkpoints: Vec<_> = files.map(|file| file.checkpoint).collect();
+        if let Some(watermark) = read_watermark(folder) {
+            let expected = verifier.origin().log;
+            if watermark.log != expected {
+                let found = Some(watermark.log);
+                return Err(LogError::AnotherLog { expected, found }.into());
+            }
+            checkpoints.push(watermark.checkpoint);
+        }
+        // A log of an earlier version has none, and one that is gone neither.
+        let notes = match log.checkpoints().await?.all().await {
+            Err(LogError::NoStream { .. }) => Vec::new(),
+            notes => notes?,
+        };
+        let opened: Vec<_> = notes.iter().map(|note| verifier.open(note)).collect();
+        let unsigned = opened.iter().filter(|opened| opened.is_err()).count();
+        checkpoints.extend(opened.into_iter().flatten());
+        Ok(Self {
+            checkpoints,
+            unsigned,
+            has_key: true,
+        })
+    }
+
+    /// What is wrong with the log, held against this evidence.
+    ///
+    /// # Errors
+    /// The broker does not answer, or has no log of the district.
+    pub(crate) async fn diagnose(&self, log: &EventLog) -> Result<Diagnosis, LogError> {
+        let began = Instant::now();
+        let diagnosed = diagnose(log, &self.checkpoints).await;
+        if began.elapsed() > QUIET {
+            terminal::progress(format!("read the log in {} s", began.elapsed().as_secs()));
+        }
+        diagnosed
+    }
+}
+
+/// What the views of a running aggregator know of the log from a position on; `None` where none answers.
+///
+/// # Errors
+/// The broker cannot be reached.
+pub(crate) async fn known_to_views(
+    installation: &Installation,
+    url: &str,
+    (from, to): (Position, Option<Position>),
+) -> Result<Option<Known>, Error> {
+    let client =
+        async_nats::connect(url)
+            .await
+            .map_err(|error| gridkeeper_aggregator::Error::Broker {
+                detail: error.to_string(),
+            })?;
+    let district = installation.district.code();
+    Ok(known::request(&client, district, (from, to), PATIENCE).await?)
+}
+
+/// A checkpoint in a file of its own.
+pub(crate) struct CheckpointFile {
+    pub(crate) path: PathBuf,
+    /// The signed text.
+    pub(crate) note: String,
+    pub(crate) checkpoint: Checkpoint,
+}
+
+/// The checkpoints in intake's folder. What is damaged there is an error: they are evidence.
+///
+/// # Errors
+/// A file cannot be read, or is none that the key has signed.
+pub(crate) fn checkpoints(
+    intake: &Path,
+    verifier: &CheckpointVerifier,
+) -> Result<Vec<CheckpointFile>, Error> {
+    let folder = intake.join("checkpoints");
+    let Ok(entries) = fs::read_dir(&folder) else {
+        return Ok(Vec::new());
+    };
+    let mut checkpoints = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(io_error("list", &folder))?.path();
+        if path.extension().is_some_and(|name| name == "checkpoint") {
+            let note = files::read(&path)?;
+            checkpoints.push(CheckpointFile {
+                checkpoint: verifier.open(&note)?,
+                note,
+                path,
+            });
+        }
+    }
+    Ok(checkpoints)
+}

@@ -1,0 +1,207 @@
+//! From a log that lost its end, or holds what is no event, back to green: doctor, a statement, a restart.
+
+use std::{fs, path::PathBuf};
+
+use gridkeeper_proto::api::Receipt;
+use gridkeeper_tests::{installation::SERVICES, sample_district, until};
+use serde_json::{Value, json};
+
+use crate::site::{Site, new_id, report};
+
+const GRID: &str = "51040200200501";
+const OTHER: &str = "51040200300101";
+
+impl Site {
+    fn stream(&self) -> PathBuf {
+        self.path("broker/streams/jetstream/$G/streams/EVT_510402")
+    }
+
+    /// Intake's health is red with this code.
+    pub(crate) async fn until_red(&self, service: &'static str, code: &str) {
+        let url = format!("{}/healthz", self.url(service));
+        until(&format!("{service} is red with {code}"), async || {
+            let health: Value = self.http.get(&url).send().await.ok()?.json().await.ok()?;
+            let mut checks = health["checks"].as_array()?.iter();
+            checks.any(|check| check["code"] == code).then_some(())
+        })
+        .await;
+    }
+
+    /// What a command that ends with an error printed and said.
+    pub(crate) async fn fails(&self, arguments: &[&str]) -> (String, String) {
+        let output = self.command(arguments).output().await.unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr))
+    }
+
+    pub(crate) async fn file(&self, count: usize, grid: &str) -> Vec<Receipt> {
+        let reports: Vec<_> = (0..count).map(|_| report(&new_id(), grid)).collect();
+        self.door().file(&reports).await
+    }
+
+    async fn step(&self, case: &str) -> (u16, Value) {
+        let url = format!("{}/v1/cases/{case}/commands", self.url("intake"));
+        let body = json!({ "id": new_id(), "command": { "step": "accept" } });
+        let asked = self.http.post(url).bearer_auth(self.admin()).json(&body);
+        let answer = asked.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lost_its_end_is_named_given_up_and_goes_on() {
+    let mut site = Site::started(&sample_district()).await;
+    let kept = site.file(10, GRID).await;
+    let aside = site.path("older");
+    site.kill_all().await;
+    site.broker.stop().await.unwrap();
+    copy(&site.stream(), &aside);
+    site.broker.restart().await.unwrap();
+    site.start_all().await;
+    let lost = site.file(5, OTHER).await;
+    let last = site.last_position().await;
+    let all = format!("/v1/areas/510402?at_least={last}&wait_ms=10000");
+    assert_eq!(site.answer(&all).await["reported"], 15);
+    // What the views know outlives a stop; after a kill they may be a second behind.
+    site.stop_all().await;
+    site.broker.stop().await.unwrap();
+    fs::remove_dir_all(site.stream()).unwrap();
+    copy(&aside, &site.stream());
+    site.broker.restart().await.unwrap();
+    for service in SERVICES {
+        site.start(service);
+    }
+    for service in ["intake", "aggregator", "query", "escalator"] {
+        site.until_red(service, "GK0308").await;
+    }
+    let from = lost.iter().map(|receipt| receipt.position.0).min().unwrap();
+    let (said, _) = site.fails(&["doctor"]).await;
+    let missing = format!("positions {from} to {last} are missing");
+    assert!(said.contains(&missing), "{said}");
+    let (_, refused) = site.fails(&["verify"]).await;
+    assert!(refused.contains("GK0308"), "{refused}");
+    let wrong = ["log", "accept-loss", "--from", "2", "--reason", "disk"];
+    let (_, refused) = site.fails(&wrong).await;
+    assert!(refused.contains("GK0841"), "{refused}");
+
+    let first = from.to_string();
+    let accept = [
+        "log",
+        "accept-loss",
+        "--from",
+        &first,
+        "--reason",
+        "the disk failed",
+    ];
+    let said = site.run(&accept).await;
+    assert!(said.contains("5 of their events are known"), "{said}");
+    site.kill_all().await;
+    site.start_all().await;
+    let now = site.last_position().await;
+    let all = format!("/v1/areas/510402?at_least={now}&wait_ms=10000");
+    assert_eq!(site.answer(&all).await["reported"], 10);
+    let shown = site.run(&["verify"]).await;
+    assert!(
+        shown.contains(&format!("LOST: positions {from} to {last}")),
+        "{shown}"
+    );
+    assert!(shown.contains("the disk failed"), "{shown}");
+    let healthy = site.run(&["doctor"]).await;
+    assert!(healthy.contains("nothing is wrong"), "{healthy}");
+
+    // Whoever holds a receipt of it is told to file again, and what is filed again counts once.
+    let gone = &lost[0];
+    let (status, answer) = site.step(&gone.case_id.to_string()).await;
+    assert_eq!(
+        (status, answer["code"].as_str()),
+        (410, Some("GK0530")),
+        "{answer}"
+    );
+    let path = format!("/v1/cases/{}", gone.case_id);
+    let (status, answer) = site.ask(&site.admin(), &path).await;
+    assert_eq!(
+        (status, answer["code"].as_str()),
+        (410, Some("GK0530")),
+        "{answer}"
+    );
+    let again = site
+        .door()
+        .file(&[report(&gone.case_id.to_string(), OTHER)])
+        .await;
+    assert!(!again[0].repeated && again[0].position.0 > now);
+    let repeated = site
+        .door()
+        .file(&[report(&kept[0].case_id.to_string(), GRID)])
+        .await;
+    assert_eq!(
+        (repeated[0].position, repeated[0].repeated),
+        (kept[0].position, true)
+    );
+    assert_eq!(repeated[0].leaf_hash, kept[0].leaf_hash);
+    let now = site.last_position().await;
+    let all = format!("/v1/areas/510402?at_least={now}&wait_ms=10000");
+    assert_eq!(site.answer(&all).await["reported"], 11);
+    let same = site.run(&["rebuild", "--diff"]).await;
+    assert!(same.contains(" 0 different"), "{same}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_no_event_is_named_quarantined_and_passed_over() {
+    let mut site = Site::started(&sample_district()).await;
+    site.file(3, GRID).await;
+    let garbage = site.last_position().await + 1;
+    let client = async_nats::connect(site.broker.url()).await.unwrap();
+    let subject = format!("evt.510402.{}.{}.{}", "002", "005", "01");
+    client.request(subject, "garbage".into()).await.unwrap();
+    site.until_red("intake", "GK0310").await;
+    site.until_red("aggregator", "GK0310").await;
+    let (said, _) = site.fails(&["doctor"]).await;
+    let named = format!("the message at position {garbage} is no event");
+    assert!(said.contains(&named), "{said}");
+    let (_, refused) = site
+        .fails(&[
+            "log",
+            "quarantine",
+            "--position",
+            "1",
+            "--reason",
+            "by mistake",
+        ])
+        .await;
+    assert!(refused.contains("GK0842"), "{refused}");
+    let position = garbage.to_string();
+    let quarantine = [
+        "log",
+        "quarantine",
+        "--position",
+        &position,
+        "--reason",
+        "by hand",
+    ];
+    site.run(&quarantine).await;
+    site.kill_all().await;
+    site.start_all().await;
+    let filed = site.file(2, GRID).await;
+    assert!(filed.iter().all(|receipt| receipt.position.0 > garbage + 1));
+    let now = site.last_position().await;
+    let all = format!("/v1/areas/510402?at_least={now}&wait_ms=10000");
+    assert_eq!(site.answer(&all).await["reported"], 5);
+    let shown = site.run(&["verify"]).await;
+    assert!(
+        shown.contains(&format!("QUARANTINED: position {garbage}")),
+        "{shown}"
+    );
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        match path.is_dir() {
+            true => copy(&path, &target),
+            false => drop(fs::copy(&path, &target).unwrap()),
+        }
+    }
+}
