@@ -1,5 +1,7 @@
 //! Views on a disk that is full for a while.
 
+use std::{path::Path, time::SystemTime};
+
 use gridkeeper_proto::{envelope::Position, view::ViewRequest};
 use gridkeeper_tests::{SmallDisk, until};
 
@@ -57,4 +59,60 @@ async fn views_that_cannot_be_opened_on_a_full_disk_are_opened_when_there_is_spa
     aggregator.until_status("/readyz", 200).await;
     assert_eq!(summary(&site, &log).await, expected(&log));
     aggregator.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wherever_in_a_flush_the_disk_is_full_the_views_are_those_of_the_log_again() {
+    let Some(disk) = SmallDisk::mount(16 << 20) else {
+        return;
+    };
+    let (site, log) = (site().await, log());
+    let lefts = [0_u64, 4, 16, 32, 64, 96, 128, 192, 256, 512];
+    let aggregator = site.aggregator_in(disk.path().join("views")).await;
+    let mut failures = 0;
+    for (round, left) in lefts.iter().enumerate() {
+        let chunk = log.len() / lefts.len();
+        let from = round * chunk;
+        let to = if round + 1 == lefts.len() {
+            log.len()
+        } else {
+            from + chunk
+        };
+        disk.fill(left << 10);
+        site.append(&log[from..to]).await;
+        let appended = newest(disk.path());
+        // Either the disk refuses something, or there is room for a flush.
+        failures += until("the views failed, or were written", async || {
+            let written = newest(disk.path()) > appended;
+            let (status, _) = aggregator.get("/healthz").await;
+            match status {
+                200 => written.then_some(0),
+                _ => Some(1),
+            }
+        })
+        .await;
+        disk.empty();
+        let so_far = &log[..to];
+        assert_eq!(summary(&site, so_far).await, expected(so_far));
+        aggregator.until_status("/healthz", 200).await;
+    }
+    assert!(failures > 0, "the disk was full in none of the rounds");
+    aggregator.stop().await.unwrap();
+    let aggregator = site.aggregator_in(disk.path().join("views")).await;
+    assert_eq!(summary(&site, &log).await, expected(&log));
+    aggregator.stop().await.unwrap();
+}
+
+/// When anything in the folder was last written.
+fn newest(folder: &Path) -> Option<SystemTime> {
+    let entries = std::fs::read_dir(folder).ok()?;
+    let times = entries.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        match path.is_dir() {
+            true => newest(&path),
+            // It may be gone by now.
+            false => path.metadata().ok()?.modified().ok(),
+        }
+    });
+    times.max()
 }
