@@ -150,7 +150,7 @@ impl Site {
             self.written.now = self.written.now.plus_millis(300);
             let case = self.reported;
             let mut reported = report(case);
-            if case % 5 == 0 {
+            if case.is_multiple_of(5) {
                 let key = CaseKey([u8::try_from(case % 251).unwrap(); 32]);
                 let key = self.keys.put_if_absent(id(case), key).await.unwrap();
                 reported.parties = Some(seal(key, [1; 24], id(case), &[]).unwrap());
@@ -168,7 +168,7 @@ impl Site {
                         .command(&command, id(earlier), grid(earlier), claims);
                 }
             }
-            if let Some(forgotten) = case.checked_sub(5).filter(|case| case % 15 == 0) {
+            if let Some(forgotten) = case.checked_sub(5).filter(|case| case.is_multiple_of(15)) {
                 let reason = "asked for".to_owned();
                 let command = CaseCommand::Step(Step::ForgetParties { reason });
                 self.written
