@@ -273,3 +273,6 @@ fn first_of(path: &Path) -> Option<Position> {
     let name = path.file_name()?.to_str()?.strip_suffix(".segment")?;
     name.parse().ok().map(Position)
 }
+
+#[cfg(test)]
+mod tests;

@@ -168,7 +168,7 @@ impl Site {
                         .command(&command, id(earlier), grid(earlier), claims);
                 }
             }
-            if let Some(forgotten) = case.checked_sub(5).filter(|case| case % 15 == 0) {
+            if let Some(forgotten) = case.checked_sub(5).filter(|case| case.is_multiple_of(15)) {
                 let reason = "asked for".to_owned();
                 let command = CaseCommand::Step(Step::ForgetParties { reason });
                 self.written

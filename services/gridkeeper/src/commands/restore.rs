@@ -76,7 +76,7 @@ fn show(restored: Restored) -> Result<(), Error> {
         verified.end.position, verified.areas, manifest.keys, manifest.made_at
     ))?;
     terminal::answer(format!(
-        "read back, the log has the backup's root {} and digest {}; {} signed checkpoints say so up to their positions",
+        "read back, the log has the backup's root {} and digest {}; {} checkpoints and watermarks have the same roots",
         verified.end.root, verified.digest, verified.checkpoints
     ))?;
     match restored.missing {
