@@ -390,6 +390,7 @@ fn as_step(event: &CaseEvent) -> Option<Step> {
         | CaseEvent::Reminded(_)
         | CaseEvent::Supervised(_)
         | CaseEvent::Rated(_)
-        | CaseEvent::PartiesForgotten(_) => return None,
+        | CaseEvent::PartiesForgotten(_)
+        | CaseEvent::ClockDiffered(_) => return None,
     })
 }

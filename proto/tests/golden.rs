@@ -297,6 +297,10 @@ fn case_samples() -> Vec<CaseEvent> {
             share: 40,
             granted_by: Level::Community,
         }),
+        CaseEvent::ClockDiffered(v1::ClockDifferedV1 {
+            own: moment(57_600),
+            broker: moment(0),
+        }),
     ]
 }
 

@@ -10,6 +10,7 @@ mod backup;
 mod bad_input;
 mod commands;
 mod exactly_once;
+mod full_disk;
 mod history;
 mod init;
 mod killed;

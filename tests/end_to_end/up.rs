@@ -111,12 +111,17 @@ impl Installation {
 impl Drop for Installation {
     /// A test that fails half way leaves nothing running either.
     fn drop(&mut self) {
-        let pid = std::fs::read_to_string(self.data().join("broker/nats-server.pid"));
-        if let Ok(pid) = pid
-            && works(pid.trim())
-        {
-            let _ended_by_itself = std::process::Command::new("kill").arg(pid.trim()).status();
-        }
+        end_broker(&self.data());
+    }
+}
+
+/// Ends the broker of a data folder, where one still runs.
+pub(crate) fn end_broker(data: &Path) {
+    let pid = std::fs::read_to_string(data.join("broker/nats-server.pid"));
+    if let Ok(pid) = pid
+        && works(pid.trim())
+    {
+        let _ended_by_itself = std::process::Command::new("kill").arg(pid.trim()).status();
     }
 }
 

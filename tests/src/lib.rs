@@ -8,8 +8,10 @@
 
 pub mod history;
 pub mod installation;
+mod small_disk;
 mod written_log;
 
+pub use small_disk::SmallDisk;
 pub use written_log::{WrittenLog, short_policy};
 
 use std::{

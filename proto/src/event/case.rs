@@ -1,8 +1,9 @@
 //! The events of a case's life.
 
 pub use super::v1::{
-    AcceptedV1 as Accepted, AssignedV1 as Assigned, CancelledV1 as Cancelled, ClosedV1 as Closed,
-    ExtendedV1 as Extended, HandlingRecordedV1 as HandlingRecorded, MergedV1 as Merged,
+    AcceptedV1 as Accepted, AssignedV1 as Assigned, CancelledV1 as Cancelled,
+    ClockDifferedV1 as ClockDiffered, ClosedV1 as Closed, ExtendedV1 as Extended,
+    HandlingRecordedV1 as HandlingRecorded, MergedV1 as Merged,
     PartiesForgottenV1 as PartiesForgotten, RatedV1 as Rated, RemindedV1 as Reminded,
     ReopenedV1 as Reopened, ReportedV1 as Reported, ResolvedV1 as Resolved, ResumedV1 as Resumed,
     ReturnedV1 as Returned, ReworkOrderedV1 as ReworkOrdered, SuspendedV1 as Suspended,
@@ -61,6 +62,8 @@ family! {
         Reminded = 21 v 1 "reminded";
         /// 延期
         Extended = 22 v 1 "extended";
+        /// 时钟不符: the command's events are recorded at the broker's time.
+        ClockDiffered = 23 v 1 "clock_differed";
     }
 }
 

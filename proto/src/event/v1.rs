@@ -266,6 +266,16 @@ pub struct RemindedV1 {
     pub rule: Rule,
 }
 
+/// Intake's clock and the broker's, or its clock and the log, did not agree when the command's events were recorded:
+/// their time is the broker's, and time alone decided nothing before them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ClockDifferedV1 {
+    /// What intake's clock said.
+    pub own: Timestamp,
+    /// What the broker's clock said.
+    pub broker: Timestamp,
+}
+
 /// The due time was put off.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ExtendedV1 {

@@ -8,8 +8,8 @@ use gridkeeper_districtviews::{
     DistrictViews, KeptHere,
     projection::{SCHEMA, Views},
 };
-use gridkeeper_http::{About, Clock, Health, HttpError, Standard, application};
-use gridkeeper_liveviews::{LiveViews, log::Log};
+use gridkeeper_http::{About, Check, Clock, Health, HttpError, Standard, application};
+use gridkeeper_liveviews::{LiveViews, Reopening, blocking, is_of_disk, log::Log};
 use gridkeeper_proto::code::Coded as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -87,28 +87,16 @@ pub async fn run_on<L: Log>(
     let stop_serving = shutdown.child_token();
     // Serving begins before the views are opened, which reads all of them.
     let serving = gridkeeper_http::serve(listener, router, stop_serving.clone(), drain);
-    let projection = Views::new(district.zone().clone());
-    let kept = (check, clock, options.http.ready_behind_events);
-    let opening = LiveViews::open(
-        options.folder.clone(),
-        options.views.clone(),
-        SCHEMA,
-        projection,
-        kept,
-    );
+    let parts = Keeping {
+        district,
+        options,
+        clock,
+        check,
+        log: Arc::new(log),
+        kept_here,
+    };
     let working = async {
-        let worked = match opening.await {
-            Ok(views) => {
-                let views = Arc::new(DistrictViews::new(views, options.wait_limit_ms));
-                let aggregator = Aggregator {
-                    district: district.code(),
-                    options,
-                    views,
-                };
-                work(Arc::new(log), Arc::new(aggregator), &kept_here, &shutdown).await
-            }
-            Err(error) => Err(error.into()),
-        };
+        let worked = parts.keep(&shutdown).await;
         stop_serving.cancel();
         worked
     };
@@ -116,27 +104,90 @@ pub async fn run_on<L: Log>(
     worked
 }
 
-async fn work<L: Log>(
+/// What views are kept with.
+struct Keeping<L> {
+    district: Arc<District>,
+    options: Options,
+    clock: Clock,
+    check: Check,
     log: Arc<L>,
+    kept_here: KeptHere,
+}
+
+impl<L: Log> Keeping<L> {
+    /// Keeps views until told to stop; those that the disk refuses are opened again until it does not.
+    async fn keep(self, shutdown: &CancellationToken) -> Result<(), Error> {
+        let client = connect(&self.options.nats_url).await?;
+        let mut reopening = Reopening::new(&self.options.views);
+        loop {
+            let stopped = match self.open().await {
+                Ok(aggregator) => {
+                    let worked = work(&self.log, aggregator, &client, &self.kept_here, shutdown);
+                    match worked.await? {
+                        Some(stopped) => stopped,
+                        None => return Ok(()),
+                    }
+                }
+                Err(error) if reopening.passes(&error) => error,
+                Err(error) => return Err(error.into()),
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return Err(stopped.into()),
+                () = reopening.wait(&stopped, &self.check) => {}
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Arc<Aggregator>, gridkeeper_liveviews::Error> {
+        let Self {
+            options, district, ..
+        } = self;
+        let ready_behind = options.http.ready_behind_events;
+        let views = LiveViews::open(
+            options.folder.clone(),
+            options.views.clone(),
+            SCHEMA,
+            Views::new(district.zone().clone()),
+            (self.check.clone(), self.clock.clone(), ready_behind),
+        );
+        let views = DistrictViews::new(views.await?, options.wait_limit_ms);
+        Ok(Arc::new(Aggregator {
+            district: district.code(),
+            options: options.clone(),
+            views: Arc::new(views),
+        }))
+    }
+}
+
+/// Works until told to stop, or until the disk stops the views: the error then.
+async fn work<L: Log>(
+    log: &Arc<L>,
     aggregator: Arc<Aggregator>,
+    client: &Client,
     kept_here: &KeptHere,
     shutdown: &CancellationToken,
-) -> Result<(), Error> {
-    let client = connect(&aggregator.options.nats_url).await?;
+) -> Result<Option<gridkeeper_liveviews::Error>, Error> {
     let following = async {
-        aggregator.views.follow(&*log).await;
-        // The endpoint and the answers go on to say why it ended.
-        std::future::pending::<()>().await;
+        let stopped = aggregator.views.follow(&**log).await;
+        if !is_of_disk(stopped.code()) {
+            // The endpoint and the answers go on to say why it ended.
+            std::future::pending::<()>().await;
+        }
+        stopped
     };
     let ended = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
-        () = following => Ok(()),
+        stopped = following => {
+            // Closing a database takes its time.
+            blocking(move || drop(aggregator)).await;
+            return Ok(Some(stopped));
+        }
         ended = answer_all(Arc::clone(&aggregator), client.clone(), kept_here) => ended,
-        ended = rebuild_on_request(&log, &aggregator, &client) => ended,
-        ended = tell_on_request(&aggregator, &client) => ended,
+        ended = rebuild_on_request(log, &aggregator, client) => ended,
+        ended = tell_on_request(&aggregator, client) => ended,
     };
     aggregator.views.close().await?;
-    ended
+    ended.map(|()| None)
 }
 
 async fn connect(url: &str) -> Result<Client, Error> {

@@ -6,6 +6,7 @@
 mod binary;
 mod error;
 mod process;
+mod writable;
 
 pub use binary::{Binary, FLOOR};
 pub use error::BrokerError;

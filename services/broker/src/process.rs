@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Binary, BrokerError};
+use crate::{Binary, BrokerError, writable::unwritable};
 
 /// How long a start may take: opening a large stream after a kill takes seconds.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -50,6 +50,8 @@ pub struct Broker {
     binary: Binary,
     folder: PathBuf,
     port: u16,
+    /// Port on 127.0.0.1 of the server's own report of its health.
+    health_port: u16,
     child: Child,
     /// Held for as long as this process owns the folder; the system lets go of it however the process ends.
     _lock: File,
@@ -82,11 +84,13 @@ impl Broker {
         let lock = lock(&options.folder)?;
         stop_left_behind(&binary, &options.folder).await?;
         let folder = options.folder.clone();
-        let child = spawn(&binary, &folder, port)?;
+        let health_port = free_port()?;
+        let child = spawn(&binary, &folder, (port, health_port))?;
         let mut broker = Self {
             binary,
             folder,
             port,
+            health_port,
             child,
             _lock: lock,
         };
@@ -94,7 +98,7 @@ impl Broker {
             match broker.wait_until_ready().await {
                 Err(error) if options.port == 0 && error.is_port_taken() => {
                     broker.port = free_port()?;
-                    broker.child = spawn(&broker.binary, &broker.folder, broker.port)?;
+                    broker.spawn()?;
                 }
                 ready => return ready.map(|()| broker),
             }
@@ -159,12 +163,20 @@ impl Broker {
     /// As [`Self::start`].
     pub async fn restart(&mut self) -> Result<(), BrokerError> {
         self.stop().await?;
-        self.child = spawn(&self.binary, &self.folder, self.port)?;
+        self.spawn()?;
         self.wait_until_ready().await
     }
 
+    fn spawn(&mut self) -> Result<(), BrokerError> {
+        self.health_port = free_port()?;
+        let ports = (self.port, self.health_port);
+        self.child = spawn(&self.binary, &self.folder, ports)?;
+        Ok(())
+    }
+
     /// Keeps the server running until told to stop, and then stops it. A server that ends by itself is
-    /// started again, on the same port and folder.
+    /// started again, on the same port and folder; so is one that a full disk has stopped from writing, once there is
+    /// space: without that it takes nothing into the stream for good.
     ///
     /// # Errors
     /// It ends too often, does not start again, or does not stop.
@@ -174,6 +186,11 @@ impl Broker {
             let status = tokio::select! {
                 () = stop.cancelled() => return self.stop().await,
                 status = self.child.wait() => status,
+                said = unwritable(self.health_port, &self.folder) => {
+                    tracing::error!(said, "nats-server failed to write, and there is space: starting it again");
+                    self.restart().await?;
+                    continue;
+                }
             };
             let status = status.map_err(BrokerError::system("wait for nats-server"))?;
             ends.push_back(Instant::now());
@@ -324,9 +341,9 @@ fn server_name(port: u16) -> String {
     format!("gridkeeper-{}-{port}", std::process::id())
 }
 
-fn spawn(binary: &Binary, folder: &Path, port: u16) -> Result<Child, BrokerError> {
+fn spawn(binary: &Binary, folder: &Path, ports: (u16, u16)) -> Result<Child, BrokerError> {
     let config = folder.join(CONFIGURATION);
-    gridkeeper_private::write(&config, configuration(folder, port).as_bytes())
+    gridkeeper_private::write(&config, configuration(folder, ports).as_bytes())
         .map_err(BrokerError::system("write the broker's configuration"))?;
     Command::new(&binary.path)
         .arg("--config")
@@ -341,11 +358,12 @@ fn spawn(binary: &Binary, folder: &Path, port: u16) -> Result<Child, BrokerError
         .map_err(BrokerError::system("start nats-server"))
 }
 
-fn configuration(folder: &Path, port: u16) -> String {
+fn configuration(folder: &Path, (port, health_port): (u16, u16)) -> String {
     let quoted = |path: PathBuf| format!("{:?}", path.display().to_string());
     format!(
         "server_name: {name}\n\
          listen: \"127.0.0.1:{port}\"\n\
+         http: \"127.0.0.1:{health_port}\"\n\
          log_file: {log}\n\
          pid_file: {pid}\n\
          jetstream {{\n  store_dir: {store}\n  sync_interval: always\n}}\n",

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use gridkeeper_http::{Check, Clock};
+use gridkeeper_eventlog::EventLog;
+use gridkeeper_http::{Check, ComparedClock};
 use gridkeeper_liveviews::{LiveViews, blocking};
 use gridkeeper_viewstore::Reader;
 use tokio::{
     task::{JoinError, JoinSet},
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Duration, Instant, MissedTickBehavior, interval, timeout},
 };
 
 use crate::{
@@ -16,6 +17,9 @@ use crate::{
     intake::{Intake, Outcome},
     timers::{Timers, beyond, due},
 };
+
+/// How often the broker is asked for its time.
+const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
 const STEPS: &str = "gridkeeper_escalator_steps_total";
 const BEYOND: &str = "gridkeeper_escalator_cases_beyond_calendar";
@@ -40,8 +44,10 @@ pub(crate) struct Fire {
     pub(crate) views: Arc<LiveViews<Timers>>,
     pub(crate) intake: Arc<Intake>,
     pub(crate) options: Options,
-    pub(crate) clock: Clock,
+    pub(crate) log: EventLog,
+    pub(crate) clock: ComparedClock,
     pub(crate) check: Check,
+    pub(crate) clock_check: Check,
 }
 
 /// A step that came back.
@@ -60,7 +66,9 @@ impl Fire {
         let mut positions = self.views.store().subscribe();
         let mut ticks = interval(self.options.tick());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut compared = None;
         loop {
+            self.compare_clocks(&mut compared).await;
             self.fire(&mut sending, &mut attempts).await?;
             tokio::select! {
                 Some(back) = sending.join_next() => note(back, &mut attempts)?,
@@ -71,13 +79,30 @@ impl Fire {
         }
     }
 
+    /// Asks for the broker's time, if that was not done a moment ago or the time is in doubt.
+    async fn compare_clocks(&self, compared: &mut Option<Instant>) {
+        let fresh = compared.is_some_and(|at| at.elapsed() < COMPARE_EVERY);
+        if fresh && !self.clock.asks_for_comparison() {
+            return;
+        }
+        *compared = Some(Instant::now());
+        // The timers follow the same log, and say what is wrong with it.
+        if let Ok(Ok(facts)) = timeout(COMPARE_EVERY, self.log.facts()).await
+            && let Some(time) = facts.time
+        {
+            self.clock.compare(time);
+        }
+        self.clock.report_health(&self.clock_check);
+    }
+
     /// Sends what is due and may be sent, and tells how that goes.
     async fn fire(
         &self,
         sending: &mut JoinSet<Back>,
         attempts: &mut Attempts,
     ) -> Result<(), Error> {
-        let clock_now = self.clock.now();
+        let reading = self.clock.read();
+        let clock_now = reading.time;
         let most = attempts.held_back() + self.options.steps_at_once;
         let store = self.views.store().clone();
         let look = move |reader: &Reader<'_>| {
@@ -93,6 +118,10 @@ impl Fire {
             return Ok(());
         }
         let now = Instant::now();
+        if reading.fault.is_some() {
+            // Time alone decides nothing now, here as at intake.
+            return Ok(());
+        }
         for step in attempts.look(position, (&found, found.len() < most), now) {
             let (case, at) = (step.case, step.at);
             tracing::error!(%case, %at, "a step is recorded, and its timer stands all the same");

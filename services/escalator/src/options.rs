@@ -31,6 +31,8 @@ pub struct Options {
     /// After how long the escalator counts as failed while steps are due and intake answers none, or one
     /// of them is refused, in milliseconds, at least 1.
     pub late_after_ms: u64,
+    /// How far the clock may be from the broker's, in milliseconds. While it is further, no steps are sent.
+    pub clock_tolerance_ms: u64,
     /// Folder of the timers. Each process has one of its own.
     pub folder: PathBuf,
     /// The timers.
@@ -50,6 +52,7 @@ impl Default for Options {
             retry_ms: 500,
             retry_limit_ms: 15_000,
             late_after_ms: 60_000,
+            clock_tolerance_ms: 60_000,
             folder: PathBuf::from("escalator"),
             views: gridkeeper_liveviews::Options::default(),
             http: gridkeeper_http::Options::default(),

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use gridkeeper_eventlog::EventLog;
-use gridkeeper_http::{About, Check, Clock, Health, HttpError, Standard, application};
+use gridkeeper_http::{
+    About, Check, Clock, ComparedClock, Health, HttpError, Standard, application,
+};
 use gridkeeper_identity::SigningKey;
-use gridkeeper_liveviews::LiveViews;
+use gridkeeper_liveviews::{LiveViews, Reopening, blocking, is_of_disk};
 use gridkeeper_proto::code::Coded as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -60,13 +62,18 @@ pub async fn run_on(
     options.check()?;
     let metrics = gridkeeper_http::metrics::recorder().map_err(|error| endpoint(&error))?;
     fire::describe();
-    let clock = parts.clock.clone();
+    let Parts { log, key, clock } = parts;
+    let compared = ComparedClock::new(clock, options.clock_tolerance_ms);
+    let clock = compared.clock();
     let health = Health::new(&options.http, clock.now());
-    let position = health.register("escalator position", clock.now());
-    let steps = health.register("due steps", clock.now());
+    let checks = Checks {
+        position: health.register("escalator position", clock.now()),
+        steps: health.register("due steps", clock.now()),
+        clock: health.register("clock", clock.now()),
+    };
     let standard = Standard {
         health,
-        clock,
+        clock: clock.clone(),
         metrics,
         options: options.http.clone(),
     };
@@ -76,7 +83,18 @@ pub async fn run_on(
     // Serving begins before the timers are opened, which reads all of them.
     let serving = gridkeeper_http::serve(listener, router, stop_serving.clone(), drain);
     let working = async {
-        let worked = work(options, parts, (position, steps), &shutdown).await;
+        let worked = async {
+            let keeping = Keeping {
+                intake: Arc::new(Intake::new(&options, log.district(), key)?),
+                options,
+                log,
+                clock,
+                compared,
+                checks,
+            };
+            keeping.keep(&shutdown).await
+        };
+        let worked = worked.await;
         stop_serving.cancel();
         worked
     };
@@ -84,44 +102,98 @@ pub async fn run_on(
     worked
 }
 
-async fn work(
+/// The parts of health.
+struct Checks {
+    position: Check,
+    steps: Check,
+    clock: Check,
+}
+
+/// What timers are kept with.
+struct Keeping {
     options: Options,
-    parts: Parts,
-    (position, steps): (Check, Check),
-    shutdown: &CancellationToken,
-) -> Result<(), Error> {
-    let Parts { log, key, clock } = parts;
-    let kept = (position, clock.clone(), options.http.ready_behind_events);
-    let views = LiveViews::open(
-        options.folder.clone(),
-        options.views.clone(),
-        SCHEMA,
-        Timers::default(),
-        kept,
-    )
-    .await?;
-    let views = Arc::new(views);
-    let fire = Fire {
-        views: Arc::clone(&views),
-        intake: Arc::new(Intake::new(&options, log.district(), key)?),
-        options,
-        clock,
-        check: steps.clone(),
-    };
-    let stopped = tokio::select! {
-        () = shutdown.cancelled() => Ok(()),
-        // The reason is kept with the views.
-        () = views.follow(&log) => Ok(()),
-        ended = fire.run() => ended,
-    };
-    if let Err(error) = &stopped {
-        tracing::error!(code = %error.code(), %error, "no more steps are sent");
-        steps.failed(error);
+    log: EventLog,
+    intake: Arc<Intake>,
+    clock: Clock,
+    compared: ComparedClock,
+    checks: Checks,
+}
+
+impl Keeping {
+    /// Keeps timers and sends steps until told to stop; timers that the disk refuses are opened again until it does
+    /// not.
+    async fn keep(self, shutdown: &CancellationToken) -> Result<(), Error> {
+        let mut reopening = Reopening::new(&self.options.views);
+        loop {
+            let stopped = match self.open().await {
+                Ok(views) => match self.work(views, shutdown).await {
+                    Err(error) if is_of_disk(error.code()) && !shutdown.is_cancelled() => error,
+                    ended => return ended,
+                },
+                Err(error) if reopening.passes(&error) => error.into(),
+                Err(error) => return Err(error.into()),
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return Err(stopped),
+                () = reopening.wait(&stopped, &self.checks.position) => {}
+            }
+        }
     }
-    // The endpoint goes on to say why.
-    shutdown.cancelled().await;
-    views.close().await?;
-    stopped
+
+    async fn open(&self) -> Result<LiveViews<Timers>, gridkeeper_liveviews::Error> {
+        let position = self.checks.position.clone();
+        let ready_behind = self.options.http.ready_behind_events;
+        LiveViews::open(
+            self.options.folder.clone(),
+            self.options.views.clone(),
+            SCHEMA,
+            Timers::default(),
+            (position, self.clock.clone(), ready_behind),
+        )
+        .await
+    }
+
+    /// Works until told to stop, or until the disk stops the timers.
+    async fn work(
+        &self,
+        views: LiveViews<Timers>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), Error> {
+        let views = Arc::new(views);
+        let fire = Fire {
+            views: Arc::clone(&views),
+            intake: Arc::clone(&self.intake),
+            log: self.log.clone(),
+            options: self.options.clone(),
+            clock: self.compared.clone(),
+            check: self.checks.steps.clone(),
+            clock_check: self.checks.clock.clone(),
+        };
+        let stopped = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            stopped = views.follow(&self.log) => Err(stopped.into()),
+            ended = fire.run() => ended,
+        };
+        match stopped {
+            Err(error) if is_of_disk(error.code()) => {
+                // Closing a database takes its time.
+                blocking(move || drop(views)).await;
+                return Err(error);
+            }
+            Err(Error::Views(_)) | Ok(()) => {}
+            Err(error) => {
+                tracing::error!(code = %error.code(), %error, "no more steps are sent");
+                self.checks.steps.failed(&error);
+                // The endpoint goes on to say why.
+                shutdown.cancelled().await;
+                views.close().await?;
+                return Err(error);
+            }
+        }
+        // The endpoint goes on to say why, and the reason is kept with the views.
+        shutdown.cancelled().await;
+        Ok(views.close().await?)
+    }
 }
 
 fn endpoint(error: &HttpError) -> Error {

@@ -1,13 +1,18 @@
 //! Appending: one event as a plain publish, more as one atomic batch.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{MutexGuard, PoisonError},
+};
 
 use async_nats::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
 use gridkeeper_proto::{anchor::Anchor, area::AreaCode, envelope::Position, id::EventId};
 use serde::Deserialize;
 
-use crate::{AppendError, EventLog, LogError, error::outside};
+use crate::{
+    AppendError, EventLog, LogError, connection::ServerRun, error::outside, session::Session,
+};
 
 /// The most events that the broker takes in one atomic batch.
 pub(crate) const MOST: usize = 1_000;
@@ -90,6 +95,7 @@ impl EventLog {
             // Whatever became of it, the log is confirmed before anything else is appended.
             session.give_up();
         }
+        self.observe_run(&session, &outcome);
         metrics::counter!(APPENDS).increment(1);
         let unsure = match outcome {
             Ok(last) => {
@@ -103,6 +109,39 @@ impl EventLog {
             Err(error) => return Err(error),
         };
         self.read_back(appends, unsure).await
+    }
+
+    /// Keeps which run of a server left an append without an answer.
+    fn observe_run(&self, session: &Session, outcome: &Result<u64, AppendError>) {
+        let silent = match outcome {
+            Ok(_) => None,
+            Err(AppendError::Unknown { .. }) => Some(session.connection.run()),
+            Err(_) => return,
+        };
+        *self.silent_run() = silent;
+    }
+
+    /// Adds a signed checkpoint to find out whether the broker keeps what it is given; says whether appends are to be
+    /// expected to land again.
+    ///
+    /// A server whose stream once failed to write takes nothing into it until it is started again, and does not answer
+    /// (seen with 2.15.1). Other streams of it may work: a checkpoint proves something of the log only where the server
+    /// was started again since it was silent.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`].
+    pub async fn probe(&self, note: &str) -> Result<bool, LogError> {
+        self.checkpoints().await?.add(note).await?;
+        let now = self.reading.run();
+        let silent = self.silent_run().clone();
+        // Another server of a cluster says nothing of the one that was silent.
+        Ok(silent.is_none_or(|silent| silent.name == now.name && silent.id != now.id))
+    }
+
+    fn silent_run(&self) -> MutexGuard<'_, Option<ServerRun>> {
+        self.silent_run
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks where the areas of an append stand now, by one request.

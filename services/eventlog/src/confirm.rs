@@ -8,6 +8,7 @@ use gridkeeper_proto::{
     event::{Event, IntegrityEvent, Recorded},
     id::LogId,
     integrity::{Integrity, Loss},
+    time::Timestamp,
 };
 
 use crate::{
@@ -26,6 +27,8 @@ pub struct Confirmed {
     pub log: Option<LogId>,
     /// Its last position; zero for an empty log.
     pub last: Position,
+    /// What the broker's clock said; `None` where the broker does not say.
+    pub time: Option<Timestamp>,
 }
 
 impl EventLog {
@@ -86,6 +89,7 @@ impl EventLog {
         let confirmed = Confirmed {
             log: facts.log,
             last: facts.last,
+            time: facts.time,
         };
         if let Some(known) = witnessed.filter(|known| known.position > read) {
             match self.confirm_one(connection, &known, &facts).await {

@@ -8,12 +8,13 @@ use async_nats::{
         self, Context,
         context::GetStreamErrorKind,
         message::StreamMessage,
-        stream::{Config, DirectGetErrorKind, Stream},
+        response::Response,
+        stream::{Config, DirectGetErrorKind, Info, Stream},
     },
 };
 use futures::StreamExt as _;
-use gridkeeper_proto::{envelope::Position, id::LogId};
-use serde::Serialize;
+use gridkeeper_proto::{envelope::Position, id::LogId, time::Timestamp};
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use crate::{LogError, Options};
@@ -22,6 +23,9 @@ use crate::{LogError, Options};
 const LOG: &str = "gridkeeper.log";
 /// Metadata of a stream that is not restored to its end yet.
 const RESTORING: &str = "gridkeeper.restoring";
+
+/// JetStream's code for a stream that does not exist.
+const STREAM_NOT_FOUND: u64 = 10_059;
 
 /// Statuses of messages that end an answer of several.
 const END_OF_BATCH: u16 = 204;
@@ -39,12 +43,30 @@ pub(crate) struct Connection {
     restores: bool,
 }
 
+/// One run of a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerRun {
+    pub(crate) name: String,
+    /// A new one with each run.
+    pub(crate) id: String,
+}
+
 /// What the broker tells of a stream.
 pub(crate) struct StreamFacts {
     pub(crate) log: Option<LogId>,
     pub(crate) last: Position,
     /// How many messages it holds.
     pub(crate) messages: u64,
+    /// What the broker's clock said; `None` where the broker does not say.
+    pub(crate) time: Option<Timestamp>,
+}
+
+/// JetStream's answer about a stream, with the time that the client library leaves out.
+#[derive(Deserialize)]
+struct TimedInfo {
+    #[serde(flatten)]
+    info: Info,
+    ts: Option<String>,
 }
 
 /// A stream that is there where one is to be restored.
@@ -120,6 +142,15 @@ impl Connection {
         options: &Options,
     ) -> Result<Self, LogError> {
         Self::over(client, self.needed.clone(), options).await
+    }
+
+    /// The server at the other end.
+    pub(crate) fn run(&self) -> ServerRun {
+        let info = self.client.server_info();
+        ServerRun {
+            name: info.server_name,
+            id: info.server_id,
+        }
     }
 
     /// Makes the stream where there is none, with the id of its log.
@@ -221,12 +252,16 @@ impl Connection {
 
     /// What the broker tells of the stream, whose options are checked.
     pub(crate) async fn facts(&self) -> Result<StreamFacts, LogError> {
-        let info = match self.context.get_stream(&self.needed.name).await {
-            Ok(found) => found.cached_info().clone(),
-            Err(error) if is_missing(&error) => {
+        let subject = format!("STREAM.INFO.{}", self.needed.name);
+        let TimedInfo { info, ts } = match self.context.request(subject, &()).await {
+            Ok(Response::Ok(found)) => found,
+            Ok(Response::Err { error }) if error.error_code().0 == STREAM_NOT_FOUND => {
                 return Err(LogError::NoStream {
                     stream: self.needed.name.clone(),
                 });
+            }
+            Ok(Response::Err { error }) => {
+                return Err(LogError::unavailable("ask for the stream")(error.into()));
             }
             Err(error) => {
                 return Err(LogError::unavailable("ask for the stream")(error.into()));
@@ -238,6 +273,7 @@ impl Connection {
             log: log_of(&info.config),
             last: Position(info.state.last_sequence),
             messages: info.state.messages,
+            time: ts.and_then(|text| text.parse().ok()),
         })
     }
 
@@ -396,8 +432,6 @@ fn is_restoring(config: &Config) -> bool {
 }
 
 fn is_missing(error: &jetstream::context::GetStreamError) -> bool {
-    /// JetStream's code for a stream that does not exist.
-    const STREAM_NOT_FOUND: u64 = 10_059;
     matches!(
         error.kind(),
         GetStreamErrorKind::JetStream(said) if said.error_code().0 == STREAM_NOT_FOUND

@@ -6,13 +6,15 @@ use std::{
 };
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
-use gridkeeper_proto::{area::AreaCode, envelope::Position, id::LogId, integrity::Integrity};
+use gridkeeper_proto::{
+    area::AreaCode, envelope::Position, id::LogId, integrity::Integrity, time::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 use crate::{
     LogError,
-    connection::{Connection, StreamFacts},
+    connection::{Connection, ServerRun, StreamFacts},
     session::Session,
     witness::Witness,
 };
@@ -66,6 +68,8 @@ pub struct EventLog {
     pub(crate) session: Arc<Mutex<Option<Session>>>,
     /// Who else knows the log.
     pub(crate) witness: Option<Witness>,
+    /// The run of a server that did not answer an append.
+    pub(crate) silent_run: Arc<std::sync::Mutex<Option<ServerRun>>>,
     /// What the log says of itself, as far as it was read.
     statements: Arc<RwLock<Arc<Integrity>>>,
 }
@@ -77,6 +81,8 @@ pub struct LogFacts {
     pub log: Option<LogId>,
     /// Its last position; zero for an empty log.
     pub last: Position,
+    /// What the broker's clock said; `None` where the broker does not say.
+    pub time: Option<Timestamp>,
 }
 
 impl EventLog {
@@ -93,6 +99,7 @@ impl EventLog {
             reading: Connection::open(url, "gridkeeper event log", needed, options).await?,
             session: Arc::default(),
             witness: None,
+            silent_run: Arc::default(),
             statements: Arc::default(),
         })
     }
@@ -118,8 +125,10 @@ impl EventLog {
     /// # Errors
     /// [`LogError::NoStream`], [`LogError::Stream`] and [`LogError::Unavailable`].
     pub async fn facts(&self) -> Result<LogFacts, LogError> {
-        let StreamFacts { log, last, .. } = self.reading.facts().await?;
-        Ok(LogFacts { log, last })
+        let StreamFacts {
+            log, last, time, ..
+        } = self.reading.facts().await?;
+        Ok(LogFacts { log, last, time })
     }
 
     /// The position of the last event; zero for an empty log.

@@ -81,7 +81,7 @@ impl Config {
             &mut self.aggregator.folder,
             &mut self.escalator.folder,
         ];
-        for folder in folders {
+        for folder in folders.into_iter().chain(&mut self.intake.disk.folders) {
             *folder = data.join(&*folder);
         }
     }

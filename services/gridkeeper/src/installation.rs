@@ -168,6 +168,16 @@ impl Installation {
         }
     }
 
+    /// Lets intake watch the disk of the broker that this process starts.
+    pub(crate) fn watch_own_broker(&mut self) {
+        let config = &mut self.layout.config;
+        config
+            .intake
+            .disk
+            .folders
+            .push(config.broker.folder.clone());
+    }
+
     /// Lets the escalator use the intake of this installation.
     pub(crate) fn use_own_intake(&mut self) {
         self.layout.config.escalator.intake_url =

@@ -48,6 +48,10 @@ impl Log for Memory {
         Ok(())
     }
 
+    async fn probe(&self, _: &str) -> Result<bool, IntakeError> {
+        Ok(true)
+    }
+
     async fn checkpoints(&self) -> Result<Vec<String>, ReadError> {
         Ok(Vec::new())
     }
@@ -72,6 +76,7 @@ impl Log for Memory {
         Ok(Confirmed {
             last: Position(self.events.lock().unwrap().len() as u64),
             statements: Arc::default(),
+            time: None,
         })
     }
 

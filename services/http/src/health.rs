@@ -3,7 +3,7 @@
 //! Each follower of the log registers a [`Check`] and tells it its position. The age of a position is
 //! the time since it last moved, or since it was last known to be the end of the log. A follower whose
 //! position grows too old, or that failed, turns `/healthz` red; one that is behind is healthy, but not
-//! ready.
+//! ready. A part that is impaired turns it red and stays ready: what it still does, it alone can do.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -35,11 +35,28 @@ struct State {
     follower: Option<Follower>,
     /// When the position last moved or was the end of the log; at first, when the check was registered.
     confirmed: Timestamp,
-    /// Code and text of the failure that stopped the part.
-    failure: Option<(String, String)>,
+    failure: Option<Failure>,
     reported: bool,
     /// Whether it says itself that it is not ready, however far it is.
     starting: bool,
+}
+
+/// What is wrong with a part.
+#[derive(Clone, Debug)]
+struct Failure {
+    code: String,
+    text: String,
+    severity: Severity,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Severity {
+    /// It works, and somebody has to look after it.
+    Warning,
+    /// It does a part of its job.
+    Impaired,
+    /// It does not work.
+    Failed,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +70,7 @@ struct Follower {
 pub struct HealthReport {
     /// Whether nothing failed and nothing is stuck.
     pub ok: bool,
-    /// Whether it has also caught up with the log.
+    /// Whether it takes requests: it has caught up with the log, and no part of it has stopped.
     pub ready: bool,
     /// When the service started.
     pub started: Timestamp,
@@ -69,7 +86,7 @@ pub struct CheckReport {
     pub name: String,
     /// Whether it neither failed nor is stuck.
     pub ok: bool,
-    /// Whether it has also caught up with the log.
+    /// Whether it has caught up with the log and works, be it in part.
     pub ready: bool,
     /// The last event it has dealt with.
     pub position: Option<u64>,
@@ -79,7 +96,7 @@ pub struct CheckReport {
     pub behind_events: Option<u64>,
     /// Milliseconds since the position moved or was the end of the log; none for a part without position.
     pub age_ms: Option<i64>,
-    /// The code of the failure that stopped it.
+    /// The code of what is wrong; also of a warning, with which the part is healthy.
     pub code: Option<String>,
     /// What it is doing or what is wrong.
     pub detail: String,
@@ -167,11 +184,34 @@ impl Check {
 
     /// Tells that the part does not work. It stays failed until it tells progress or readiness again.
     pub fn failed<E: Coded + ToString + ?Sized>(&self, error: &E) {
-        let mut state = locked(&self.state);
-        state.failure = Some((error.code().to_string(), error.to_string()));
-        state.reported = true;
-        drop(state);
+        self.fails(error, Severity::Failed);
         crate::metrics::failed(&self.name);
+    }
+
+    /// Reports that a part without a position of its own does a part of its job: health is red, and requests still
+    /// come.
+    pub fn impaired<E: Coded + ToString + ?Sized>(&self, error: &E) {
+        self.fails(error, Severity::Impaired);
+        crate::metrics::failed(&self.name);
+    }
+
+    /// Reports that a part without a position of its own works, and that it will not if nobody looks after it.
+    pub fn warns<E: Coded + ToString + ?Sized>(&self, error: &E) {
+        self.fails(error, Severity::Warning);
+        crate::metrics::works(&self.name);
+    }
+
+    fn fails<E: Coded + ToString + ?Sized>(&self, error: &E, severity: Severity) {
+        let mut state = locked(&self.state);
+        state.failure = Some(Failure {
+            code: error.code().to_string(),
+            text: error.to_string(),
+            severity,
+        });
+        state.reported = true;
+        if severity != Severity::Failed {
+            state.starting = false;
+        }
     }
 
     /// Tells that a part without a position of its own works, such as a connection.
@@ -193,10 +233,12 @@ impl Check {
             .map(|follower| follower.last_known - follower.position);
         let ages = state.follower.is_some() || !state.reported;
         let stuck = ages && age > stuck_after_ms;
-        let ok = state.failure.is_none() && !stuck;
+        let severity = state.failure.as_ref().map(|failure| failure.severity);
+        let ok = matches!(severity, None | Some(Severity::Warning)) && !stuck;
+        let works = severity != Some(Severity::Failed) && !stuck;
         let caught_up = !state.starting && behind.is_none_or(|behind| behind <= ready_behind);
         let detail = match (&state.failure, stuck, behind) {
-            (Some((_, text)), ..) => text.clone(),
+            (Some(failure), ..) => failure.text.clone(),
             (None, true, Some(0)) => format!("silent for {age} ms: it may have missed events"),
             (None, true, Some(behind)) => format!("stuck for {age} ms, {behind} events behind"),
             (None, true, None) => format!("has told nothing in the {age} ms since its start"),
@@ -209,12 +251,12 @@ impl Check {
         CheckReport {
             name: self.name.to_string(),
             ok,
-            ready: ok && caught_up,
+            ready: works && caught_up,
             position: state.follower.map(|follower| follower.position),
             last_known: state.follower.map(|follower| follower.last_known),
             behind_events: behind,
             age_ms: ages.then_some(age),
-            code: state.failure.as_ref().map(|(code, _)| code.clone()),
+            code: state.failure.as_ref().map(|failure| failure.code.clone()),
             detail,
         }
     }
@@ -320,6 +362,28 @@ mod tests {
         assert!(!health.report(at(0)).ready);
         other.failed(&TokenError::Missing);
         assert!(!health.report(at(0)).ok);
+    }
+
+    #[test]
+    fn an_impaired_part_is_red_and_ready_and_a_warning_is_green_with_a_code() {
+        let (health, check) = follower();
+        check.progress(5, 5, at(0));
+        let disk = health.register("disk", at(0));
+        disk.warns(&TokenError::Missing);
+        let report = health.report(at(0));
+        assert_eq!((report.ok, report.ready), (true, true));
+        assert_eq!(report.checks[1].code.as_deref(), Some("GK0001"));
+        assert_eq!(report.checks[1].detail, TokenError::Missing.to_string());
+        disk.impaired(&TokenError::Missing);
+        let report = health.report(at(0));
+        assert_eq!((report.ok, report.ready), (false, true));
+        disk.failed(&TokenError::Missing);
+        let report = health.report(at(0));
+        assert_eq!((report.ok, report.ready), (false, false));
+        disk.ready();
+        let report = health.report(at(0));
+        assert_eq!((report.ok, report.ready), (true, true));
+        assert_eq!(report.checks[1].code, None);
     }
 
     #[test]

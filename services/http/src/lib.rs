@@ -31,6 +31,7 @@
 mod application;
 mod bearer;
 mod clock;
+mod compared_clock;
 mod error;
 mod extract;
 mod health;
@@ -44,6 +45,7 @@ mod serve;
 pub use application::{About, Standard, application, document};
 pub use bearer::Bearer;
 pub use clock::Clock;
+pub use compared_clock::{ClockFault, ComparedClock, Reading};
 pub use error::HttpError;
 pub use extract::{BodyLimit, Json, Path, Query, body_limit};
 pub use health::{Check, CheckReport, Health, HealthReport};

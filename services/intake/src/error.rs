@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use gridkeeper_district::LocateError;
+use gridkeeper_http::ClockFault;
 use gridkeeper_proto::{
     area::AreaCode,
     case::{CaseKind, EvolveError, Refusal},
@@ -220,6 +221,40 @@ pub enum Error {
         /// What was said.
         detail: String,
     },
+    /// A disk is nearly full, and nothing new is taken in.
+    #[error(
+        "the disk of {} has {free} bytes left, fewer than the {below} below which nothing new is taken in; what was acknowledged is kept: send the same id again later",
+        folder.display()
+    )]
+    DiskFull {
+        /// A folder on it.
+        folder: PathBuf,
+        /// Its free bytes.
+        free: u64,
+        /// The mark.
+        below: u64,
+    },
+    /// A disk fills.
+    #[error("the disk of {} has {free} bytes left, fewer than the {below} of the alarm", folder.display())]
+    DiskLow {
+        /// A folder on it.
+        folder: PathBuf,
+        /// Its free bytes.
+        free: u64,
+        /// The mark.
+        below: u64,
+    },
+    /// The free space of a disk cannot be measured.
+    #[error("nobody can say how much space is left on the disk of {}: {detail}", folder.display())]
+    DiskUnknown {
+        /// A folder on it.
+        folder: PathBuf,
+        /// What the system said.
+        detail: String,
+    },
+    /// The time is in doubt, and time alone would decide the command.
+    #[error("{0}; nothing was recorded: send the same id again")]
+    Clock(ClockFault),
     /// A checkpoint in the folder is none of this log's.
     #[error("{}: {source}", path.display())]
     Checkpoint {
@@ -306,6 +341,10 @@ impl Coded for Error {
             Self::Lost { .. } => Code(530),
             Self::AnotherLeaf { .. } => Code(532),
             Self::BeyondEnd { .. } => Code(533),
+            Self::DiskFull { .. } => Code(534),
+            Self::Clock(fault) => fault.code(),
+            Self::DiskLow { .. } => Code(537),
+            Self::DiskUnknown { .. } => Code(538),
         }
     }
 }
@@ -323,6 +362,9 @@ impl Error {
                 | Self::NotReady { .. }
                 | Self::Keys { .. }
                 | Self::KeyRemains { .. }
+                | Self::Evidence { .. }
+                | Self::DiskFull { .. }
+                | Self::Clock(_)
         )
     }
 }

@@ -42,6 +42,13 @@ impl Log for EventLog {
         })
     }
 
+    async fn probe(&self, note: &str) -> Result<bool, Error> {
+        Self::probe(self, note).await.map_err(|error| Error::Log {
+            code: error.code(),
+            detail: error.to_string(),
+        })
+    }
+
     async fn checkpoints(&self) -> Result<Vec<String>, ReadError> {
         Ok(Self::checkpoints(self).await?.all().await?)
     }
@@ -76,6 +83,7 @@ impl Log for EventLog {
         Ok(Confirmed {
             last: confirmed.last,
             statements: self.statements(),
+            time: confirmed.time,
         })
     }
 

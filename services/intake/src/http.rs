@@ -36,6 +36,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     Error, Options,
     decider::Shared,
+    disk::DiskWatch,
     evidence::TreeReader,
     log::Keys,
     plan::{Answer, Job},
@@ -58,6 +59,7 @@ pub(crate) struct Intake<K> {
     pub(crate) keys: Arc<K>,
     pub(crate) tree: TreeReader,
     pub(crate) signer: Arc<CheckpointSigner>,
+    pub(crate) disk: DiskWatch,
 }
 
 /// The routes' handle on [`Intake`].
@@ -176,6 +178,10 @@ impl<K: Keys> Intake<K> {
         claims: &Claims,
     ) -> Result<Reply, Error> {
         self.is_open()?;
+        // A repetition gets its answer also on a full disk.
+        if !self.knows(report.id) {
+            self.disk.takes_new()?;
+        }
         let (id, parties) = (report.id, std::mem::take(&mut report.parties));
         let mut checked = validate::report(report, &parties, &self.district, self.clock.now())?;
         // A case that exists has its parties; a repetition neither needs nor makes a key.

@@ -3,8 +3,10 @@
 
 mod adopt;
 mod aggregates;
+mod appends;
 mod calendar;
 mod decider;
+mod disk;
 mod error;
 mod event_log;
 mod evidence;
@@ -20,6 +22,7 @@ mod state;
 mod tests;
 mod validate;
 
+pub use disk::DiskOptions;
 pub use error::Error;
 pub use evidence::{Watermark, read_watermark};
 pub use options::Options;

@@ -12,6 +12,7 @@ use gridkeeper_proto::{
     id::{CaseId, EventId, LogId},
     integrity::{Integrity, Standing},
     sealed::CaseKey,
+    time::Timestamp,
     tree::TreeHash,
 };
 
@@ -74,6 +75,8 @@ pub struct Confirmed {
     pub last: Position,
     /// What it says of itself.
     pub statements: Arc<Integrity>,
+    /// What the broker's clock said; `None` where it does not say.
+    pub time: Option<Timestamp>,
 }
 
 /// The log of a district.
@@ -88,6 +91,9 @@ pub trait Log: Send + Sync + 'static {
 
     /// Adds a signed checkpoint to those that the broker keeps.
     fn add_checkpoint(&self, note: &str) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Adds a signed checkpoint, after appends were not acknowledged; says whether they are to be expected to land again.
+    fn probe(&self, note: &str) -> impl Future<Output = Result<bool, Error>> + Send;
 
     /// The signed checkpoints that the broker keeps.
     fn checkpoints(&self) -> impl Future<Output = Result<Vec<String>, ReadError>> + Send;

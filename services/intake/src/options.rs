@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::DiskOptions;
+
 /// The options of intake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -28,6 +30,11 @@ pub struct Options {
     /// How often it looks whether the log went on without it, in milliseconds. To be shorter than the
     /// stream's duplicate window, which catches what two intakes record at the same moment.
     pub follow_every_ms: u64,
+    /// How far the clock may be from the broker's, in milliseconds. While it is further, reports are recorded at the
+    /// broker's time and nothing that time brings is decided.
+    pub clock_tolerance_ms: u64,
+    /// The disks.
+    pub disk: DiskOptions,
     /// The HTTP endpoint.
     pub http: gridkeeper_http::Options,
 }
@@ -44,6 +51,8 @@ impl Default for Options {
             append_deadline_ms: 10_000,
             conflict_tries: 20,
             follow_every_ms: 1_000,
+            clock_tolerance_ms: 60_000,
+            disk: DiskOptions::default(),
             http: gridkeeper_http::Options::default(),
         }
     }

@@ -1,5 +1,6 @@
 //! Decides waiting commands one after the other, each on top of those before it.
 
+use gridkeeper_http::{ClockFault, Reading};
 use gridkeeper_proto::{
     access::{Actor, Claims},
     aggregate::Aggregate,
@@ -8,7 +9,7 @@ use gridkeeper_proto::{
     command::{CaseCommand, Command, Step},
     duty::Roster,
     envelope::{Header, Position},
-    event::{Event, Recorded},
+    event::{CaseEvent, ClockDiffered, Event, Recorded},
     id::{AggregateId, CaseId, CommandId, EventId},
     inquiry::{Inquiry, InquiryCommand},
     rules::Rules,
@@ -101,6 +102,8 @@ pub(crate) enum Outcome {
     Answer(Answer),
     /// This refusal, provided that the state is the newest.
     Refused(Refusal),
+    /// No decision: time alone would make it, and the time is in doubt.
+    Postponed(ClockFault),
 }
 
 impl Outcome {
@@ -113,7 +116,7 @@ impl Outcome {
     pub(crate) fn area(&self, job: &Job) -> AreaCode {
         match self {
             Self::Answer(answer) => answer.area,
-            Self::Refused(_) => job.area,
+            Self::Refused(_) | Self::Postponed(_) => job.area,
         }
     }
 }
@@ -152,37 +155,56 @@ impl Plan {
     ///
     /// # Errors
     /// An event that its own aggregate does not take.
-    pub(crate) fn add_job(
-        &mut self,
-        job: Job,
-        base: Base<'_>,
-        now: Timestamp,
-    ) -> Result<(), Error> {
+    pub(crate) fn add_job(&mut self, job: Job, base: Base<'_>, now: Reading) -> Result<(), Error> {
+        if let Some(fault) = now.fault
+            && self.waits_for_clocks(&job, base)
+        {
+            self.jobs.push((job, Outcome::Postponed(fault)));
+            return Ok(());
+        }
         let decided = match self.pass_time(&job, base, now)? {
             Ok(now) => self.decide(&job, base, now),
             Err(refusal) => Err(refusal),
         };
         let outcome = match decided {
             Err(refusal) => Outcome::Refused(refusal),
-            Ok((answer, events)) => Outcome::Answer(self.add(&job, answer, events, base)?),
+            Ok((answer, mut events)) => {
+                mark_doubt(&job, &mut events, now);
+                Outcome::Answer(self.add(&job, answer, events, base)?)
+            }
         };
         self.jobs.push((job, outcome));
         Ok(())
     }
 
+    /// Whether a job that was not answered before is decided by time alone, or as much by time as an import, which can
+    /// wait.
+    fn waits_for_clocks(&self, job: &Job, base: Base<'_>) -> bool {
+        let case = self.changes.case(base, job.case_id());
+        if case.is_some_and(|case| case.answered.to(job.command_id).is_some()) {
+            return false;
+        }
+        match &job.command {
+            Command::Case(CaseCommand::Step(step)) => matches!(step, Step::PassMoment { .. }),
+            Command::Case(CaseCommand::Report(report)) => report.imported.is_some(),
+            _ => false,
+        }
+    }
+
     /// Records what has happened to a case by itself, before a step is decided, whatever becomes of the step.
-    /// Gives the moment as of which the step is decided, which is never before the case's last event.
+    /// Gives the moment as of which the step is decided, which is never before the case's last event. While the time
+    /// is in doubt, that is recorded which has happened by all clocks.
     fn pass_time(
         &mut self,
         job: &Job,
         base: Base<'_>,
-        now: Timestamp,
+        reading: Reading,
     ) -> Result<Result<Timestamp, Refusal>, Error> {
         let timetables = self.changes.timetables();
+        let mut now = reading.time;
         if !matches!(job.command, Command::Case(CaseCommand::Step(_))) {
             return Ok(Ok(now));
         }
-        let mut now = now;
         for _ in 0..MOST_MOMENTS {
             let Some(case) = self.changes.case(base, job.case_id()) else {
                 return Ok(Ok(now));
@@ -191,8 +213,12 @@ impl Plan {
             if case.answered.to(job.command_id).is_some() || !case.state.is_open() {
                 return Ok(Ok(now));
             }
+            let passed = match reading.fault {
+                None => now,
+                Some(_) => reading.agreed(),
+            };
             let happened = match timetables.of(case.policy) {
-                Ok(timetable) => case.happened(timetable, now),
+                Ok(timetable) => case.happened(timetable, passed),
                 Err(error) => return Ok(Err(error.into())),
             };
             let happened = match happened {
@@ -402,6 +428,18 @@ impl Plan {
         };
         let version = self.changes.add(base, recorded, &bytes)?;
         Ok((position, version))
+    }
+}
+
+/// Marks the events of a command to a case that are recorded while the time is in doubt.
+fn mark_doubt(job: &Job, events: &mut Vec<(Timestamp, Event)>, now: Reading) {
+    if let Some(fault) = now.fault
+        && matches!(job.command, Command::Case(_))
+        && let Some((recorded_at, _)) = events.last()
+    {
+        let (own, broker) = fault.times();
+        let mark = CaseEvent::ClockDiffered(ClockDiffered { own, broker });
+        events.push((*recorded_at, mark.into()));
     }
 }
 

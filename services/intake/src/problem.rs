@@ -6,6 +6,9 @@ use gridkeeper_proto::{case::Refusal, rules::RulesError};
 
 use crate::Error;
 
+/// When to come back to a full disk, in seconds: it takes somebody to make room.
+const FULL_DISK_SECONDS: u32 = 30;
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let (status, title) = match &error {
@@ -17,6 +20,7 @@ impl From<Error> for Problem {
             Error::Refused(Refusal::StaleVersion { actual, .. }) => {
                 problem.with("version", *actual)
             }
+            Error::DiskFull { .. } => problem.retry_after(FULL_DISK_SECONDS),
             error if error.retry() => problem.retry_after(1),
             _ => problem,
         }
@@ -73,6 +77,9 @@ fn of_error(error: &Error) -> (StatusCode, &'static str) {
         Error::NotReady { .. } => (StatusCode::SERVICE_UNAVAILABLE, "takes no commands now"),
         Error::Keys { .. } => (StatusCode::SERVICE_UNAVAILABLE, "keys out of reach"),
         Error::KeyRemains { .. } => (StatusCode::SERVICE_UNAVAILABLE, "key not destroyed yet"),
+        Error::Evidence { .. } => (StatusCode::SERVICE_UNAVAILABLE, "cannot be noted down"),
+        Error::DiskFull { .. } => (StatusCode::SERVICE_UNAVAILABLE, "disk nearly full"),
+        Error::Clock(_) => (StatusCode::SERVICE_UNAVAILABLE, "time in doubt"),
         Error::Lost { .. } => (StatusCode::GONE, "lost"),
         Error::AnotherLeaf { .. } => (StatusCode::CONFLICT, "another event"),
         Error::BeyondEnd { .. } => (StatusCode::NOT_FOUND, "no such position"),

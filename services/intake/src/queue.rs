@@ -7,7 +7,7 @@ use std::{
 };
 
 use gridkeeper_proto::area::AreaCode;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{Error, Options, plan::Job};
 
@@ -75,6 +75,25 @@ impl Queue {
         let mut rounds = self.lock();
         let count = most.min(rounds.waiting);
         (0..count).filter_map(|_| rounds.next()).collect()
+    }
+
+    /// Takes out the commands that may not wait longer than until now.
+    pub(crate) fn late(&self, now: Instant) -> Vec<Job> {
+        let mut rounds = self.lock();
+        let mut late = Vec::new();
+        for round in &mut rounds.rounds {
+            let (over, rest): (Vec<_>, _) = round.drain(..).partition(|job| job.deadline <= now);
+            late.extend(over);
+            *round = rest.into();
+        }
+        rounds.waiting -= late.len();
+        late
+    }
+
+    /// Whether no more commands come and none waits.
+    pub(crate) fn has_ended(&self) -> bool {
+        let rounds = self.lock();
+        rounds.closed && rounds.waiting == 0
     }
 
     /// Whether no command waits.

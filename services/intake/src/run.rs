@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use gridkeeper_district::District;
-use gridkeeper_http::{About, Clock, Health, Standard, application};
+use gridkeeper_http::{About, Clock, ComparedClock, Health, Standard, application};
 use gridkeeper_identity::Verifier;
 use gridkeeper_proto::{
     checkpoint::CheckpointSigner,
@@ -22,7 +22,9 @@ use utoipa::openapi::OpenApi;
 
 use crate::{
     Error, Options, adopt,
+    appends::Appends,
     decider::Decider,
+    disk::{DiskWatch, FreeSpace},
     evidence::{CheckpointFolder, Evidence, Notary},
     http::{self, Handle, Intake},
     log::{Keys, Log, ReadError},
@@ -103,6 +105,26 @@ pub async fn run_on<L: Log, K: Keys>(
     (log, keys): (L, K),
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    run_watched(
+        listener,
+        options,
+        parts,
+        (log, keys),
+        FreeSpace::system(),
+        shutdown,
+    )
+    .await
+}
+
+/// As [`run_on`], on disks of which somebody else says how much is free.
+pub(crate) async fn run_watched<L: Log, K: Keys>(
+    listener: TcpListener,
+    options: Options,
+    parts: Parts,
+    (log, keys): (L, K),
+    free: FreeSpace,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
     check(&options)?;
     let Parts {
         district,
@@ -112,11 +134,17 @@ pub async fn run_on<L: Log, K: Keys>(
         signer,
     } = parts;
     let signer = Arc::new(signer);
+    let compared = ComparedClock::new(clock, options.clock_tolerance_ms);
+    // Whatever asks for the time gets the one that commands are decided at.
+    let clock = compared.clock();
     let health = Health::new(&options.http, clock.now());
     let check = health.register("intake position", clock.now());
-    let appends = health.register("appends", clock.now());
-    appends.ready();
+    let appends = Appends::new(health.register("appends", clock.now()));
+    let clock_check = health.register("clock", clock.now());
+    let disk_check = health.register("disk", clock.now());
     let evidence = Evidence::open(&options.folder, signer.verifier())?;
+    let disk = DiskWatch::new(&options.folder, &options.disk, free, disk_check);
+    disk.look().await;
     let open = Arc::new(AtomicBool::new(false));
     let progress = {
         let (check, clock, open) = (check.clone(), clock.clone(), Arc::clone(&open));
@@ -135,6 +163,7 @@ pub async fn run_on<L: Log, K: Keys>(
         folder: CheckpointFolder::open(&options.folder)?,
         watermark: evidence.watermark().clone(),
         state: Arc::clone(&state),
+        appends: appends.clone(),
     };
     let own = adopt::Own {
         district: district.code(),
@@ -153,6 +182,7 @@ pub async fn run_on<L: Log, K: Keys>(
         keys: Arc::clone(&keys),
         tree: evidence.tree(),
         signer: Arc::clone(&signer),
+        disk: disk.clone(),
     };
     let metrics = gridkeeper_http::metrics::recorder().map_err(|error| endpoint(&error))?;
     let standard = Standard {
@@ -167,7 +197,8 @@ pub async fn run_on<L: Log, K: Keys>(
         Arc::clone(&log),
         keys,
         (state, evidence),
-        (clock, appends),
+        appends,
+        (compared, clock_check),
         options.clone(),
         Box::new(progress),
     );
@@ -206,8 +237,10 @@ pub async fn run_on<L: Log, K: Keys>(
         gridkeeper_http::serve(listener, router, shutdown.clone(), options.http.drain()).await;
         stop_deciding.cancel();
     };
-    let (decided, ()) = tokio::join!(deciding, serving);
-    decided
+    tokio::select! {
+        (decided, ()) = async { tokio::join!(deciding, serving) } => decided,
+        () = disk.run() => Ok(()),
+    }
 }
 
 /// What a start needs.
@@ -269,6 +302,12 @@ fn check(options: &Options) -> Result<(), Error> {
         return refused(
             "append_deadline_ms",
             "has to be less than http.request_timeout_ms",
+        );
+    }
+    if options.disk.alarm_below_bytes < options.disk.refuse_below_bytes {
+        return refused(
+            "disk.alarm_below_bytes",
+            "has to be at least disk.refuse_below_bytes",
         );
     }
     if options.follow_every_ms == 0 {

@@ -17,6 +17,7 @@ use gridkeeper_proto::{
     id::{AggregateId, CaseId, LogId},
     integrity::{Integrity, Standing},
     rules::Timetables,
+    time::Timestamp,
     tree::{Frontier, TreeHash},
 };
 
@@ -33,9 +34,16 @@ pub(crate) struct State {
     anchor: Anchor,
     statements: Arc<Integrity>,
     forgotten: BTreeSet<CaseId>,
+    /// The latest recorded time.
+    last_recorded_at: Option<Timestamp>,
 }
 
 impl State {
+    /// The latest recorded time of an event; `None` before the first.
+    pub(crate) fn last_recorded_at(&self) -> Option<Timestamp> {
+        self.last_recorded_at
+    }
+
     /// Sets which log it is of.
     pub(crate) fn set_log(&mut self, log: LogId) {
         self.anchor.log = Some(log);
@@ -154,6 +162,7 @@ impl State {
     fn evolve(&mut self, recorded: Recorded) -> Result<(), Error> {
         let position = recorded.position;
         let id = recorded.header.aggregate;
+        self.last_recorded_at = self.last_recorded_at.max(Some(recorded.header.recorded_at));
         self.forgotten.extend(forgotten(&recorded));
         let before = self.aggregates.remove(id).map(|before| *before);
         let aggregate = Aggregate::evolve(before, recorded)?;
@@ -177,6 +186,7 @@ impl State {
     /// hashes that the tree gains.
     pub(crate) fn apply(&mut self, changes: Changes) -> Vec<TreeHash> {
         self.forgotten.extend(changes.forgotten);
+        self.last_recorded_at = self.last_recorded_at.max(changes.last_recorded_at);
         for (id, aggregate) in changes.aggregates {
             self.aggregates.insert(id, aggregate);
         }
@@ -250,6 +260,7 @@ pub(crate) struct Changes {
     /// The leaves of their events.
     leaves: Vec<TreeHash>,
     position: Position,
+    last_recorded_at: Option<Timestamp>,
 }
 
 impl Changes {
@@ -263,6 +274,7 @@ impl Changes {
             forgotten: Vec::new(),
             leaves: Vec::new(),
             position: base.position(),
+            last_recorded_at: None,
         }
     }
 
@@ -337,6 +349,7 @@ impl Changes {
         self.heads.insert(recorded.header.area, head);
         self.leaves.push(TreeHash::of_leaf(bytes));
         self.forgotten.extend(forgotten(&recorded));
+        self.last_recorded_at = self.last_recorded_at.max(Some(recorded.header.recorded_at));
         let own = self.aggregates.remove(&id).map(|own| *own);
         let before = own.or_else(|| base.aggregate(id).cloned());
         let aggregate = Aggregate::evolve(before, recorded)?;

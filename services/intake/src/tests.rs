@@ -1,6 +1,8 @@
 //! The endpoint and the decider on a log in memory, whose faults come when they are called for.
 
+mod clocks;
 mod decider;
+mod disks;
 mod job;
 mod memory;
 mod queue;

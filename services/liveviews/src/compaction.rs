@@ -37,7 +37,8 @@ impl Compactions {
     /// Begins to look at the folder where it is time for that, unless that is under way.
     ///
     /// # Errors
-    /// [`Error::Store`] when a compaction has found damage. A disk that refuses is logged, and tried again.
+    /// [`Error::Store`] when a compaction has found damage. A disk that refuses is logged, and
+    /// tried again.
     pub(crate) async fn tend<P>(&mut self, views: &LiveViews<P>) -> Result<(), Error>
     where
         P: Projection<LogEvent> + Clone + 'static,
@@ -80,7 +81,8 @@ impl Compactions {
 }
 
 impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
-    /// Measures the folder on a thread that may block, and compacts the views where they take too much.
+    /// Measures the folder on a thread that may block, and compacts the views where they take too
+    /// much.
     async fn begin_compaction(&self) -> JoinHandle<Result<(), StoreError>> {
         let (store, name) = (self.store.clone(), self.name);
         let (projector, projection) = (Arc::clone(&self.projector), self.projection.clone());
@@ -88,7 +90,8 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         tokio::task::spawn_blocking(move || {
             let compacted = compact_where_due(&store, projector, projection, name);
             drop(store);
-            // Whoever waits for it may open the folder anew: nothing here holds the store any more.
+            // `close` waits for it, and the folder may be opened anew then: nothing here holds the
+            // store any more.
             drop(compacting);
             compacted
         })

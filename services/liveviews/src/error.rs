@@ -59,6 +59,14 @@ pub enum Error {
     Store(#[from] viewstore::Error),
 }
 
+impl Error {
+    /// Whether opening the views may succeed later without a change of the configuration: the disk is full or failing.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_passing())
+    }
+}
+
 impl Coded for Error {
     fn code(&self) -> Code {
         match self {

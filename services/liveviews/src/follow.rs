@@ -41,8 +41,9 @@ impl From<LogError> for Ended {
 
 impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
     /// Folds the log into the views for as long as it is polled. An error that asking again does not help
-    /// stops the views, turns health red and is [`State::Stopped`] from then on.
-    pub async fn follow<L: Log>(&self, log: &L) {
+    /// stops the views, turns health red and is [`State::Stopped`] from then on; it is returned. After one of the disk
+    /// (see [`crate::is_of_disk`]) the views may be opened again.
+    pub async fn follow<L: Log>(&self, log: &L) -> Error {
         let mut flushes = Flushes::new(&self.options);
         let mut compactions = Compactions::default();
         let error = loop {
@@ -60,6 +61,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
             }
         };
         self.stop(&error);
+        error
     }
 
     /// Whether nobody can have been answered from the views since the start.

@@ -17,6 +17,7 @@ pub mod log;
 mod options;
 mod read_ahead;
 mod rebuild;
+mod reopening;
 mod verified;
 
 pub use cache::Cache;
@@ -24,4 +25,5 @@ pub use error::Error;
 pub use live::{LiveViews, State, blocking};
 pub use options::Options;
 pub use rebuild::Report;
+pub use reopening::{Reopening, is_of_disk};
 pub use verified::{Progress, Verified};

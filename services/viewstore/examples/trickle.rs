@@ -1,6 +1,7 @@
-//! Measures what a trickle of small flushes takes of the disk and of memory: a line for each tenth of the
-//! flushes. `cargo run --release --example trickle -p gridkeeper-viewstore -- 86400 DIRECTORY`; each flush writes
-//! the figures of some ten areas, several kB each, and three cases. Compactions are made as they become due.
+//! Measures what a trickle of small flushes takes of the disk and of memory: a line for each tenth
+//! of the flushes. `cargo run --release --example trickle -p gridkeeper-viewstore -- 86400
+//! DIRECTORY`; each flush writes the figures of some ten areas, several kB each, and three cases.
+//! Compactions are made as they become due.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

@@ -1,14 +1,15 @@
 //! Drives the database's cleaner from the flush.
 //!
-//! sled appends every change to a log of segments and gets a segment back once nothing in it is of use any
-//! more. Of a segment that is half stale its cleaner moves the rest away, but only one page each time that
-//! some page is written whole, which is every eleventh change of it. A segment that small flushes filled holds
-//! parts of twenty pages and more, so the queue of the cleaner grows for ever and the file with it: by half of
-//! all that is ever written, where a flush a second writes the figures of some areas. sled's own flusher would
-//! work the queue off, but by the clock and with a sync of the file each time.
+//! sled appends every change to a log of segments and gets a segment back once nothing in it is of
+//! use any more. Of a segment that is half stale its cleaner moves the rest away, but only one page
+//! each time that some page is written whole, which is every eleventh change of it. A segment that
+//! small flushes filled holds parts of twenty pages and more, so the queue of the cleaner grows for
+//! ever and the file with it: by half of all that is ever written, where a flush a second writes
+//! the figures of some areas. sled's own flusher would work the queue off, but by the clock and
+//! with a sync of the file each time.
 //!
-//! So each flush changes one tiny entry, of a tree that nothing reads, often enough to turn the cleaner as far
-//! as the flush has filled its queue.
+//! So each flush changes one tiny entry, of a tree that nothing reads, often enough to turn the
+//! cleaner as far as the flush has filled its queue.
 
 use std::fs;
 
@@ -17,26 +18,28 @@ use crate::{Error, Generation};
 /// The tree whose one entry is changed. Its page is a few bytes long.
 const TREE: &[u8] = b"cleaner";
 
-/// How many changes of a page it takes until sled writes it whole and cleans one page of another segment.
+/// How many changes of a page it takes until sled writes it whole and cleans one page of another
+/// segment.
 const CHANGES_PER_TURN: usize = 11;
 
-/// From how many entries on a part of a flush counts as large: in the order of their keys four and more of them then
-/// change the same page.
+/// From how many entries on a part of a flush counts as large: in the order of their keys four and
+/// more of them then change the same page.
 const LARGE: usize = 256;
 
-/// At how many percent of the live data the file is held: sled's cleaner leaves segments alone that are less than
-/// half stale.
+/// At how many percent of the live data the file is held: sled's cleaner leaves segments alone that
+/// are less than half stale.
 const TARGET_PERCENT: u64 = 175;
 
 /// Which part of [`crate::Options::allowed_disk_bytes`] a file may take without being cleaned.
 pub(crate) const SPARED_PART: u64 = 8;
 
 impl Generation {
-    /// Turns the cleaner for `entries` changes of a flush, where the file is longer than it need be. Files
-    /// shorter than `spared` bytes are left alone.
+    /// Turns the cleaner for `entries` changes of a flush, where the file is longer than it need
+    /// be. Files shorter than `spared` bytes are left alone.
     pub(crate) fn clean(&self, entries: usize) -> Result<(), Error> {
         let target = (self.written.live() / 100 * TARGET_PERCENT).max(self.spared);
-        // Without the length there is nothing to hold it to; sled itself reports a file that is gone.
+        // Without the length there is nothing to hold it to; sled itself reports a file that is
+        // gone.
         let length = fs::metadata(self.folder.join("db")).map_or(0, |file| file.len());
         if length < target {
             return Ok(());
@@ -48,7 +51,7 @@ impl Generation {
         })
     }
 
-    /// Lets the cleaner move so many pages away.
+    /// Makes the cleaner move up to `turns` pages.
     pub(crate) fn turn_cleaner(&self, turns: usize) -> Result<(), Error> {
         self.call(|| {
             let tree = self.database.open_tree(TREE)?;

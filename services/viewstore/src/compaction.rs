@@ -1,12 +1,14 @@
 //! Copying the serving generation into a new one that takes less of the disk.
 //!
 //! # Invariants
-//! - The copy holds what the serving generation has flushed, at the same position and with the same running
-//!   checksum, whatever bytes stand with the position. It is read back and summed up before it serves.
-//! - From the first entry copied until the copy serves nothing is flushed; readers and commits go on, as they do
-//!   during a flush. What was committed meanwhile moves with the position, in memory.
-//! - Until the pointer is moved the old generation is whole and serves; from then on the new one. A crash leaves
-//!   one of them, and the next opening removes the other.
+//! - The copy holds what the serving generation has flushed, at the same position and with the same
+//!   running checksum, with all bytes that are stored beside the position. It is read back and
+//!   summed up before it serves.
+//! - From the first entry copied until the copy serves nothing is flushed; readers and commits go
+//!   on, as they do during a flush. What was committed meanwhile moves with the position, in
+//!   memory.
+//! - Until the pointer is moved the old generation is whole and serves; from then on the new one. A
+//!   crash leaves one of them, and the next opening removes the other.
 
 use std::{
     fs::{self, File},
@@ -36,14 +38,15 @@ const COPIED_FROM: &str = "copied-from";
 /// After how many entries the copy is handed to the disk, so that sled uses its segments again.
 const ENTRIES_PER_FLUSH: usize = 250;
 
-/// How often the cleaner is turned with each of these flushes: as often as pages are left behind. Without it a copy
-/// of small entries takes a third more.
+/// How often the cleaner is turned with each of these flushes: as often as pages are left behind.
+/// Without it a copy of small entries takes a third more.
 const TURNS_PER_FLUSH: usize = 50;
 
 /// How long to wait until nobody reads the old generation any more.
 const READERS_LIMIT: Duration = Duration::from_secs(30);
 
-/// The points that a compaction passes; a crash after each leaves the old or the new generation, whole.
+/// The points that a compaction passes; a crash after each leaves the old or the new generation,
+/// whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// An empty generation is there.
@@ -102,16 +105,17 @@ impl Drop for Only {
 }
 
 impl ViewStore {
-    /// Copies the serving generation into a new one, which takes its place. `hold_commits` is called when the
-    /// copy is complete: what it returns has to keep others from committing, and is given back; it must not wait
-    /// for a flush. Changes begun before are refused with [`Error::Retired`] afterwards. The generation that a
-    /// rebuild left is removed first. Blocks for as long as reading and writing everything takes; flushes wait
-    /// meanwhile, readers and commits go on.
+    /// Copies the serving generation into a new one, which takes its place. `hold_commits` is
+    /// called when the copy is complete: what it returns has to keep others from committing, and is
+    /// given back; it must not wait for a flush. Changes begun before are refused with
+    /// [`Error::Retired`] afterwards. The generation that a rebuild left is removed first. Blocks
+    /// for as long as reading and writing everything takes; flushes wait meanwhile, readers and
+    /// commits go on.
     ///
     /// # Errors
     /// [`Error::RebuildRunning`], [`Error::CompactionRunning`], [`Error::CompactionAbandoned`],
-    /// [`Error::Stopped`] after a flush that failed, [`Error::Disk`], [`Error::Corrupt`], and those of
-    /// `hold_commits`. The serving generation goes on.
+    /// [`Error::Stopped`] after a flush that failed, [`Error::Disk`], [`Error::Corrupt`], and those
+    /// of `hold_commits`. The serving generation goes on.
     pub fn compact<T>(
         &self,
         hold_commits: impl FnOnce() -> Result<T, Error>,
@@ -153,9 +157,9 @@ impl ViewStore {
 }
 
 impl Compaction {
-    /// Removes the old generation as soon as nobody reads it any more; whoever holds a handle of it, as a
-    /// [`crate::Projector`] does, has to let go of it first. After half a minute it is left to the next
-    /// compaction or opening, and at once when the store closes. Blocks.
+    /// Removes the old generation as soon as nobody reads it any more; a holder of a handle of it,
+    /// as a [`crate::Projector`] does, has to drop it first. After half a minute it is left to the
+    /// next compaction or opening, and at once when the store closes. Blocks.
     ///
     /// # Errors
     /// [`Error::Disk`].
@@ -212,8 +216,8 @@ impl Inner {
         }
     }
 
-    /// Removes the generations before the serving one; says whether there were any. None while the views are being
-    /// replaced: what is older may still be read then.
+    /// Removes the generations before the serving one; says whether there were any. None while the
+    /// views are being replaced: what is older may still be read then.
     pub(crate) fn remove_before(self: &Arc<Self>) -> Result<bool, Error> {
         let Ok(_only) = Only::new(self) else {
             return Ok(false);
@@ -227,8 +231,8 @@ impl Inner {
         Ok(!before.is_empty())
     }
 
-    /// Removes all generations but the serving one, and the one that the pointer names should that be another
-    /// since moving it failed half way.
+    /// Removes all generations but the serving one, and the one that the pointer names should that
+    /// be another since moving it failed half way.
     fn remove_others(&self) -> Result<(), Error> {
         let kept = [Some(self.current().number()), self.folder.pointer()?];
         for number in self.folder.generations()? {
@@ -273,8 +277,9 @@ impl<'a> Copy<'a> {
         })
     }
 
-    /// Copies what is flushed, and hands it to the disk. All keys are put first, without values: while pages
-    /// split, sled writes each entry about three times, and a value put into a finished page once.
+    /// Copies what is flushed, and hands it to the disk. All keys are put first, without values:
+    /// while pages split, sled writes each entry about three times, and a value put into a finished
+    /// page once.
     fn fill(
         &mut self,
         old: &Generation,
@@ -341,7 +346,8 @@ impl<'a> Copy<'a> {
         reached(Step::PointerWritten);
         *self.generation.between_flushes() = flushed.clone();
         let mut replaced = old.alone();
-        // Before the move: should it fail half way, the pointer may count already, and what it names must stay.
+        // Before the move: should it fail half way, the pointer may count already, and what it
+        // names must stay.
         self.kept = true;
         folder.move_pointer()?;
         reached(Step::PointerMoved);
@@ -431,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_with_the_position_is_copied_whatever_it_is() {
+    fn entries_of_the_store_itself_are_copied_as_they_are() {
         let folder = tempfile::tempdir().unwrap();
         let (store, _) = ViewStore::open(folder.path(), SCHEMA, Options::default()).unwrap();
         let mut changes = store.changes();

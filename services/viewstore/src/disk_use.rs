@@ -1,15 +1,16 @@
 //! How much of the disk the views take, and how much they may.
 //!
-//! With `live` for the bytes of all keys and values and `allowed` for [`Options::allowed_disk_bytes`], the
-//! generations of a store take no more than `max(allowed, 4 x live)`:
+//! With `live` for the bytes of all keys and values and `allowed` for
+//! [`Options::allowed_disk_bytes`], the generations of a store take no more than `max(allowed, 4 x
+//! live)`:
 //!
-//! - above `max(3/8 x allowed, 2.25 x live)` the serving generation is compacted. A copy takes about 1.5 x live,
-//!   and one flush a part of the rest, so that all together stay below;
+//! - above `max(3/8 x allowed, 2.25 x live)` the serving generation is compacted. A copy takes
+//!   about 1.5 x live, and one flush a part of the rest, so that all together stay below;
 //! - the generation that a rebuild replaced is kept only while all together stay below
 //!   `max(7/8 x allowed, 3.5 x live)`, and not during a compaction.
 //!
-//! Generations that were set aside as corrupt, two at most, are kept for inspection and come in addition;
-//! so does the generation that a rebuild is filling.
+//! Generations that were set aside as corrupt, two at most, are kept for inspection and come in
+//! addition; so does the generation that a rebuild is filling.
 
 use std::{
     fs, io,
@@ -19,7 +20,8 @@ use std::{
 
 use crate::{Error, Options, ViewStore, database::disk};
 
-/// After which part of [`Options::allowed_disk_bytes`] has been flushed the folder is measured again.
+/// After which part of [`Options::allowed_disk_bytes`] has been flushed the folder is measured
+/// again.
 const UNMEASURED_PART: u64 = 128;
 
 /// How much of the disk a store takes, in bytes.
@@ -29,7 +31,8 @@ pub struct DiskUse {
     pub live: u64,
     /// Files of the serving generation.
     pub serving: u64,
-    /// Files of all other generations: the one before, kept after a rebuild, or the one being filled.
+    /// Files of all other generations: the one before, kept after a rebuild, or the one being
+    /// filled.
     pub others: u64,
     /// Files of generations that were set aside as corrupt.
     pub set_aside: u64,
@@ -42,7 +45,8 @@ impl DiskUse {
         self.serving + self.others + self.set_aside
     }
 
-    /// Whether the serving generation takes so much more than its live data that it is to be compacted.
+    /// Whether the serving generation takes so much more than its live data that it is to be
+    /// compacted.
     pub(crate) fn asks_for_compaction(&self, options: &Options) -> bool {
         self.serving > (options.allowed_disk_bytes / 8 * 3).max(self.live / 4 * 9)
     }
@@ -55,15 +59,16 @@ impl DiskUse {
 }
 
 impl ViewStore {
-    /// Whether so much was flushed since [`ViewStore::disk_use`] that the bounds ask for measuring again.
+    /// Whether so much was flushed since [`ViewStore::disk_use`] that the bounds ask for measuring
+    /// again.
     #[must_use]
     pub fn disk_use_is_outdated(&self) -> bool {
         self.generation().written.unmeasured()
             >= self.inner.options.allowed_disk_bytes / UNMEASURED_PART
     }
 
-    /// Measures the folder, and removes the generation that a rebuild left there when all together take more
-    /// than they may. Blocks for as long as looking at each file takes.
+    /// Measures the folder, and removes the generation that a rebuild left there when all together
+    /// take more than they may. Blocks for as long as looking at each file takes.
     ///
     /// # Errors
     /// [`Error::Disk`].

@@ -185,6 +185,27 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the same may succeed later without a change of the configuration or of rights: the disk is full or
+    /// failing.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        use io::ErrorKind as Kind;
+        match self {
+            Self::Disk { source, .. } => !matches!(
+                source.kind(),
+                Kind::PermissionDenied
+                    | Kind::NotFound
+                    | Kind::NotADirectory
+                    | Kind::IsADirectory
+                    | Kind::AlreadyExists
+                    | Kind::InvalidInput
+            ),
+            _ => false,
+        }
+    }
+}
+
 impl Coded for Error {
     fn code(&self) -> Code {
         match self {

@@ -16,8 +16,8 @@ use crate::{
     seal::Seal,
 };
 
-/// After how many entries of a large flush they are handed to the disk, and what they replace is cleaned: before,
-/// sled uses no segment again.
+/// After how many entries of a large flush they are handed to the disk, and what they replace is
+/// cleaned: before, sled uses no segment again.
 const ENTRIES_AT_ONCE: usize = 512;
 
 /// What the database holds.
@@ -114,8 +114,8 @@ impl Generation {
         anything(&state).then(|| (state.memtable.begin_flush(), state.position))
     }
 
-    /// What changes. What is replaced is what the database holds, since nobody writes there but the one
-    /// flush at a time.
+    /// What changes. What is replaced is what the database holds, since nobody writes there but the
+    /// one flush at a time.
     fn difference(&self, changed: &Changed) -> Result<Difference, Error> {
         let mut difference = Difference::default();
         for (key, value) in changed {

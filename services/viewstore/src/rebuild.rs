@@ -54,9 +54,10 @@ impl Rebuild {
         Arc::clone(&self.generation)
     }
 
-    /// Puts this generation in the place of the serving one, on the disk and for all readers. The one it
-    /// replaces takes no more changes and is kept until the promotion after this one, or until its room is
-    /// needed ([`crate::ViewStore::disk_use`]). Commits to both, and readers, wait meanwhile.
+    /// Puts this generation in the place of the serving one, on the disk and for all readers. The
+    /// one it replaces takes no more changes and is kept until the promotion after this one, or
+    /// until its room is needed ([`crate::ViewStore::disk_use`]). Commits to both, and readers,
+    /// wait meanwhile.
     ///
     /// # Errors
     /// [`Error::RebuildBehind`] when the serving generation is at a later position, [`Error::Disk`] and

@@ -46,9 +46,9 @@ pub struct Options {
     /// file of a district about half the size that 512 KiB does. Views made with another size are set
     /// aside and rebuilt.
     pub segment_bytes: usize,
-    /// How many bytes of the disk the generations of the views may take in any case; more only up to four times
-    /// their live data. To stay within it views are compacted in time: above three eighths of it, when they take
-    /// more than 2.25 times their live data.
+    /// How many bytes of the disk the generations of the views may take in any case; more only up
+    /// to four times their live data. To stay within it views are compacted in time: above three
+    /// eighths of it, when they take more than 2.25 times their live data.
     pub allowed_disk_bytes: u64,
 }
 
@@ -318,8 +318,9 @@ fn start_anew(
     Ok(generation)
 }
 
-/// Removes what a crash left behind: generations newer than the serving one, which never came to serve,
-/// the one that it was copied from, and all older ones but the one before it. When the views were begun anew the older ones are of no use.
+/// Removes what a crash left behind: generations newer than the serving one, which never came to
+/// serve, the one that it was copied from, and all older ones but the one before it. When the views
+/// were begun anew the older ones are of no use.
 fn sweep(folder: &Folder, serving: u64, opened: &Opened) -> Result<(), Error> {
     let older: Vec<u64> = folder
         .generations()?

@@ -34,8 +34,8 @@ fn bytes_in(path: &Path) -> u64 {
     }
 }
 
-/// Small changes like those of a quiet district: each touches a case, its due time, and figures of its grid,
-/// community and district.
+/// Small changes like those of a quiet district: each touches a case, its due time, and figures of
+/// its grid, community and district.
 struct Trickle {
     seed: u64,
     cases: u64,

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod full_disk;
 #[path = "../../../districtviews/tests/it/history.rs"]
 mod history;
 mod service;

@@ -23,18 +23,18 @@ use crate::{
 /// So long that only a fault reaches it.
 const LONG: Duration = Duration::from_secs(60);
 
-fn log() -> Vec<RawEvent> {
+pub(crate) fn log() -> Vec<RawEvent> {
     let mut runner = TestRunner::deterministic();
     let attempts = attempts(300).new_tree(&mut runner).unwrap().current();
     History::of(&attempts).log()
 }
 
-fn last(log: &[RawEvent]) -> Position {
+pub(crate) fn last(log: &[RawEvent]) -> Position {
     Position(log.len() as u64)
 }
 
 /// The district's figures, counted from the cases as they are at the end of the log.
-fn expected(log: &[RawEvent]) -> AreaSummary {
+pub(crate) fn expected(log: &[RawEvent]) -> AreaSummary {
     let mut cases: HashMap<_, CaseView> = HashMap::new();
     for raw in log {
         let recorded = Recorded::decode(raw.position, &raw.bytes).unwrap();
@@ -51,12 +51,12 @@ fn expected(log: &[RawEvent]) -> AreaSummary {
     summary
 }
 
-fn summary_question() -> ViewQuestion {
+pub(crate) fn summary_question() -> ViewQuestion {
     ViewQuestion::Summaries(vec![district()])
 }
 
 /// The district's figures, from views that hold all of the log.
-async fn summary(site: &Site, log: &[RawEvent]) -> AreaSummary {
+pub(crate) async fn summary(site: &Site, log: &[RawEvent]) -> AreaSummary {
     let reply = site.ask(last(log), summary_question()).await;
     assert_eq!(reply.position, last(log));
     match reply.answer.unwrap() {

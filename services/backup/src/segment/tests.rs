@@ -12,7 +12,7 @@ fn record(number: u64) -> Record {
     Record::from(Message {
         position: Position(number),
         subject: format!("evt.510402.002.005.{:02}", number % 7),
-        id: (number % 3 > 0).then(|| format!("id {number}")),
+        id: (!number.is_multiple_of(3)).then(|| format!("id {number}")),
         headers: Vec::new(),
         stored_at: 7,
         bytes: Bytes::from(format!("event {number}")),

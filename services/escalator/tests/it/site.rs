@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use gridkeeper_broker::Broker;
@@ -41,6 +42,11 @@ pub(crate) struct Site {
     pub(crate) broker: Broker,
     key: SigningKey,
     now: Arc<AtomicI64>,
+    /// When the clock runs on by itself, the moment at which it was begun.
+    began: Option<Instant>,
+    /// By how much the escalators' clock is off that of the others, in milliseconds.
+    pub(crate) escalators_off: Arc<AtomicI64>,
+    tolerance_ms: u64,
     pub(crate) log: EventLog,
     intake: String,
     pub(crate) door: Arc<Door>,
@@ -58,20 +64,40 @@ pub(crate) struct Escalator {
 }
 
 impl Site {
+    /// A clock that stands until it is set.
     pub(crate) async fn new() -> Self {
+        let start: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
+        Self::with(start, None).await
+    }
+
+    /// A clock that runs as the broker's does, until it is set.
+    pub(crate) async fn on_time() -> Self {
+        Self::with(Clock::system().now(), Some(Instant::now())).await
+    }
+
+    async fn with(start: Timestamp, began: Option<Instant>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let broker = gridkeeper_tests::broker(folder.path()).await;
         let key = SigningKey::create(&folder.path().join("keys")).unwrap();
-        let start: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
         let now = Arc::new(AtomicI64::new(start.millis()));
+        // The standing clock of a test is none that a broker knows.
+        let tolerance_ms = began.map_or(u64::MAX, |_| 60_000);
         let http = reqwest::Client::new();
-        let (intake, log) = intake(&broker.url(), &folder.path().join("keys"), clock(&now)).await;
+        let (intake, log) = intake(
+            &broker.url(),
+            &folder.path().join("keys"),
+            (clock(&now, began), tolerance_ms),
+        )
+        .await;
         let (door, door_url) = Door::before(intake.clone()).await;
         Self {
             folder,
             broker,
             key,
             now,
+            began,
+            escalators_off: Arc::default(),
+            tolerance_ms,
             log,
             intake,
             door,
@@ -110,6 +136,7 @@ impl Site {
             retry_ms: 10,
             retry_limit_ms: 100,
             late_after_ms: 300,
+            clock_tolerance_ms: self.tolerance_ms,
             ..Options::default()
         }
     }
@@ -121,10 +148,11 @@ impl Site {
 
     async fn start(&self, options: Options, key: SigningKey) -> Escalator {
         let looks = Arc::new(AtomicUsize::new(0));
-        let (now, count) = (Arc::clone(&self.now), Arc::clone(&looks));
+        let (shown, count) = (clock(&self.now, self.began), Arc::clone(&looks));
+        let off = Arc::clone(&self.escalators_off);
         let clock = Clock::new(move || {
             count.fetch_add(1, Ordering::SeqCst);
-            Timestamp::from_millis(now.load(Ordering::SeqCst)).unwrap()
+            shown.now().plus_millis(off.load(Ordering::SeqCst))
         });
         let parts = Parts {
             log: self.log.clone(),
@@ -150,7 +178,7 @@ impl Site {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.now.load(Ordering::SeqCst)).unwrap()
+        clock(&self.now, self.began).now()
     }
 
     pub(crate) async fn file(&self) -> Receipt {
@@ -175,9 +203,51 @@ impl Site {
         serde_json::from_value(answer.clone()).unwrap_or_else(|_| panic!("{answer}"))
     }
 
+    /// Says as an escalator does that the due time of a case passed; gives the status and the code.
+    pub(crate) async fn passes(&self, case: CaseId) -> (u16, String) {
+        let command = json!({ "step": "pass_moment", "at": self.now() });
+        let body = json!({ "id": uuid::Uuid::now_v7().to_string(), "command": command });
+        let path = format!("/v1/cases/{case}/commands");
+        let answer = self.send(Role::Service, &path, &body).await;
+        let status = answer.status().as_u16();
+        let answer: Value = answer.json().await.unwrap();
+        (status, answer["code"].as_str().unwrap().to_owned())
+    }
+
+    /// Waits until the health of intake is red with this code.
+    pub(crate) async fn until_intake_tells(&self, code: &str) {
+        until(&format!("intake tells {code}"), async || {
+            let (status, text) = self.intake_health().await?;
+            (status == 503 && text.contains(code)).then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) async fn until_intake_is_green(&self) {
+        until("intake is green", async || {
+            let (status, _) = self.intake_health().await?;
+            (status == 200).then_some(())
+        })
+        .await;
+    }
+
+    async fn intake_health(&self) -> Option<(u16, String)> {
+        let answer = reqwest::get(format!("{}/healthz", self.intake))
+            .await
+            .ok()?;
+        Some((answer.status().as_u16(), answer.text().await.ok()?))
+    }
+
     async fn post(&self, path: &str, body: &Value) -> Value {
+        let answer = self.send(Role::Centre, path, body).await;
+        answer.json().await.unwrap()
+    }
+
+    async fn send(&self, role: Role, path: &str, body: &Value) -> reqwest::Response {
         let areas = vec!["510402".parse().unwrap()];
-        let claims = Claims::lasting("centre".to_owned(), Role::Centre, areas, self.now(), 3_600);
+        // The sender's clock is right.
+        let now = self.began.map_or(self.now(), |_| Clock::system().now());
+        let claims = Claims::lasting("centre".to_owned(), role, areas, now, 3_600);
         let token = self.key.issue(&claims).unwrap();
         let url = format!("{}{path}", self.intake);
         let answer = self
@@ -187,7 +257,7 @@ impl Site {
             .json(body)
             .send()
             .await;
-        answer.unwrap().json().await.unwrap()
+        answer.unwrap()
     }
 
     /// All events so far.
@@ -314,12 +384,21 @@ impl Escalator {
     }
 }
 
-fn clock(now: &Arc<AtomicI64>) -> Clock {
+/// A clock that stands, or runs on since it was begun.
+fn clock(now: &Arc<AtomicI64>, began: Option<Instant>) -> Clock {
     let now = Arc::clone(now);
-    Clock::new(move || Timestamp::from_millis(now.load(Ordering::SeqCst)).unwrap())
+    Clock::new(move || {
+        let shown = Timestamp::from_millis(now.load(Ordering::SeqCst)).unwrap();
+        let passed = began.map_or(0, |began| began.elapsed().as_millis());
+        shown.plus_millis(i64::try_from(passed).unwrap())
+    })
 }
 
-async fn intake(broker: &str, keys: &Path, clock: Clock) -> (String, EventLog) {
+async fn intake(
+    broker: &str,
+    keys: &Path,
+    (clock, clock_tolerance_ms): (Clock, u64),
+) -> (String, EventLog) {
     let district = Arc::new(District::load(sample_district()).unwrap());
     let code: AreaCode = district.code();
     let options = gridkeeper_eventlog::Options::default();
@@ -339,6 +418,7 @@ async fn intake(broker: &str, keys: &Path, clock: Clock) -> (String, EventLog) {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let options = gridkeeper_intake::Options {
         folder: keys.join("log"),
+        clock_tolerance_ms,
         ..gridkeeper_intake::Options::default()
     };
     let stop = CancellationToken::new();

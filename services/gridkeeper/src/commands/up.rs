@@ -70,6 +70,7 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     let broker_url = broker.url();
     installation.use_broker(&broker_url);
     installation.use_own_intake();
+    installation.watch_own_broker();
     let installation = Arc::new(installation);
     let district = installation.district.code();
     let mut parts = Parts::default();

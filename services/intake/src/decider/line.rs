@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use gridkeeper_proto::{area::AreaCode, time::Timestamp};
+use gridkeeper_http::Reading;
+use gridkeeper_proto::area::AreaCode;
 use tokio::time::Instant;
 
 use crate::{
@@ -29,7 +30,7 @@ impl Line {
         &mut self,
         queue: &Queue,
         base: Base<'_>,
-        now: Timestamp,
+        now: Reading,
         options: &Options,
     ) -> Result<(), Error> {
         if self.plan.is_none() {
@@ -161,7 +162,7 @@ impl Line {
     fn decide_group(
         &mut self,
         base: Base<'_>,
-        now: Timestamp,
+        now: Reading,
         options: &Options,
     ) -> Result<(), Error> {
         let Some(mut group) = self.groups.pop_front() else {
@@ -182,7 +183,7 @@ impl Line {
         &mut self,
         jobs: impl IntoIterator<Item = Job>,
         base: Base<'_>,
-        now: Timestamp,
+        now: Reading,
     ) -> Result<(), Error> {
         let plan = self.plan.get_or_insert_with(|| Plan::on(base));
         jobs.into_iter()

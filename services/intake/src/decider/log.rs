@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use gridkeeper_proto::{checkpoint::CheckpointSigner, code::Coded as _, envelope::Position};
+use gridkeeper_proto::{
+    anchor::Anchor, checkpoint::CheckpointSigner, code::Coded as _, envelope::Position,
+};
 use tokio::time::{Instant, sleep};
 
-use super::{Decider, Work, refuse_all};
+use super::{
+    Decider, Landed, refuse_all,
+    work::{FIRST_PAUSE, Work},
+};
 use crate::{
     Error,
     log::{Confirmed, Keys, Log, ReadError, Stored},
+    plan::{Job, Outcome},
+    queue::Queue,
 };
 
 /// How often in a row, and how long after each other, a broker that names a longer log may give no message of it:
@@ -22,7 +29,8 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 
 impl<L: Log, K: Keys> Decider<L, K> {
     pub(super) async fn follow(&self) -> Result<(), Error> {
-        self.calendar.look(&self.timetables(), self.clock.now());
+        self.calendar
+            .look(&self.timetables(), self.clock.read().time);
         match self.catch_up().await {
             Ok(_) => self.destroy_keys().await,
             Err(ReadError::Unavailable(detail)) => {
@@ -37,8 +45,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
     pub(crate) async fn catch_up(&self) -> Result<bool, ReadError> {
         let before = self.position();
         let anchor = self.read().anchor();
-        let Confirmed { last, statements } = self.log.confirm(anchor).await?;
-        self.write().set_statements(statements);
+        let last = self.confirm(anchor).await?;
         let mut seen = before;
         let mut told = Instant::now();
         let mut silences = 0;
@@ -64,7 +71,40 @@ impl<L: Log, K: Keys> Decider<L, K> {
             (self.progress)(seen, last.max(seen));
         }
         (self.progress)(seen, last.max(seen));
+        self.observe_time();
         Ok(seen > before)
+    }
+
+    /// Compares the log with what was read of it, and the clocks; gives the log's last position.
+    async fn confirm(&self, anchor: Anchor) -> Result<Position, ReadError> {
+        let Confirmed {
+            last,
+            statements,
+            time,
+        } = self.log.confirm(anchor).await?;
+        self.write().set_statements(statements);
+        if let Some(time) = time {
+            self.clock.compare(time);
+        }
+        Ok(last)
+    }
+
+    /// Compares the clock with the broker's now.
+    pub(super) async fn compare_clocks(&self) {
+        let anchor = self.read().anchor();
+        // What is wrong with the log is found when it is followed.
+        if let Err(ReadError::Unavailable(detail)) = self.confirm(anchor).await {
+            tracing::warn!(detail, "the clocks are not compared");
+        }
+        self.clock.report_health(&self.clock_check);
+    }
+
+    /// Compares the clock with what the log has recorded.
+    pub(super) fn observe_time(&self) {
+        if let Some(recorded) = self.read().last_recorded_at() {
+            self.clock.observe(recorded);
+        }
+        self.clock.report_health(&self.clock_check);
     }
 
     /// Takes over events that follow a position; gives the position after them.
@@ -82,7 +122,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
             evidence.compare(state.frontier(), state.statements())?;
         }
         if !events.is_empty() {
-            evidence.keep(&hashes, state.tree())?;
+            evidence.keep(&hashes, state.tree());
         }
         Ok(state.position())
     }
@@ -94,8 +134,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
         self.log.begin(id, known_to).await?;
         self.write().set_log(id);
         let anchor = self.read().anchor();
-        let Confirmed { last, statements } = self.log.confirm(anchor).await?;
-        self.write().set_statements(statements);
+        let last = self.confirm(anchor).await?;
         self.keys.begin(id, last == Position(0)).await?;
         for note in self.log.checkpoints().await? {
             match signer.verifier().open(&note) {
@@ -114,7 +153,8 @@ impl<L: Log, K: Keys> Decider<L, K> {
         let state = self.read();
         let mut evidence = self.evidence();
         evidence.compare_end(state.position(), state.statements())?;
-        evidence.record(&[], state.tree())
+        evidence.record(&[], state.tree());
+        Ok(())
     }
 
     /// Destroys the keys of forgotten persons. What fails is tried again
@@ -129,6 +169,33 @@ impl<L: Log, K: Keys> Decider<L, K> {
         }
     }
 
+    /// Waits until what has landed can be noted down; nothing is answered or appended meanwhile, but that it takes too
+    /// long. Ends also when nobody waits and nobody will.
+    pub(super) async fn wait_for_evidence(&self, work: &mut Work, queue: &Queue) {
+        while !self.record(&[]) {
+            let Some(error) = self.evidence().failure().cloned() else {
+                continue;
+            };
+            tracing::error!(code = %error.code(), %error, "what the log has cannot be noted down; trying again");
+            self.appends.unrecorded(&error);
+            let now = Instant::now();
+            let mut late = work.line.late(now);
+            late.extend(queue.late(now));
+            late.extend(late_of(&mut work.unrecorded, now));
+            refuse_all(late, &error);
+            if work.line.len() == 0 && work.unrecorded.is_empty() && queue.has_ended() {
+                return;
+            }
+            sleep(work.pause).await;
+            work.pause = (work.pause * 2).min(LONGEST_PAUSE);
+        }
+        self.appends.recorded();
+        work.pause = FIRST_PAUSE;
+        for (jobs, landed) in std::mem::take(&mut work.unrecorded) {
+            self.answer(jobs, &landed).await;
+        }
+    }
+
     /// Waits until the log can be read to its end again, or no job in hand may wait any longer.
     pub(super) async fn wait_for_log(
         &self,
@@ -140,7 +207,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
             let unacknowledged = Error::Unacknowledged {
                 detail: detail.clone(),
             };
-            self.appends.failed(&unacknowledged);
+            self.appends.unacknowledged(&unacknowledged);
             refuse_all(late, &unacknowledged);
             let waiting = work.line.len();
             if waiting == 0 {
@@ -156,4 +223,16 @@ impl<L: Log, K: Keys> Decider<L, K> {
             }
         }
     }
+}
+
+/// Takes out the jobs that may not wait longer than until now.
+fn late_of(waiting: &mut Vec<(Vec<(Job, Outcome)>, Landed)>, now: Instant) -> Vec<Job> {
+    let mut late = Vec::new();
+    for (jobs, _) in waiting.iter_mut() {
+        let (over, rest): (Vec<_>, _) = jobs.drain(..).partition(|(job, _)| job.deadline <= now);
+        late.extend(over.into_iter().map(|(job, _)| job));
+        *jobs = rest;
+    }
+    waiting.retain(|(jobs, _)| !jobs.is_empty());
+    late
 }

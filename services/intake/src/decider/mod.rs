@@ -8,13 +8,11 @@
 
 pub(crate) mod line;
 mod log;
+mod work;
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use gridkeeper_http::{Check, Clock};
+use gridkeeper_http::{Check, ComparedClock};
 use gridkeeper_proto::{
     aggregate::Aggregate,
     area::AreaCode,
@@ -30,9 +28,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::line::Line;
+use self::{
+    line::Line,
+    work::{FIRST_PAUSE, Gathering, Work},
+};
 use crate::{
     Error, Options,
+    appends::Appends,
     calendar::Calendar,
     evidence::{Evidence, TreeReader},
     log::{AppendError, Keys, Log, ReadError},
@@ -40,15 +42,6 @@ use crate::{
     queue::Queue,
     state::{Base, Changes, State},
 };
-
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-
-/// Up to so many jobs an append costs the broker nearly the same, so that it pays to wait for more.
-const CHEAP_JOBS: usize = 256;
-/// An append of at most so many jobs says that few are sending: nobody is waited for.
-const FEW_JOBS: usize = 12;
-/// The longest wait for more jobs: a small part of what an append takes.
-const LONGEST_GATHERING: Duration = Duration::from_millis(2);
 
 /// The state, which the endpoint looks into and the decider alone changes.
 pub(crate) type Shared = Arc<RwLock<State>>;
@@ -63,9 +56,9 @@ pub(crate) struct Decider<L, K> {
     state: Shared,
     evidence: Mutex<Evidence>,
     tree: TreeReader,
-    /// How appends go.
-    appends: Check,
-    clock: Clock,
+    appends: Appends,
+    clock: ComparedClock,
+    clock_check: Check,
     options: Options,
     progress: Progress,
     calendar: Calendar,
@@ -94,62 +87,13 @@ impl Landed {
     }
 }
 
-/// What the decider has in hand.
-struct Work {
-    line: Line,
-    flight: Option<Flight>,
-    /// How long to wait when the log does not answer; longer each time.
-    pause: Duration,
-    /// Whether it is time to look if the log went on without this intake.
-    follows: bool,
-    gathering: Option<Gathering>,
-}
-
-/// A short wait after an append, in which those who were answered send what they have next.
-struct Gathering {
-    until: Instant,
-    /// With so many jobs it ends early.
-    jobs: usize,
-}
-
-impl Work {
-    fn new() -> Self {
-        Self {
-            line: Line::default(),
-            flight: None,
-            pause: FIRST_PAUSE,
-            follows: false,
-            gathering: None,
-        }
-    }
-
-    /// Waits for more jobs after an append of so many, if that pays.
-    fn gather(&mut self, sent: usize, took: Duration) {
-        let planned = self.line.planned();
-        if sent > FEW_JOBS && planned < CHEAP_JOBS {
-            self.gathering = Some(Gathering {
-                until: Instant::now() + (took / 3).min(LONGEST_GATHERING),
-                jobs: (sent + planned).min(CHEAP_JOBS),
-            });
-        }
-    }
-
-    /// Whether the next append waits for more jobs.
-    fn gathers(&mut self) -> bool {
-        let jobs = self.line.planned();
-        let over =
-            |gathering: &mut Gathering| jobs >= gathering.jobs || Instant::now() >= gathering.until;
-        self.gathering.take_if(over);
-        self.gathering.is_some()
-    }
-}
-
 impl<L: Log, K: Keys> Decider<L, K> {
     pub(crate) fn new(
         log: Arc<L>,
         keys: Arc<K>,
         (state, evidence): (Shared, Evidence),
-        (clock, appends): (Clock, Check),
+        appends: Appends,
+        (clock, clock_check): (ComparedClock, Check),
         options: Options,
         progress: Progress,
     ) -> Self {
@@ -161,6 +105,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
             evidence: Mutex::new(evidence),
             appends,
             clock,
+            clock_check,
             options,
             progress,
             calendar: Calendar::default(),
@@ -218,6 +163,12 @@ impl<L: Log, K: Keys> Decider<L, K> {
     ) -> Result<(), Error> {
         let mut open = true;
         loop {
+            if work.flight.is_none() && self.evidence().failure().is_some() {
+                self.wait_for_evidence(work, queue).await;
+            }
+            if self.clock.asks_for_comparison() {
+                self.compare_clocks().await;
+            }
             self.decide(work, queue)?;
             if work.flight.is_none() {
                 if std::mem::take(&mut work.follows) {
@@ -255,7 +206,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
             ahead: work.flight.as_ref().map(|flight| &flight.changes),
         };
         work.line
-            .decide(queue, base, self.clock.now(), &self.options)
+            .decide(queue, base, self.clock.read(), &self.options)
     }
 
     /// Begins to append a plan; one without events is answered.
@@ -347,11 +298,17 @@ impl<L: Log, K: Keys> Decider<L, K> {
             leaves: changes.leaves().to_vec(),
         };
         let hashes = self.write().apply(changes);
+        self.observe_time();
         // Before anything is answered: what was acknowledged is known from here on.
-        self.record(&hashes)?;
+        let recorded = self.record(&hashes);
         let position = self.position();
         (self.progress)(position, position);
-        self.appends.ready();
+        if !recorded {
+            work.line.put_plan_back();
+            work.unrecorded.push((jobs, landed));
+            return Ok(());
+        }
+        self.appends.acknowledged();
         work.pause = FIRST_PAUSE;
         work.gather(jobs.len(), took);
         // First, so that the broker has something to do meanwhile.
@@ -419,6 +376,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
                 }
                 Outcome::Answer(answer) => self.with_leaf(answer, landed),
                 Outcome::Refused(refusal) => Err(self.refused(refusal)),
+                Outcome::Postponed(fault) => Err(Error::Clock(fault)),
             };
             job.answer(answer);
         }
@@ -447,10 +405,12 @@ impl<L: Log, K: Keys> Decider<L, K> {
         refusal.into()
     }
 
-    /// Keeps the latest hashes of the tree and the watermark.
-    fn record(&self, hashes: &[TreeHash]) -> Result<(), Error> {
+    /// Keeps the latest hashes of the tree and the watermark; says whether they are written.
+    fn record(&self, hashes: &[TreeHash]) -> bool {
         let state = self.read();
-        self.evidence().record(hashes, state.tree())
+        let mut evidence = self.evidence();
+        evidence.record(hashes, state.tree());
+        evidence.failure().is_none()
     }
 
     pub(crate) fn evidence(&self) -> MutexGuard<'_, Evidence> {

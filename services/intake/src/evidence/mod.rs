@@ -49,6 +49,10 @@ pub(crate) struct Evidence {
     /// The roots that the log has to have, by position: those of the watermark and of all checkpoints that are still
     /// to be compared.
     known: BTreeMap<Position, Vec<TreeHash>>,
+    /// Hashes of the tree that are not in its file yet.
+    unwritten: Vec<TreeHash>,
+    /// Why the latest of it could not be written; `None` if it is.
+    failure: Option<Error>,
 }
 
 impl Evidence {
@@ -66,6 +70,8 @@ impl Evidence {
             watermark,
             tree,
             known: BTreeMap::new(),
+            unwritten: Vec::new(),
+            failure: None,
         };
         if let Some(watermark) = evidence.watermark.read() {
             if watermark.log != log {
@@ -136,32 +142,36 @@ impl Evidence {
     }
 
     /// Keeps the hashes that came with events that were read. The watermark stays until the log is read to its end.
-    ///
-    /// # Errors
-    /// [`Error::Evidence`].
-    pub(crate) fn keep(
-        &mut self,
-        hashes: &[TreeHash],
-        (frontier, leaf): (&Frontier, TreeHash),
-    ) -> Result<(), Error> {
-        self.tree.append(hashes, frontier.size())?;
-        if self.known.is_empty() {
-            return self.mark((frontier, leaf));
-        }
-        Ok(())
+    /// What cannot be written waits: see [`Evidence::failure`].
+    pub(crate) fn keep(&mut self, hashes: &[TreeHash], tree: (&Frontier, TreeHash)) {
+        let marks = self.known.is_empty();
+        self.failure = self.write(hashes, tree, marks).err();
     }
 
-    /// Keeps the hashes that came with the latest events, and the position that is acknowledged with them.
-    ///
-    /// # Errors
-    /// [`Error::Evidence`].
-    pub(crate) fn record(
+    /// Keeps the hashes that came with the latest events, and the position that is acknowledged with them. What cannot
+    /// be written waits: see [`Evidence::failure`].
+    pub(crate) fn record(&mut self, hashes: &[TreeHash], tree: (&Frontier, TreeHash)) {
+        self.failure = self.write(hashes, tree, true).err();
+    }
+
+    /// Why the latest could not be written; `None` if it is. Until it is, nothing may be acknowledged.
+    pub(crate) fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref()
+    }
+
+    fn write(
         &mut self,
         hashes: &[TreeHash],
         (frontier, leaf): (&Frontier, TreeHash),
+        marks: bool,
     ) -> Result<(), Error> {
-        self.tree.append(hashes, frontier.size())?;
-        self.mark((frontier, leaf))
+        self.unwritten.extend_from_slice(hashes);
+        self.tree.append(&self.unwritten, frontier.size())?;
+        self.unwritten.clear();
+        match marks {
+            true => self.mark((frontier, leaf)),
+            false => Ok(()),
+        }
     }
 
     fn mark(&mut self, (frontier, leaf): (&Frontier, TreeHash)) -> Result<(), Error> {

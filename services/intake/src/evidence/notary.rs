@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{CheckpointFolder, WatermarkFile};
-use crate::{Error, decider::Shared, log::Log};
+use crate::{Error, appends::Appends, decider::Shared, log::Log};
 
 /// How often a checkpoint is signed while events come.
 const SIGN_EVERY: Duration = Duration::from_secs(60);
@@ -27,6 +27,7 @@ pub(crate) struct Notary {
     pub(crate) folder: CheckpointFolder,
     pub(crate) watermark: WatermarkFile,
     pub(crate) state: Shared,
+    pub(crate) appends: Appends,
 }
 
 impl Notary {
@@ -40,7 +41,12 @@ impl Notary {
         loop {
             tokio::select! {
                 _ = signing.tick() => self.sign(log, &mut signed).await,
-                _ = syncing.tick() => self.sync(&mut synced).await,
+                _ = syncing.tick() => {
+                    self.sync(&mut synced).await;
+                    if self.appends.are_unacknowledged() {
+                        self.probe(log).await;
+                    }
+                }
             }
         }
     }
@@ -68,6 +74,20 @@ impl Notary {
         log.add_checkpoint(&note).await?;
         metrics::counter!("gridkeeper_intake_checkpoints_total").increment(1);
         Ok(())
+    }
+
+    /// Finds out, without a command that waits, whether appends land again.
+    async fn probe<L: Log>(&self, log: &L) {
+        let checkpoint = Checkpoint::from(&self.frontier());
+        let probing = async { log.probe(&self.signer.sign(&checkpoint)?).await };
+        match probing.await {
+            Ok(true) => {
+                tracing::info!("the log takes events again");
+                self.appends.acknowledged();
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(code = %error.code(), %error, "the log takes no events"),
+        }
     }
 
     async fn sync(&self, synced: &mut Position) {

@@ -120,6 +120,9 @@ async fn change_inquiry<K: Keys>(
     if matches!(request.command, InquiryCommand::Take { .. }) && !id.is_time_ordered() {
         return Err(Error::IdVersion.into());
     }
+    if !intake.knows_inquiry(id) {
+        intake.disk.takes_new()?;
+    }
     let own = claims.areas.first().copied();
     let area = request.area.or(own).unwrap_or(intake.district.code());
     intake.knows_area(area)?;
@@ -180,6 +183,11 @@ impl<K: Keys> Intake<K> {
             reply,
         })?;
         Ok(answer)
+    }
+
+    fn knows_inquiry(&self, id: InquiryId) -> bool {
+        let state = self.state.read().expect("no holder of the lock panics");
+        state.aggregate(id.into()).is_some()
     }
 
     fn knows_area(&self, area: AreaCode) -> Result<(), Error> {

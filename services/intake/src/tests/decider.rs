@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gridkeeper_http::{Clock, Health};
+use gridkeeper_http::{Clock, ComparedClock, Health, Reading};
 use gridkeeper_proto::time::Timestamp;
 use gridkeeper_tests::checkpoint_signer;
 use tokio::{task::JoinHandle, time::Duration};
@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     Error, Options, adopt,
+    appends::Appends,
     decider::{Decider, Shared, line::Line},
     evidence::Evidence,
     queue::Queue,
@@ -42,7 +43,11 @@ impl Running {
             Arc::new(Arc::clone(log)),
             Arc::new(Arc::new(MemoryKeys::default())),
             (Arc::clone(&state), evidence),
-            (clock.clone(), health.register("appends", clock.now())),
+            Appends::new(health.register("appends", clock.now())),
+            (
+                ComparedClock::new(clock.clone(), 60_000),
+                health.register("clock", clock.now()),
+            ),
             options.clone(),
             Box::new(|_, _| {}),
         );
@@ -125,7 +130,7 @@ async fn a_conflict_of_one_grid_costs_only_that_grid_another_try() {
     };
     let (queue, options) = (Queue::new(&Options::default()), Options::default());
     let mut line = Line::default();
-    let now = Timestamp::from_millis(NOW).unwrap();
+    let now = Reading::sure(Timestamp::from_millis(NOW).unwrap());
     let next = |line: &mut Line| {
         line.decide(&queue, base, now, &options).unwrap();
         line.take_plan().unwrap().jobs

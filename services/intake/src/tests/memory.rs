@@ -4,10 +4,11 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
+use gridkeeper_http::Clock;
 use gridkeeper_proto::{
     anchor::Anchor,
     area::AreaCode,
@@ -46,6 +47,9 @@ pub(super) struct MemoryLog {
     appends: Mutex<Vec<usize>>,
     held: watch::Sender<bool>,
     checkpoints: Mutex<Vec<String>>,
+    confirmed: AtomicUsize,
+    /// The broker's clock; none where it does not say the time.
+    time: Mutex<Option<Clock>>,
 }
 
 impl MemoryLog {
@@ -57,6 +61,16 @@ impl MemoryLog {
     /// How many events each append had.
     pub(super) fn appends(&self) -> Vec<usize> {
         self.appends.lock().unwrap().clone()
+    }
+
+    /// How often it was compared with what was read of it.
+    pub(super) fn confirmed(&self) -> usize {
+        self.confirmed.load(Ordering::SeqCst)
+    }
+
+    /// Lets the broker say the time.
+    pub(super) fn set_clock(&self, clock: Clock) {
+        *self.time.lock().unwrap() = Some(clock);
     }
 
     pub(super) fn next_append(&self, fault: Fault) {
@@ -118,6 +132,13 @@ impl Log for Arc<MemoryLog> {
         Ok(())
     }
 
+    async fn probe(&self, note: &str) -> Result<bool, Error> {
+        self.answers()
+            .map_err(|detail| Error::Unacknowledged { detail })?;
+        self.add_checkpoint(note).await?;
+        Ok(true)
+    }
+
     async fn checkpoints(&self) -> Result<Vec<String>, ReadError> {
         Ok(self.checkpoints.lock().unwrap().clone())
     }
@@ -152,6 +173,7 @@ impl Log for Arc<MemoryLog> {
 
     async fn confirm(&self, anchor: Anchor) -> Result<Confirmed, ReadError> {
         self.answers().map_err(ReadError::Unavailable)?;
+        self.confirmed.fetch_add(1, Ordering::SeqCst);
         let last = Position(self.events.lock().unwrap().len() as u64);
         if last < anchor.position {
             let seen = anchor.position;
@@ -160,6 +182,7 @@ impl Log for Arc<MemoryLog> {
         Ok(Confirmed {
             last,
             statements: Arc::default(),
+            time: self.time.lock().unwrap().as_ref().map(Clock::now),
         })
     }
 

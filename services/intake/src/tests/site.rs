@@ -1,9 +1,10 @@
 //! A district, its keys and intakes on one log.
 
 use std::{
+    path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -20,13 +21,13 @@ use gridkeeper_proto::{
     rules::RulesCommand,
     time::Timestamp,
 };
-use gridkeeper_tests::checkpoint_signer;
+use gridkeeper_tests::{checkpoint_signer, until};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::memory::{MemoryKeys, MemoryLog};
-use crate::{Error, Options, Parts, run_on};
+use crate::{Error, Options, Parts, disk::FreeSpace, run::run_watched};
 
 pub(super) const GRID: &str = "51040200200501";
 pub(super) const OTHER_GRID: &str = "51040200200502";
@@ -144,18 +145,55 @@ pub(super) struct Site {
     /// The rules of the district's folder.
     pub(super) rules: Vec<RulesCommand>,
     now: Arc<AtomicI64>,
+    /// What the broker's clock says, where it is asked.
+    pub(super) broker_now: Arc<AtomicI64>,
+    /// How many bytes are free on every disk.
+    pub(super) free: Arc<AtomicU64>,
+    evidence: PathBuf,
 }
 
 impl Site {
     /// Lets the time go on, in minutes.
     pub(super) fn forward(&self, minutes: i64) {
-        self.now.fetch_add(minutes * 60_000, Ordering::SeqCst);
+        self.forward_seconds(minutes * 60);
+    }
+
+    pub(super) fn forward_seconds(&self, seconds: i64) {
+        for clock in [&self.now, &self.broker_now] {
+            clock.fetch_add(seconds * 1_000, Ordering::SeqCst);
+        }
+    }
+
+    /// Puts intake's clock off the broker's, in milliseconds.
+    pub(super) fn set_off(&self, millis: i64) {
+        let broker = self.broker_now.load(Ordering::SeqCst);
+        self.now.store(broker + millis, Ordering::SeqCst);
+    }
+
+    /// Waits until the broker was asked again for its time.
+    pub(super) async fn until_compared(&self) {
+        let before = self.log.confirmed();
+        until("the broker is asked for its time", async || {
+            (self.log.confirmed() >= before + 2).then_some(())
+        })
+        .await;
+    }
+
+    /// A site whose intakes keep their evidence in this folder.
+    pub(super) fn keeping_evidence_in(folder: &Path) -> Self {
+        Self {
+            evidence: folder.join("log"),
+            ..Self::new()
+        }
     }
 
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = SigningKey::create(folder.path()).unwrap();
         Self {
+            evidence: folder.path().join("log"),
+            broker_now: Arc::new(AtomicI64::new(NOW)),
+            free: Arc::new(AtomicU64::new(u64::MAX)),
             folder,
             key,
             log: Arc::default(),
@@ -199,11 +237,14 @@ impl Site {
             signer: checkpoint_signer(),
         };
         let options = Options {
-            folder: self.folder.path().join("log"),
+            folder: self.evidence.clone(),
             ..options
         };
         let stores = (Arc::clone(&self.log), Arc::clone(&self.keys));
-        let task = tokio::spawn(run_on(listener, options, parts, stores, shutdown.clone()));
+        let free = Arc::clone(&self.free);
+        let free = FreeSpace::new(move |_| Ok(free.load(Ordering::SeqCst)));
+        let running = run_watched(listener, options, parts, stores, free, shutdown.clone());
+        let task = tokio::spawn(running);
         let roles = [
             (Role::Centre, "510402"),
             (Role::Admin, "510402"),
@@ -278,10 +319,21 @@ impl Client {
     }
 
     pub(super) async fn until(&self, path: &str, status: u16, within: Duration) -> Value {
+        self.until_tells(path, status, "", within).await
+    }
+
+    /// Waits until an answer has this status and names this code.
+    pub(super) async fn until_tells(
+        &self,
+        path: &str,
+        status: u16,
+        code: &str,
+        within: Duration,
+    ) -> Value {
         let asked = async {
             loop {
                 let (found, answer) = self.get(path).await;
-                if found == status {
+                if found == status && answer.to_string().contains(code) {
                     return answer;
                 }
                 tokio::task::yield_now().await;
