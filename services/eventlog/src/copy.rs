@@ -1,6 +1,6 @@
 //! Reading messages exactly as the broker has them, for copies of the log.
 
-use async_nats::{HeaderMap, HeaderValue, header, jetstream::message::StreamMessage};
+use async_nats::{HeaderMap, header, jetstream::message::StreamMessage};
 use bytes::Bytes;
 use gridkeeper_proto::{envelope::Position, integrity::Integrity};
 
@@ -72,7 +72,7 @@ impl EventLog {
 
 fn message(found: StreamMessage) -> Message {
     let taken = || i64::try_from(found.time.unix_timestamp_nanos()).unwrap_or_default();
-    let first = |name: &str| found.headers.get(name).map(HeaderValue::as_str);
+    let first = |name: &str| found.headers.get(name).map(async_nats::HeaderValue::as_str);
     let stored_at = first(STORED_AT).and_then(|text| text.parse().ok());
     let id = found.headers.get(header::NATS_MESSAGE_ID);
     Message {
