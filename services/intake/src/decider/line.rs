@@ -57,6 +57,12 @@ impl Line {
         self.groups.is_empty() && !self.from_group && self.room(options) > 0
     }
 
+    /// Whether the next append has events.
+    pub(crate) fn plan_has_events(&self) -> bool {
+        let plan = self.plan.as_ref();
+        plan.is_some_and(|plan| !plan.events.is_empty())
+    }
+
     /// The next append as it is.
     pub(crate) fn take_plan(&mut self) -> Option<Plan> {
         self.from_group = false;

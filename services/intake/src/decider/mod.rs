@@ -299,6 +299,11 @@ impl<L: Log, K: Keys> Decider<L, K> {
         };
         let hashes = self.write().apply(changes);
         self.observe_time();
+        work.gather(jobs.len(), took);
+        // First, so that the broker has something to do meanwhile; but what has no events would be answered at once.
+        if work.unrecorded.is_empty() && work.line.plan_has_events() {
+            self.launch_next(work).await?;
+        }
         // Before anything is answered: what was acknowledged is known from here on.
         let recorded = self.record(&hashes);
         let position = self.position();
@@ -310,15 +315,21 @@ impl<L: Log, K: Keys> Decider<L, K> {
         }
         self.appends.acknowledged();
         work.pause = FIRST_PAUSE;
-        work.gather(jobs.len(), took);
-        // First, so that the broker has something to do meanwhile.
+        if work.flight.is_none() {
+            self.launch_next(work).await?;
+        }
+        self.answer(jobs, &landed).await;
+        Ok(())
+    }
+
+    /// Begins the next append, unless it waits for more jobs or the log is to be looked at before.
+    async fn launch_next(&self, work: &mut Work) -> Result<(), Error> {
         if !work.follows
             && !work.gathers()
             && let Some(plan) = work.line.take_plan()
         {
             self.launch(plan, work).await?;
         }
-        self.answer(jobs, &landed).await;
         Ok(())
     }
 
