@@ -58,6 +58,15 @@ pub enum Error {
     Views(#[from] gridkeeper_liveviews::Error),
 }
 
+impl Error {
+    /// A request of the administration, or the answer to it, that is not what it should be.
+    pub(crate) fn misunderstood(error: &serde_json::Error) -> Self {
+        Self::Control {
+            detail: error.to_string(),
+        }
+    }
+}
+
 impl Coded for Error {
     fn code(&self) -> Code {
         match self {

@@ -49,19 +49,14 @@ pub async fn request(
     (from, to): (Position, Option<Position>),
     limit: Duration,
 ) -> Result<Option<Known>, Error> {
-    let wanted = serde_json::to_vec(&Wanted { from, to }).map_err(|error| misunderstood(&error))?;
+    let wanted =
+        serde_json::to_vec(&Wanted { from, to }).map_err(|error| Error::misunderstood(&error))?;
     let request = Request::new().payload(wanted.into()).timeout(Some(limit));
     match client.send_request(subject(district), request).await {
         Ok(message) => serde_json::from_slice(&message.payload)
             .map(Some)
-            .map_err(|error| misunderstood(&error)),
+            .map_err(|error| Error::misunderstood(&error)),
         Err(_) => Ok(None),
-    }
-}
-
-fn misunderstood(error: &serde_json::Error) -> Error {
-    Error::Control {
-        detail: error.to_string(),
     }
 }
 

@@ -53,7 +53,7 @@ pub async fn request(
     limit: Duration,
 ) -> Result<Report, Error> {
     let wanted =
-        serde_json::to_vec(&Wanted { diff_only }).map_err(|error| misunderstood(&error))?;
+        serde_json::to_vec(&Wanted { diff_only }).map_err(|error| Error::misunderstood(&error))?;
     let request = Request::new().payload(wanted.into()).timeout(Some(limit));
     let message = client
         .send_request(subject(district), request)
@@ -67,18 +67,12 @@ pub async fn request(
                 detail: error.to_string(),
             },
         })?;
-    match serde_json::from_slice(&message.payload).map_err(|error| misunderstood(&error))? {
+    match serde_json::from_slice(&message.payload).map_err(|error| Error::misunderstood(&error))? {
         Answer::Done(report) => Ok(report),
         Answer::Refused { code, detail } => Err(Error::Refused {
             code: Code(code),
             detail,
         }),
-    }
-}
-
-fn misunderstood(error: &serde_json::Error) -> Error {
-    Error::Control {
-        detail: error.to_string(),
     }
 }
 
@@ -116,7 +110,7 @@ async fn serve<L: Log>(log: &L, aggregator: &Aggregator, client: &Client, messag
             .rebuild(log, diff_only)
             .await
             .map_err(Error::from),
-        Err(error) => Err(misunderstood(&error)),
+        Err(error) => Err(Error::misunderstood(&error)),
     };
     let answer = match rebuilt {
         Ok(report) => {
