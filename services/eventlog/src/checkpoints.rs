@@ -2,12 +2,9 @@
 
 use async_nats::{HeaderMap, jetstream::stream::Config};
 use bytes::Bytes;
-use gridkeeper_proto::{area::AreaCode, envelope::Position, id::LogId};
+use gridkeeper_proto::{area::AreaCode, id::LogId};
 
 use crate::{EventLog, LogError, append::send, connection::Connection, stream::kept_for_ever};
-
-/// How many checkpoints, and how many bytes of them, are read at once.
-const RANGE: (usize, usize) = (4_096, 4 << 20);
 
 /// The signed checkpoints of a district's log, in the order in which they were signed.
 #[derive(Clone, Debug)]
@@ -76,21 +73,10 @@ impl CheckpointStore {
     pub async fn all(&self) -> Result<Vec<String>, LogError> {
         self.connection.facts().await?;
         let mut notes = Vec::new();
-        let mut after = Position(0);
-        loop {
-            let before = after;
-            let (max_messages, max_bytes) = RANGE;
-            let reading = self
-                .connection
-                .range((after, ">"), max_messages, max_bytes, |message| {
-                    after = Position(message.sequence);
-                    notes.extend(String::from_utf8(message.payload.to_vec()).ok());
-                    Ok(())
-                });
-            reading.await?;
-            if after == before {
-                return Ok(notes);
-            }
-        }
+        let reading = self.connection.all(">", |message| {
+            notes.extend(String::from_utf8(message.payload.to_vec()).ok());
+        });
+        reading.await?;
+        Ok(notes)
     }
 }

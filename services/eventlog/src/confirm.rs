@@ -17,9 +17,6 @@ use crate::{
     witness::Witness,
 };
 
-/// How many messages of the district's own, and how many bytes, are read at once.
-const RANGE: (usize, usize) = (4_096, 4 << 20);
-
 /// A log that was confirmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Confirmed {
@@ -173,23 +170,13 @@ impl EventLog {
         connection.facts().await?;
         let subject = self.district.subject();
         let mut integrity = Integrity::default();
-        let mut after = Position(0);
-        loop {
-            let before = after;
-            let (max_messages, max_bytes) = RANGE;
-            let range = (after, subject.as_str());
-            let reading = connection.range(range, max_messages, max_bytes, |message| {
-                after = Position(message.sequence);
-                if let Some(statement) = statement(after, &message.payload) {
-                    integrity.evolve(&statement);
-                }
-                Ok(())
-            });
-            reading.await?;
-            if after == before {
-                return Ok(self.keep_statements(integrity));
+        let reading = connection.all(&subject, |message| {
+            if let Some(statement) = statement(Position(message.sequence), &message.payload) {
+                integrity.evolve(&statement);
             }
-        }
+        });
+        reading.await?;
+        Ok(self.keep_statements(integrity))
     }
 }
 

@@ -31,6 +31,9 @@ const STREAM_NOT_FOUND: u64 = 10_059;
 const END_OF_BATCH: u16 = 204;
 const NOTHING_THERE: u16 = 404;
 
+/// How many messages, and how many bytes of them, [`Connection::all`] reads at once.
+const RANGE: (usize, usize) = (4_096, 4 << 20);
+
 /// A stream, over one connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
@@ -305,6 +308,29 @@ impl Connection {
             next_by_subj: subject,
         };
         self.ask_for_several(&request, take).await
+    }
+
+    /// All messages that are there now on any subject or on one, in order, however many there are.
+    /// Of a stream that is not there nothing answers: [`Connection::facts`] tells.
+    pub(crate) async fn all(
+        &self,
+        subject: &str,
+        mut take: impl FnMut(StreamMessage),
+    ) -> Result<(), LogError> {
+        let (max_messages, max_bytes) = RANGE;
+        let mut after = Position(0);
+        loop {
+            let before = after;
+            self.range((after, subject), max_messages, max_bytes, |message| {
+                after = Position(message.sequence);
+                take(message);
+                Ok(())
+            })
+            .await?;
+            if after == before {
+                return Ok(());
+            }
+        }
     }
 
     /// The last message of each subject that has one.

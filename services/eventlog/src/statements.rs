@@ -16,9 +16,6 @@ use gridkeeper_proto::{
 
 use crate::{AppendError, EventLog, LogError, append::send};
 
-/// How many messages of the district's own, and how many bytes, are read at once.
-const RANGE: (usize, usize) = (4_096, 4 << 20);
-
 impl EventLog {
     /// Appends a statement on the log, if the log still ends at `last`; gives its position.
     ///
@@ -65,26 +62,14 @@ impl EventLog {
     /// The hash of the last event of the district itself.
     async fn own_head(&self, integrity: &Integrity) -> Result<EventHash, LogError> {
         let subject = self.district.subject();
-        let (max_messages, max_bytes) = RANGE;
         let mut head = EventHash::default();
-        let mut after = Position(0);
-        loop {
-            let before = after;
-            let range = (after, subject.as_str());
-            let reading = self
-                .reading
-                .range(range, max_messages, max_bytes, |message| {
-                    after = Position(message.sequence);
-                    let standing = integrity.standing(after);
-                    if matches!(standing, Standing::Event | Standing::SetAside) {
-                        head = EventHash::of(&message.payload);
-                    }
-                    Ok(())
-                });
-            reading.await?;
-            if after == before {
-                return Ok(head);
+        let reading = self.reading.all(&subject, |message| {
+            let standing = integrity.standing(Position(message.sequence));
+            if matches!(standing, Standing::Event | Standing::SetAside) {
+                head = EventHash::of(&message.payload);
             }
-        }
+        });
+        reading.await?;
+        Ok(head)
     }
 }
