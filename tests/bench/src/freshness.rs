@@ -57,7 +57,7 @@ async fn settle(site: &Site) {
 }
 
 /// What a load at a rate has shown, each in microseconds and in order.
-struct Seen {
+pub(crate) struct Seen {
     rate: f64,
     acknowledged: Vec<u32>,
     in_view: Vec<u32>,
@@ -68,20 +68,29 @@ impl Seen {
     fn tell(&self, figures: &mut Figures, share: u32) {
         let at = format!("at {share} % of the limit");
         figures.add(&format!("reports sent, {at}"), "reports/s", self.rate);
+        for (what, end, value) in self.milliseconds() {
+            figures.add(&format!("{what}, {at}: {end}"), "ms", value);
+        }
+    }
+
+    /// What is seen, `p50` or `p99`, and how long that took.
+    pub(crate) fn milliseconds(&self) -> Vec<(&'static str, &'static str, f64)> {
+        let mut all = Vec::new();
         for (what, micros) in [
             ("acknowledgement", &self.acknowledged),
             ("view", &self.in_view),
             ("live event", &self.live),
         ] {
             for (end, share) in [("p50", 0.5), ("p99", 0.99)] {
-                let name = format!("{what}, {at}: {end}");
-                figures.add(&name, "ms", percentile_ms(micros, share));
+                all.push((what, end, percentile_ms(micros, share)));
             }
         }
+        all
     }
 }
 
-async fn at_rate(site: &Site, rate: f64, time: Duration) -> Seen {
+/// Sends reports at a rate, and looks when they can be seen.
+pub(crate) async fn at_rate(site: &Site, rate: f64, time: Duration) -> Seen {
     let listener = Listener::start(site).await;
     let schedule = Schedule::of(site, rate, time);
     let sent = schedule.keep().await;

@@ -71,7 +71,19 @@ impl ParseOnly {
     }
 }
 
-fn rate(outcome: &Outcome, reports: usize) -> f64 {
+/// Connections, and reports in each request.
+pub(crate) const SHAPES: [(usize, usize); 5] = [(1, 1), (64, 1), (1_000, 1), (8, 20), (8, 500)];
+
+/// What a load of a shape is called.
+pub(crate) fn name_of((connections, count): (usize, usize)) -> String {
+    match count {
+        1 => format!("reports, {connections} connections"),
+        _ => format!("reports in batches of {count}"),
+    }
+}
+
+/// Reports a second.
+pub(crate) fn rate(outcome: &Outcome, reports: usize) -> f64 {
     outcome.per_second() * reports as f64
 }
 
@@ -130,12 +142,9 @@ async fn limits(client: &Client, grids: &[AreaCode], time: Duration, figures: &m
 }
 
 async fn reports_alone(site: &Site, parse_only: &ParseOnly, time: Duration, figures: &mut Figures) {
-    for (connections, count) in [(1, 1), (64, 1), (1_000, 1), (8, 20), (8, 500)] {
+    for (connections, count) in SHAPES {
         let requests = |number| reports(&site.grids, &site.token, count, number);
-        let what = match count {
-            1 => format!("reports, {connections} connections"),
-            _ => format!("reports in batches of {count}"),
-        };
+        let what = name_of((connections, count));
         let outcome = load::run(site.address("intake"), connections, time, requests).await;
         figures.add(&what, "reports/s", rate(&outcome, count));
         if count == 1 {

@@ -10,6 +10,7 @@
     reason = "a bench fails by panicking, prints its figures and measures by the machine's clock"
 )]
 
+mod before_after;
 mod cases;
 mod districts;
 mod drill;
@@ -108,6 +109,11 @@ enum What {
         #[arg(long, default_value_t = 100_000)]
         cases: u64,
     },
+    /// Another build of the services and this one in turn, load by load; `tests/bench/before-after` makes the other.
+    BeforeAfter {
+        /// The other build's `gridkeeper`.
+        before: PathBuf,
+    },
     /// Write pages and plots again from the figures that were measured.
     Draw,
     /// Serve with handlers that only parse; started by the others.
@@ -155,6 +161,9 @@ async fn main() {
         What::Status { cases } => status::run(arguments.rounds, time(1.5), cases).await,
         What::Growth { grids, cases } => {
             growth::run(arguments.rounds, time(2.0), &grids, cases).await
+        }
+        What::BeforeAfter { before } => {
+            before_after::run(arguments.rounds, time(1.5), &before).await
         }
         What::Draw => return figures::Figures::write_pages(&arguments.out),
     };

@@ -17,6 +17,7 @@ use gridkeeper_tests::{history, sample_district};
 use gridkeeper_viewstore::{Options, Projector, ViewStore};
 
 use self::catch_up::CatchUp;
+pub(crate) use self::catch_up::catch_up;
 use crate::{
     figures::{Figures, Goal},
     plot::grouped,

@@ -48,6 +48,53 @@ impl Site {
         Self::of(&sample_district()).await
     }
 
+    /// A site whose services run from another build, with the keys that it makes.
+    pub(crate) async fn of_build(binary: &Path) -> Self {
+        let site = Self {
+            binary: binary.to_owned(),
+            ..Self::new().await
+        };
+        let keys = site.data().join("keys");
+        std::fs::remove_dir_all(&keys).unwrap();
+        site.make_keys(&keys).await;
+        let token = Command::new(&site.binary)
+            .args(["token", "--role", "admin", "--id", "bench", "--area"])
+            .arg(site.grids[0].district().to_string())
+            .arg("--data")
+            .arg(site.data())
+            .output();
+        let token = String::from_utf8(token.await.unwrap().stdout).unwrap();
+        Self {
+            token: token.trim().to_owned(),
+            ..site
+        }
+    }
+
+    /// Lets the build begin an installation of its own until that has keys, and takes them.
+    async fn make_keys(&self, keys: &Path) {
+        let begun = self.folder.path().join("begun");
+        let mut up = Command::new(&self.binary)
+            .arg("up")
+            .arg("--config")
+            .arg(self.config("intake"))
+            .arg("--data")
+            .arg(&begun)
+            .arg("--district")
+            .arg(&self.district_folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let address = self.address("intake");
+        until("the build has made its keys", async || {
+            crate::load::ask(address, "/readyz", "").await
+        })
+        .await;
+        stop(&mut up).await;
+        std::fs::rename(begun.join("keys"), keys).unwrap();
+    }
+
     /// A broker and a configuration for a district; no service runs yet.
     pub(crate) async fn of(district: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -164,10 +211,7 @@ impl Site {
         let mut running = self.running.iter();
         let index = running.position(|(name, _)| *name == service).unwrap();
         let (_, mut child) = self.running.remove(index);
-        let pid = child.id().unwrap().to_string();
-        let asked = Command::new("kill").args(["-TERM", &pid]).status().await;
-        assert!(asked.unwrap().success());
-        timeout(BOUND, child.wait()).await.unwrap().unwrap();
+        stop(&mut child).await;
     }
 
     /// The position that a service tells of itself.
@@ -216,13 +260,13 @@ impl Site {
         Memory::of(pid.unwrap())
     }
 
-    /// The folder of what services keep.
     /// The log that its intake writes.
     pub(crate) fn log(&self) -> LogId {
         let verifier = load_checkpoint_verifier(&self.data().join("keys"));
         verifier.unwrap().origin().log
     }
 
+    /// The folder of what services keep.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -231,6 +275,14 @@ impl Site {
     pub(crate) fn district_folder(&self) -> &Path {
         &self.district_folder
     }
+}
+
+/// Asks a process to stop, and waits until it has.
+async fn stop(child: &mut Child) {
+    let pid = child.id().unwrap().to_string();
+    let asked = Command::new("kill").args(["-TERM", &pid]).status().await;
+    assert!(asked.unwrap().success());
+    timeout(BOUND, child.wait()).await.unwrap().unwrap();
 }
 
 /// The resident memory of a process, in MiB.

@@ -1,9 +1,7 @@
 //! Signed checkpoints in a folder.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -12,7 +10,7 @@ use gridkeeper_proto::{
     envelope::Position,
 };
 
-use super::{failed, make_folder};
+use super::failed;
 use crate::Error;
 
 /// How many of the newest checkpoints are kept: a day of one a minute.
@@ -30,7 +28,7 @@ impl CheckpointFolder {
     /// Opens it in the folder of all evidence, and makes it where it is missing.
     pub(crate) fn open(evidence: &Path) -> Result<Self, Error> {
         let folder = evidence.join("checkpoints");
-        make_folder(&folder).map_err(failed(&folder))?;
+        gridkeeper_private::folder(&folder).map_err(failed(&folder))?;
         Ok(Self { folder })
     }
 
@@ -52,19 +50,7 @@ impl CheckpointFolder {
     /// Adds a signed checkpoint, and drops old ones. Blocks until it is on the disk.
     pub(crate) fn add(&self, position: Position, note: &str) -> Result<(), Error> {
         let path = self.path(position);
-        let next = path.with_extension("next");
-        let write = || {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&next)?;
-            file.write_all(note.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&next, &path)
-        };
-        write().map_err(failed(&path))?;
+        gridkeeper_private::write(&path, note.as_bytes()).map_err(failed(&path))?;
         self.thin_out()
     }
 

@@ -4,7 +4,7 @@
 //! ```text
 //! <folder>/watermark        the last acknowledged position and the root there
 //! <folder>/checkpoints/     signed checkpoints, a file each, named by their position
-//! <folder>/tree             the hashes of the tree, from which proofs are made
+//! <folder>/tree             the hashes of the tree, from which proofs are made, but for the newest
 //! ```
 //!
 //! The watermark and the checkpoints are evidence and belong into backups; the tree is a cache, written anew at each
@@ -17,8 +17,7 @@ mod watermark;
 
 use std::{
     collections::BTreeMap,
-    fs, io,
-    os::unix::fs::DirBuilderExt as _,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -49,8 +48,6 @@ pub(crate) struct Evidence {
     /// The roots that the log has to have, by position: those of the watermark and of all checkpoints that are still
     /// to be compared.
     known: BTreeMap<Position, Vec<TreeHash>>,
-    /// Hashes of the tree that are not in its file yet.
-    unwritten: Vec<TreeHash>,
     /// Why the latest of it could not be written; `None` if it is.
     failure: Option<Error>,
 }
@@ -61,7 +58,7 @@ impl Evidence {
     /// # Errors
     /// [`Error::Evidence`] for a folder that cannot be used.
     pub(crate) fn open(folder: &Path, verifier: &CheckpointVerifier) -> Result<Self, Error> {
-        make_folder(folder).map_err(failed(folder))?;
+        gridkeeper_private::folder(folder).map_err(failed(folder))?;
         let log = verifier.origin().log;
         let watermark = WatermarkFile::open(&folder.join(WATERMARK))?;
         let tree = TreeFile::begin(&folder.join("tree"))?;
@@ -70,7 +67,6 @@ impl Evidence {
             watermark,
             tree,
             known: BTreeMap::new(),
-            unwritten: Vec::new(),
             failure: None,
         };
         if let Some(watermark) = evidence.watermark.read() {
@@ -165,9 +161,7 @@ impl Evidence {
         (frontier, leaf): (&Frontier, TreeHash),
         marks: bool,
     ) -> Result<(), Error> {
-        self.unwritten.extend_from_slice(hashes);
-        self.tree.append(&self.unwritten, frontier.size())?;
-        self.unwritten.clear();
+        self.tree.append(hashes, frontier.size())?;
         match marks {
             true => self.mark((frontier, leaf)),
             false => Ok(()),
@@ -191,14 +185,6 @@ impl Evidence {
     pub(crate) fn watermark(&self) -> &WatermarkFile {
         &self.watermark
     }
-}
-
-/// Makes a folder that its owner alone may read.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
 }
 
 fn failed(path: &Path) -> impl Fn(io::Error) -> Error + '_ {

@@ -4,10 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use gridkeeper_proto::{checkpoint::Checkpoint, envelope::Position, tree::TreeHash};
@@ -19,21 +16,33 @@ use super::failed;
 use crate::Error;
 
 const HASH_BYTES: u64 = 32;
+/// With so many hashes in memory they are written: a file that grows with each append makes the broker's next sync
+/// wait for it, where both are on one disk.
+const PIECE: usize = 4_096;
 
 /// The file, as its one writer has it.
 #[derive(Debug)]
 pub(crate) struct TreeFile {
     reader: TreeReader,
-    hashes: u64,
 }
 
-/// Reads the file, up to what was written when it is asked.
+/// Reads the hashes, those in the file and those that are still to be written there. Clones read the same.
 #[derive(Clone, Debug)]
 pub(crate) struct TreeReader {
     path: Arc<PathBuf>,
     file: Arc<File>,
-    /// How many leaves the tree has.
-    size: Arc<AtomicU64>,
+    end: Arc<RwLock<End>>,
+}
+
+/// The end of the tree.
+#[derive(Debug, Default)]
+struct End {
+    /// How many hashes are in the file.
+    written: u64,
+    /// The hashes that follow them.
+    unwritten: Vec<TreeHash>,
+    /// How many leaves the tree has with these.
+    size: u64,
 }
 
 impl TreeFile {
@@ -51,21 +60,27 @@ impl TreeFile {
             reader: TreeReader {
                 path: Arc::new(path.to_owned()),
                 file: Arc::new(file),
-                size: Arc::default(),
+                end: Arc::default(),
             },
-            hashes: 0,
         })
     }
 
-    /// Adds the hashes by which the tree comes to have so many leaves.
+    /// Adds the hashes by which the tree comes to have so many leaves. They can be read from then on, also where this
+    /// fails because the file cannot be written: that is tried again with the next call.
     pub(crate) fn append(&mut self, hashes: &[TreeHash], size: u64) -> Result<(), Error> {
-        let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
+        let mut end = self.reader.end_to_change();
+        end.unwritten.extend_from_slice(hashes);
+        end.size = size;
+        if end.unwritten.len() < PIECE {
+            return Ok(());
+        }
+        let bytes: Vec<u8> = end.unwritten.iter().flat_map(|hash| hash.0).collect();
         self.reader
             .file
-            .write_all_at(&bytes, self.hashes * HASH_BYTES)
+            .write_all_at(&bytes, end.written * HASH_BYTES)
             .map_err(failed(&self.reader.path))?;
-        self.hashes += hashes.len() as u64;
-        self.reader.size.store(size, Ordering::Release);
+        end.written += end.unwritten.len() as u64;
+        end.unwritten.clear();
         Ok(())
     }
 
@@ -77,7 +92,7 @@ impl TreeFile {
 impl TreeReader {
     /// The last position that is a leaf of the tree.
     pub(crate) fn position(&self) -> Position {
-        Position(self.size.load(Ordering::Acquire))
+        Position(self.end().size)
     }
 
     /// The leaf at a position; `None` where there is none.
@@ -158,17 +173,33 @@ impl TreeReader {
             detail: error.to_string(),
         }
     }
+
+    /// The hash at a place in the file; `None` where it cannot be read.
+    fn hash(&self, index: u64) -> Option<Hash> {
+        let end = self.end();
+        if let Some(behind) = index.checked_sub(end.written) {
+            let found = end.unwritten.get(usize::try_from(behind).ok()?)?;
+            return Some(Hash(found.0));
+        }
+        drop(end);
+        let mut hash = [0; 32];
+        let read = self.file.read_exact_at(&mut hash, index * HASH_BYTES);
+        read.ok().map(|()| Hash(hash))
+    }
+
+    fn end(&self) -> RwLockReadGuard<'_, End> {
+        // No panic leaves it half changed.
+        self.end.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end_to_change(&self) -> RwLockWriteGuard<'_, End> {
+        self.end.write().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl HashReader for TreeReader {
     fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog::Error> {
-        let read = |index: &u64| {
-            let mut hash = [0; 32];
-            match self.file.read_exact_at(&mut hash, index * HASH_BYTES) {
-                Ok(()) => Ok(Hash(hash)),
-                Err(_) => Err(tlog::Error::IndexesNotInTree),
-            }
-        };
+        let read = |index: &u64| self.hash(*index).ok_or(tlog::Error::IndexesNotInTree);
         indexes.iter().map(read).collect()
     }
 }
@@ -179,6 +210,8 @@ fn hashes(proof: Vec<Hash>) -> Vec<TreeHash> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use gridkeeper_proto::tree::Frontier;
     use tlog_tiles::tlog::{check_record, check_tree};
 
@@ -227,5 +260,55 @@ mod tests {
                 .unwrap()
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn leaves_are_read_from_the_file_and_from_memory_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tree");
+        let mut file = TreeFile::begin(&path).unwrap();
+        let reader = file.reader();
+        let mut frontier = Frontier::default();
+        let (mut roots, mut leaves) = (vec![frontier.root()], Vec::new());
+        let length = || fs::metadata(&path).unwrap().len();
+        while length() < 2 * PIECE as u64 * HASH_BYTES {
+            let mut added = Vec::new();
+            let leaf = TreeHash::of_leaf(&frontier.size().to_be_bytes());
+            frontier.append_observed(leaf, |hash| added.push(hash));
+            file.append(&added, frontier.size()).unwrap();
+            roots.push(frontier.root());
+            leaves.push(leaf);
+            let newest = reader.checkpoint(frontier.position()).unwrap();
+            assert_eq!(newest.root, frontier.root());
+        }
+        for (before, leaf) in leaves.iter().enumerate() {
+            let position = Position(before as u64 + 1);
+            assert_eq!(reader.leaf(position).unwrap(), Some(*leaf));
+            assert_eq!(reader.checkpoint(position).unwrap().root, roots[before + 1]);
+        }
+    }
+
+    #[test]
+    fn hashes_that_cannot_be_written_are_read_all_the_same_and_are_written_once_that_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tree");
+        let mut file = TreeFile::begin(&path).unwrap();
+        let writable = Arc::clone(&file.reader.file);
+        file.reader.file = Arc::new(File::open(&path).unwrap());
+        let mut frontier = Frontier::default();
+        let mut added = Vec::new();
+        while added.len() < PIECE {
+            let leaf = TreeHash::of_leaf(&frontier.size().to_be_bytes());
+            frontier.append_observed(leaf, |hash| added.push(hash));
+        }
+        let refused = file.append(&added, frontier.size());
+        assert!(matches!(refused, Err(Error::Evidence { .. })));
+        let end = frontier.position();
+        assert_eq!(file.reader().checkpoint(end).unwrap().root, frontier.root());
+        file.reader.file = writable;
+        file.append(&[], frontier.size()).unwrap();
+        let bytes: Vec<u8> = added.iter().flat_map(|hash| hash.0).collect();
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        assert_eq!(file.reader().checkpoint(end).unwrap().root, frontier.root());
     }
 }

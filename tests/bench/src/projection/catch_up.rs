@@ -45,18 +45,9 @@ impl CatchUp {
     /// One round.
     pub(super) async fn measure(&mut self, figures: &mut Figures) {
         figures.add(RAW, "events/s", self.read().await);
-        let folder = self.site.data().join("aggregator");
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder).unwrap();
-        }
-        let began = Instant::now();
-        self.site.spawn("aggregator");
-        self.site.until_at("aggregator", self.last).await;
-        let peak = self.site.memory("aggregator").peak;
-        // It hands its views to the disk before it ends.
-        self.site.stop("aggregator").await;
-        let events = self.last as f64;
-        figures.add(CATCH_UP, "events/s", events / began.elapsed().as_secs_f64());
+        let (rate, peak) = catch_up(&mut self.site, self.last).await;
+        let (events, folder) = (self.last as f64, self.site.data().join("aggregator"));
+        figures.add(CATCH_UP, "events/s", rate);
         figures.add("catch-up: peak memory", "MiB", peak);
         figures.add(DISK, "bytes/event", bytes_of(&folder) as f64 / events);
         let (store, _) = ViewStore::open(&folder, SCHEMA, Options::default()).unwrap();
@@ -89,4 +80,19 @@ impl CatchUp {
         }
         self.last as f64 / began.elapsed().as_secs_f64()
     }
+}
+
+/// Lets the aggregator make its views anew; gives events in a second, and its highest memory in MiB.
+pub(crate) async fn catch_up(site: &mut Site, last: u64) -> (f64, f64) {
+    let folder = site.data().join("aggregator");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+    let began = Instant::now();
+    site.spawn("aggregator");
+    site.until_at("aggregator", last).await;
+    let peak = site.memory("aggregator").peak;
+    // It hands its views to the disk before it ends.
+    site.stop("aggregator").await;
+    (last as f64 / began.elapsed().as_secs_f64(), peak)
 }

@@ -1,0 +1,123 @@
+//! Another build of the services and this one, each with a broker of its own, in turn: what changes on the machine
+//! meanwhile changes for both.
+
+use std::{path::Path, time::Duration};
+
+use crate::{
+    figures::{Figures, Goal},
+    freshness,
+    ingest::{self, SHAPES, name_of},
+    load,
+    projection::catch_up,
+    site::{Site, beside_this},
+};
+
+/// What may be lost.
+const SHARE: f64 = 0.03;
+/// Reports a second of which it is measured how soon they can be seen: a third of what a slow machine takes.
+const RATE: f64 = 2_000.0;
+/// Of how many loads in batches the log is made that the views are built from.
+const LOG_LOADS: u32 = 6;
+
+/// Of which build, and what the views are built from.
+struct Side {
+    name: &'static str,
+    site: Site,
+    last: u64,
+}
+
+/// Runs the benchmark.
+pub(crate) async fn run(rounds: usize, time: Duration, before: &Path) -> Figures {
+    let mut figures = Figures::of("before-after");
+    let mut sides = begin(before, &["intake"]).await;
+    for round in 1..=rounds {
+        eprintln!("round {round}: reports");
+        for shape in SHAPES {
+            measure_reports(&sides, shape, time, &mut figures).await;
+            sides.reverse();
+        }
+    }
+    let mut fresh = begin(before, &["intake", "query"]).await;
+    for round in 1..=rounds {
+        eprintln!("round {round}: freshness");
+        measure_freshness(&fresh, time * 2, &mut figures).await;
+        fresh.reverse();
+    }
+    drop(fresh);
+    for Side { site, last, .. } in &mut sides {
+        let requests = |number| ingest::reports(&site.grids, &site.token, 500, number);
+        load::run(site.address("intake"), 8, time * LOG_LOADS, requests).await;
+        site.stop("intake").await;
+        *last = site.last_position().await;
+    }
+    for round in 1..=rounds {
+        eprintln!("round {round}: projection");
+        for Side { name, site, last } in &mut sides {
+            let (rate, _) = catch_up(site, *last).await;
+            figures.add(&format!("catch-up: {name}"), "events/s", rate);
+        }
+        sides.reverse();
+    }
+    compare(&mut figures);
+    figures
+}
+
+/// Both sides, with these services.
+async fn begin(before: &Path, services: &[&'static str]) -> [Side; 2] {
+    let mut sides = [
+        ("before", Site::of_build(before).await),
+        ("after", Site::of_build(&beside_this("gridkeeper")).await),
+    ]
+    .map(|(name, site)| Side {
+        name,
+        site,
+        last: 0,
+    });
+    for side in &mut sides {
+        for service in services {
+            side.site.start(service).await;
+        }
+    }
+    sides
+}
+
+async fn measure_freshness(sides: &[Side], time: Duration, figures: &mut Figures) {
+    for Side { name, site, .. } in sides {
+        let seen = freshness::at_rate(site, RATE, time).await;
+        for (what, end, value) in seen.milliseconds() {
+            figures.add(&format!("{what}, {end}: {name}"), "ms", value);
+        }
+    }
+}
+
+async fn measure_reports(
+    sides: &[Side],
+    shape: (usize, usize),
+    time: Duration,
+    figures: &mut Figures,
+) {
+    let (connections, count) = shape;
+    for Side { name, site, .. } in sides {
+        let requests = |number| ingest::reports(&site.grids, &site.token, count, number);
+        let outcome = load::run(site.address("intake"), connections, time, requests).await;
+        let rate = ingest::rate(&outcome, count);
+        figures.add(&format!("{}: {name}", name_of(shape)), "reports/s", rate);
+    }
+}
+
+/// Holds each figure of one side against the other's.
+fn compare(figures: &mut Figures) {
+    let befores = figures.figures.iter().filter_map(|figure| {
+        let what = figure.name.strip_suffix(": before")?;
+        let is_time = figure.unit == "ms";
+        Some((what.to_owned(), is_time))
+    });
+    let befores: Vec<_> = befores.collect();
+    for (what, is_time) in befores {
+        let goal = match is_time {
+            true => Goal::Most(1.0 + SHARE),
+            false => Goal::Least(1.0 - SHARE),
+        };
+        figures.compare(&format!("{what}: after"), &format!("{what}: before"), goal);
+    }
+}
