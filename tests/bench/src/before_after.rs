@@ -1,5 +1,5 @@
-//! Another build of the services and this one, each with a broker of its own, in turn: what changes on the machine
-//! meanwhile changes for both.
+//! Another build of the services and this one, each with a broker of its own, in turn: what changes
+//! on the machine meanwhile changes for both.
 
 use std::{path::Path, time::Duration};
 
@@ -14,7 +14,8 @@ use crate::{
 
 /// What may be lost.
 const SHARE: f64 = 0.03;
-/// Reports a second of which it is measured how soon they can be seen: a third of what a slow machine takes.
+/// Reports a second of which it is measured how soon they can be seen: a third of what a slow machine
+/// takes.
 const RATE: f64 = 2_000.0;
 /// Of how many loads in batches the log is made that the views are built from.
 const LOG_LOADS: u32 = 6;

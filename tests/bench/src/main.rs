@@ -109,7 +109,8 @@ enum What {
         #[arg(long, default_value_t = 100_000)]
         cases: u64,
     },
-    /// Another build of the services and this one in turn, load by load; `tests/bench/before-after` makes the other.
+    /// Another build of the services and this one in turn, load by load; `tests/bench/before-after`
+    /// makes the other.
     BeforeAfter {
         /// The other build's `gridkeeper`.
         before: PathBuf,

@@ -50,62 +50,55 @@ impl Site {
 
     /// A site whose services run from another build, with the keys that it makes.
     pub(crate) async fn of_build(binary: &Path) -> Self {
-        let site = Self {
-            binary: binary.to_owned(),
-            ..Self::new().await
-        };
-        let keys = site.data().join("keys");
-        std::fs::remove_dir_all(&keys).unwrap();
-        site.make_keys(&keys).await;
-        let token = Command::new(&site.binary)
+        let mut site = Self::without_keys(&sample_district(), binary).await;
+        site.make_keys().await;
+        let token = Command::new(binary)
             .args(["token", "--role", "admin", "--id", "bench", "--area"])
             .arg(site.grids[0].district().to_string())
             .arg("--data")
             .arg(site.data())
             .output();
-        let token = String::from_utf8(token.await.unwrap().stdout).unwrap();
-        Self {
-            token: token.trim().to_owned(),
-            ..site
-        }
+        let token = token.await.unwrap();
+        assert!(token.status.success(), "{token:?}");
+        String::from_utf8(token.stdout)
+            .unwrap()
+            .trim()
+            .clone_into(&mut site.token);
+        site
     }
 
-    /// Lets the build begin an installation of its own until that has keys, and takes them.
-    async fn make_keys(&self, keys: &Path) {
+    /// Lets the build begin an installation of its own, and takes its keys.
+    async fn make_keys(&self) {
         let begun = self.folder.path().join("begun");
-        let mut up = Command::new(&self.binary)
-            .arg("up")
-            .arg("--config")
-            .arg(self.config("intake"))
-            .arg("--data")
-            .arg(&begun)
-            .arg("--district")
-            .arg(&self.district_folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut up = self.command("up", &self.config("intake"), &begun);
+        let mut up = up.stderr(Stdio::null()).spawn().unwrap();
         let address = self.address("intake");
         until("the build has made its keys", async || {
             crate::load::ask(address, "/readyz", "").await
         })
         .await;
         stop(&mut up).await;
-        std::fs::rename(begun.join("keys"), keys).unwrap();
+        std::fs::create_dir_all(self.data()).unwrap();
+        std::fs::rename(begun.join("keys"), self.data().join("keys")).unwrap();
     }
 
-    /// A broker and a configuration for a district; no service runs yet.
+    /// A broker, a configuration for a district, and keys; no service runs yet.
     pub(crate) async fn of(district: &Path) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let broker = gridkeeper_tests::broker(folder.path()).await;
-        let loaded = District::load(district).unwrap();
-        let code = loaded.code();
-        let keys = folder.path().join("data/keys");
+        let mut site = Self::without_keys(district, &beside_this("gridkeeper")).await;
+        let keys = site.data().join("keys");
         let key = SigningKey::create(&keys).unwrap();
         make_checkpoint_key(&keys).unwrap();
         let now = Clock::system().now();
-        let claims = Claims::lasting("bench".to_owned(), Role::Admin, vec![code], now, 86_400);
+        let areas = vec![site.grids[0].district()];
+        let claims = Claims::lasting("bench".to_owned(), Role::Admin, areas, now, 86_400);
+        site.token = key.issue(&claims).unwrap();
+        site
+    }
+
+    async fn without_keys(district: &Path, binary: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let broker = gridkeeper_tests::broker(folder.path()).await;
+        let loaded = District::load(district).unwrap();
         let addresses = [
             "intake",
             "aggregator",
@@ -116,10 +109,10 @@ impl Site {
         .map(|service| (service, free_address()))
         .to_vec();
         let site = Self {
-            token: key.issue(&claims).unwrap(),
+            token: String::new(),
             grids: loaded.grids().map(Area::code).collect(),
             district_folder: district.to_owned(),
-            binary: beside_this("gridkeeper"),
+            binary: binary.to_owned(),
             folder,
             broker,
             addresses,
@@ -185,25 +178,33 @@ impl Site {
     /// Starts a service, which may have a long log to read before it is ready.
     pub(crate) fn spawn(&mut self, service: &'static str) {
         let log = self.folder.path().join(format!("{service}.log"));
-        let child = Command::new(&self.binary)
-            .arg(match service {
-                OVER_THE_BROKER => "query",
-                service => service,
-            })
+        let name = match service {
+            OVER_THE_BROKER => "query",
+            service => service,
+        };
+        let child = self
+            .command(name, &self.config(service), &self.data())
+            .stderr(std::fs::File::create(log).unwrap())
+            .spawn()
+            .unwrap();
+        self.running.push((service, child));
+    }
+
+    fn command(&self, name: &str, config: &Path, data: &Path) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .arg(name)
             .arg("--config")
-            .arg(self.config(service))
+            .arg(config)
             .arg("--data")
-            .arg(self.data())
+            .arg(data)
             .arg("--district")
             .arg(&self.district_folder)
             .env("RUST_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(std::fs::File::create(log).unwrap())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        self.running.push((service, child));
+            .kill_on_drop(true);
+        command
     }
 
     /// Asks a service to stop, and waits until it has.

@@ -16,8 +16,8 @@ use super::failed;
 use crate::Error;
 
 const HASH_BYTES: u64 = 32;
-/// With so many hashes in memory they are written: a file that grows with each append makes the broker's next sync
-/// wait for it, where both are on one disk.
+/// With so many hashes in memory they are written. A file that grew with each append would have part
+/// in each sync of the broker, where both are on one disk.
 const PIECE: usize = 4_096;
 
 /// The file, as its one writer has it.
@@ -26,7 +26,8 @@ pub(crate) struct TreeFile {
     reader: TreeReader,
 }
 
-/// Reads the hashes, those in the file and those that are still to be written there. Clones read the same.
+/// Reads the hashes, those in the file and those that are still to be written there. Clones read the
+/// same.
 #[derive(Clone, Debug)]
 pub(crate) struct TreeReader {
     path: Arc<PathBuf>,
@@ -53,7 +54,7 @@ impl TreeFile {
             .write(true)
             .create(true)
             .truncate(true)
-            .mode(0o600)
+            .mode(gridkeeper_private::FILE)
             .open(path)
             .map_err(failed(path))?;
         Ok(Self {
@@ -65,8 +66,11 @@ impl TreeFile {
         })
     }
 
-    /// Adds the hashes by which the tree comes to have so many leaves. They can be read from then on, also where this
-    /// fails because the file cannot be written: that is tried again with the next call.
+    /// Adds the hashes by which the tree comes to have so many leaves. They can be read from then on,
+    /// also where this fails because the file cannot be written: the next call tries that again.
+    ///
+    /// # Errors
+    /// [`Error::Evidence`].
     pub(crate) fn append(&mut self, hashes: &[TreeHash], size: u64) -> Result<(), Error> {
         let mut end = self.reader.end_to_change();
         end.unwritten.extend_from_slice(hashes);
@@ -74,11 +78,15 @@ impl TreeFile {
         if end.unwritten.len() < PIECE {
             return Ok(());
         }
+        let start = end.written * HASH_BYTES;
         let bytes: Vec<u8> = end.unwritten.iter().flat_map(|hash| hash.0).collect();
+        // Nobody who reads waits for the disk; nobody else changes the end.
+        drop(end);
         self.reader
             .file
-            .write_all_at(&bytes, end.written * HASH_BYTES)
+            .write_all_at(&bytes, start)
             .map_err(failed(&self.reader.path))?;
+        let mut end = self.reader.end_to_change();
         end.written += end.unwritten.len() as u64;
         end.unwritten.clear();
         Ok(())
@@ -217,6 +225,13 @@ mod tests {
 
     use super::*;
 
+    /// Adds a leaf that no other is like, and the hashes that come with it.
+    fn grow(frontier: &mut Frontier, added: &mut Vec<TreeHash>) -> TreeHash {
+        let leaf = TreeHash::of_leaf(&frontier.size().to_be_bytes());
+        frontier.append_observed(leaf, |hash| added.push(hash));
+        leaf
+    }
+
     #[test]
     fn every_proof_holds_for_its_roots_and_for_no_other() {
         let folder = tempfile::tempdir().unwrap();
@@ -224,10 +239,9 @@ mod tests {
         let reader = file.reader();
         let mut frontier = Frontier::default();
         let mut roots = vec![frontier.root()];
-        for leaf in 0..40_u64 {
+        for _ in 0..40 {
             let mut added = Vec::new();
-            let leaf = TreeHash::of_leaf(&leaf.to_be_bytes());
-            frontier.append_observed(leaf, |hash| added.push(hash));
+            let leaf = grow(&mut frontier, &mut added);
             file.append(&added, frontier.size()).unwrap();
             roots.push(frontier.root());
             assert_eq!(reader.leaf(frontier.position()).unwrap(), Some(leaf));
@@ -273,8 +287,7 @@ mod tests {
         let length = || fs::metadata(&path).unwrap().len();
         while length() < 2 * PIECE as u64 * HASH_BYTES {
             let mut added = Vec::new();
-            let leaf = TreeHash::of_leaf(&frontier.size().to_be_bytes());
-            frontier.append_observed(leaf, |hash| added.push(hash));
+            let leaf = grow(&mut frontier, &mut added);
             file.append(&added, frontier.size()).unwrap();
             roots.push(frontier.root());
             leaves.push(leaf);
@@ -298,8 +311,7 @@ mod tests {
         let mut frontier = Frontier::default();
         let mut added = Vec::new();
         while added.len() < PIECE {
-            let leaf = TreeHash::of_leaf(&frontier.size().to_be_bytes());
-            frontier.append_observed(leaf, |hash| added.push(hash));
+            grow(&mut frontier, &mut added);
         }
         let refused = file.append(&added, frontier.size());
         assert!(matches!(refused, Err(Error::Evidence { .. })));

@@ -65,7 +65,7 @@ impl WatermarkFile {
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(0o600)
+            .mode(gridkeeper_private::FILE)
             .open(path)
             .map_err(failed(path))?;
         let mut opened = Self {

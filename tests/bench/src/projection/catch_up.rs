@@ -82,7 +82,8 @@ impl CatchUp {
     }
 }
 
-/// Lets the aggregator make its views anew; gives events in a second, and its highest memory in MiB.
+/// Lets the aggregator make its views anew; gives events in a second, and its highest memory in
+/// MiB.
 pub(crate) async fn catch_up(site: &mut Site, last: u64) -> (f64, f64) {
     let folder = site.data().join("aggregator");
     if folder.exists() {
