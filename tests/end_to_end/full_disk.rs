@@ -149,9 +149,13 @@ impl Site {
 }
 
 impl Drop for Site {
-    /// A test that fails half way leaves no broker running.
+    /// A test that fails half way leaves no broker running, and tells what `up` said.
     fn drop(&mut self) {
         end_broker(&self.data());
+        if std::thread::panicking() {
+            let said = std::fs::read_to_string(self.log.path().join("up.log"));
+            eprintln!("up said: {}", said.unwrap_or_default());
+        }
     }
 }
 

@@ -17,6 +17,7 @@ pub use written_log::{WrittenLog, short_policy};
 use std::{
     net::TcpListener,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -71,14 +72,30 @@ pub async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
     }
 }
 
-/// An address on which nobody listens now.
+/// Ports below those that Linux gives to outgoing connections (`ip_local_port_range`): those of tests
+/// that run beside would take one before the process for which it was chosen listens on it.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+/// How many ports a process tries before it comes to those of the next one.
+const PORTS_OF_A_PROCESS: u32 = 16;
+
+/// An address on which nobody listens now. A process does not get the same one twice, as long as it
+/// does not ask for all of them.
 ///
 /// # Panics
 /// The machine has no free port.
 #[must_use]
 pub fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(PORTS_OF_A_PROCESS);
+    let ports = u32::try_from(PORTS.len()).unwrap();
+    for _ in PORTS {
+        let asked = ASKED.fetch_add(1, Ordering::Relaxed);
+        let port = u32::from(PORTS.start) + first.wrapping_add(asked) % ports;
+        if let Ok(listener) = TcpListener::bind(format!("127.0.0.1:{port}")) {
+            return listener.local_addr().unwrap().to_string();
+        }
+    }
+    panic!("no port of {PORTS:?} is free");
 }
 
 /// The key of checkpoints of a log in tests: the first test vector of RFC 8032, section 7.1.
