@@ -58,7 +58,7 @@ impl EventHash {
 
 impl fmt::Display for EventHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.pad(base16ct::lower::encode_str(&self.0, &mut [0; 64])?)
     }
 }
 

@@ -7,12 +7,16 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use base16ct::lower;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use tlog_tiles::tlog::{EMPTY_HASH, Hash, node_hash, record_hash};
 
 use crate::envelope::Position;
 
-/// A hash of the tree: of a leaf, a node or a root. SHA-256; 64 hexadecimal digits in text and in JSON.
+/// Digits of a hash as text.
+const TEXT: usize = 64;
+
+/// A hash of the tree: of a leaf, a node or a root. SHA-256; 64 lowercase hexadecimal digits in text and in JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TreeHash(pub [u8; 32]);
 
@@ -41,7 +45,7 @@ impl TreeHash {
 
 impl fmt::Display for TreeHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.pad(lower::encode_str(&self.0, &mut [0; TEXT])?)
     }
 }
 
@@ -53,7 +57,7 @@ impl fmt::Debug for TreeHash {
 
 /// A text is not a hash of the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a hash of the tree has 64 hexadecimal digits")]
+#[error("a hash of the tree has 64 lowercase hexadecimal digits")]
 pub struct TreeHashError;
 
 impl std::str::FromStr for TreeHash {
@@ -61,13 +65,10 @@ impl std::str::FromStr for TreeHash {
 
     fn from_str(text: &str) -> Result<Self, TreeHashError> {
         let mut hash = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
+        if text.len() != TEXT {
             return Err(TreeHashError);
         }
-        for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let digits = str::from_utf8(digits).map_err(|_| TreeHashError)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| TreeHashError)?;
-        }
+        lower::decode(text, &mut hash).map_err(|_| TreeHashError)?;
         Ok(Self(hash))
     }
 }
@@ -75,7 +76,9 @@ impl std::str::FromStr for TreeHash {
 impl Serialize for TreeHash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.collect_str(self)
+            let mut text = [0; TEXT];
+            let text = lower::encode_str(&self.0, &mut text).map_err(ser::Error::custom)?;
+            serializer.serialize_str(text)
         } else {
             self.0.serialize(serializer)
         }
@@ -192,7 +195,14 @@ mod tests {
         let text = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d";
         assert_eq!(leaf.to_string(), text);
         assert_eq!(text.parse(), Ok(leaf));
-        for wrong in ["", "6e34", &text.replace('6', "g"), &format!("{text}00")] {
+        for wrong in [
+            "",
+            "6e34",
+            &text.replace('6', "g"),
+            &text.replace("6e", "+e"),
+            &text.to_uppercase(),
+            &format!("{text}00"),
+        ] {
             assert_eq!(wrong.parse::<TreeHash>(), Err(TreeHashError), "{wrong}");
         }
     }

@@ -35,20 +35,21 @@ pub(crate) const SPARED_PART: u64 = 8;
 
 impl Generation {
     /// Turns the cleaner for `entries` changes of a flush, where the file is longer than it need
-    /// be. Files shorter than `spared` bytes are left alone.
-    pub(crate) fn clean(&self, entries: usize) -> Result<(), Error> {
+    /// be; says whether it is. Files shorter than `spared` bytes are left alone.
+    pub(crate) fn clean(&self, entries: usize) -> Result<bool, Error> {
         let target = (self.written.live() / 100 * TARGET_PERCENT).max(self.spared);
         // Without the length there is nothing to hold it to; sled itself reports a file that is
         // gone.
         let length = fs::metadata(self.folder.join("db")).map_or(0, |file| file.len());
         if length < target {
-            return Ok(());
+            return Ok(false);
         }
         // Each page that is changed leaves one to be moved, and moving it leaves further ones.
         self.turn_cleaner(match entries {
             LARGE.. => entries / 4,
             few => few + 4,
-        })
+        })?;
+        Ok(true)
     }
 
     /// Makes the cleaner move up to `turns` pages.

@@ -16,8 +16,8 @@ use crate::{
     seal::Seal,
 };
 
-/// After how many entries of a large flush they are handed to the disk, and what they replace is
-/// cleaned: before, sled uses no segment again.
+/// After how many entries of a large flush they are handed to the disk where the file is cleaned:
+/// before, sled uses no segment again.
 const ENTRIES_AT_ONCE: usize = 512;
 
 /// What the database holds.
@@ -148,8 +148,7 @@ impl Generation {
                 reached(Step::HalfWritten);
             }
             self.call(|| put(&self.database, key, value.as_deref()))?;
-            if number % ENTRIES_AT_ONCE == ENTRIES_AT_ONCE - 1 {
-                self.clean(ENTRIES_AT_ONCE)?;
+            if number % ENTRIES_AT_ONCE == ENTRIES_AT_ONCE - 1 && self.clean(ENTRIES_AT_ONCE)? {
                 self.call(|| self.database.flush())?;
             }
         }

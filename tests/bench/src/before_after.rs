@@ -54,8 +54,11 @@ pub(crate) async fn run(rounds: usize, time: Duration, before: &Path) -> Figures
     for round in 1..=rounds {
         eprintln!("round {round}: projection");
         for Side { name, site, last } in &mut sides {
-            let (rate, _) = catch_up(site, *last).await;
+            let caught_up = catch_up(site, *last).await;
+            let rate = caught_up.per_second;
             figures.add(&format!("catch-up: {name}"), "events/s", rate);
+            let cpu = micros_each(caught_up.cpu, *last);
+            figures.add(&format!("catch-up, CPU of an event: {name}"), "µs", cpu);
         }
         sides.reverse();
     }
@@ -100,18 +103,29 @@ async fn measure_reports(
     let (connections, count) = shape;
     for Side { name, site, .. } in sides {
         let requests = |number| ingest::reports(&site.grids, &site.token, count, number);
+        let before = site.cpu("intake");
         let outcome = load::run(site.address("intake"), connections, time, requests).await;
-        let rate = ingest::rate(&outcome, count);
-        figures.add(&format!("{}: {name}", name_of(shape)), "reports/s", rate);
+        let cpu = site.cpu("intake") - before;
+        let (what, rate) = (name_of(shape), ingest::rate(&outcome, count));
+        figures.add(&format!("{what}: {name}"), "reports/s", rate);
+        let cpu = micros_each(cpu, outcome.answered * count as u64);
+        figures.add(&format!("{what}, CPU of intake: {name}"), "µs", cpu);
     }
+}
+
+/// Microseconds for each of so many.
+fn micros_each(time: Duration, count: u64) -> f64 {
+    time.as_secs_f64() * 1e6 / count as f64
 }
 
 /// Holds each figure of one side against the other's.
 fn compare(figures: &mut Figures) {
     let befores = figures.figures.iter().filter_map(|figure| {
         let what = figure.name.strip_suffix(": before")?;
-        let is_time = figure.unit == "ms";
-        Some((what.to_owned(), is_time))
+        let is_time = ["ms", "µs"].contains(&figure.unit.as_str());
+        // A live event that comes before its acknowledgement takes no time.
+        let takes_any = figure.rounds.iter().any(|&value| value > 0.0);
+        takes_any.then(|| (what.to_owned(), is_time))
     });
     let befores: Vec<_> = befores.collect();
     for (what, is_time) in befores {

@@ -1,11 +1,12 @@
 //! The drill: a long log is backed up, goes on, is backed up again, checked, restored into an empty broker and
-//! verified; and what verifying takes beside reading the log and doing nothing with it.
+//! verified, and views are built from both; and what verifying takes beside reading the log and doing nothing with it.
 
 use std::{path::Path, time::Instant};
 
 use async_nats::jetstream::{self, consumer::pull::OrderedConfig};
 use futures::StreamExt as _;
 use gridkeeper_backup::{Limits, Source, Target, check, restore, take};
+use gridkeeper_districtviews::projection::SCHEMA;
 use gridkeeper_eventlog::{
     EventLog, KeyStore, Options, Restoration,
     verify::{Against, Verified, verify},
@@ -14,11 +15,13 @@ use gridkeeper_http::Clock;
 use gridkeeper_identity::load_checkpoint_signer;
 use gridkeeper_proto::{area::AreaCode, checkpoint::CheckpointSigner, id::CaseId, sealed::CaseKey};
 use gridkeeper_tests::history::{History, id};
+use gridkeeper_viewstore::{Opened, Reader, ViewStore};
 use uuid::Uuid;
 
 use crate::{
     figures::{Figures, Goal},
     filling::Filling,
+    projection::catch_up,
     site::{Site, bytes_of},
 };
 
@@ -32,7 +35,7 @@ const RAW: &str = "raw read";
 /// Runs the benchmark on a log of so many events.
 pub(crate) async fn run(rounds: usize, events: u64) -> Figures {
     let mut figures = Figures::of("drill");
-    let site = Site::new().await;
+    let mut site = Site::new().await;
     let district = site.grids[0].district();
     let mut filling = Filling::of(&site, district).await;
     let mut history = History::of(&site.grids);
@@ -83,9 +86,21 @@ pub(crate) async fn run(rounds: usize, events: u64) -> Figures {
     let began = Instant::now();
     let checked = check(&backup, None, |_| {}).unwrap();
     figures.add("check without a broker", "s", seconds(began));
-    let restored = restore_elsewhere(&mut figures, &backup, &there).await;
+    let mut elsewhere = Site::new().await;
+    let restored = restore_elsewhere(&mut figures, &backup, &there, &elsewhere).await;
     assert_eq!(restored.end, checked.verified.end);
     assert_eq!(restored.digest, checked.verified.digest);
+    let last = site.last_position().await;
+    for site in [&mut site, &mut elsewhere] {
+        catch_up(site, last).await;
+    }
+    let (views, bytes) = compared(&site, &elsewhere);
+    figures.add("views, equal bit for bit", "views", views as f64);
+    figures.add(
+        "views, equal bit for bit",
+        "MiB",
+        bytes as f64 / f64::from(1 << 20),
+    );
     figures
 }
 
@@ -155,11 +170,37 @@ impl There {
     }
 }
 
-async fn restore_elsewhere(figures: &mut Figures, backup: &Path, there: &There) -> Verified {
-    let folder = tempfile::tempdir().unwrap();
-    let broker = gridkeeper_tests::broker(folder.path()).await;
+/// Compares every key and value of the views of two sites; gives how many there are, and their bytes.
+fn compared(one: &Site, other: &Site) -> (usize, usize) {
+    let [one, other] = [one, other].map(|site| {
+        let folder = site.data().join("aggregator");
+        let (store, opened) = ViewStore::open(&folder, SCHEMA, Default::default()).unwrap();
+        assert!(matches!(opened, Opened::Continued), "{opened:?}");
+        store
+    });
+    one.read(|one| {
+        other.read(|other| {
+            let entries = |reader: &Reader<'_>| -> Vec<_> {
+                let entries = reader.range(..).map(Result::unwrap);
+                entries.map(|entry| (entry.key, entry.value)).collect()
+            };
+            let (one, other) = (entries(one), entries(other));
+            assert!(one == other, "the views differ");
+            let bytes = one.iter().map(|(key, value)| key.len() + value.len());
+            (one.len(), bytes.sum())
+        })
+    })
+}
+
+async fn restore_elsewhere(
+    figures: &mut Figures,
+    backup: &Path,
+    there: &There,
+    elsewhere: &Site,
+) -> Verified {
     let district = there.log.district();
-    let streams = Restoration::open(&broker.url(), district, &Options::default()).await;
+    let url = elsewhere.broker.url();
+    let streams = Restoration::open(&url, district, &Options::default()).await;
     let target = Target {
         streams: streams.unwrap(),
         district,

@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use async_nats::jetstream;
@@ -253,12 +253,29 @@ impl Site {
 
     /// The memory of a service, or of the broker.
     pub(crate) fn memory(&self, service: &str) -> Memory {
+        Memory::of(self.pid(service))
+    }
+
+    /// The time of the processor that a service, or the broker, has taken so far.
+    pub(crate) fn cpu(&self, service: &str) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid(service))).unwrap();
+        // The name stands in brackets and may hold anything. The twelfth and thirteenth field behind it are the ticks
+        // in user and in system mode, a hundred a second.
+        let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
+        let ticks = fields
+            .skip(11)
+            .take(2)
+            .map(|field| field.parse::<u64>().unwrap());
+        Duration::from_millis(ticks.sum::<u64>() * 10)
+    }
+
+    fn pid(&self, service: &str) -> u32 {
         let mut running = self.running.iter();
         let pid = match running.find(|(name, _)| *name == service) {
             Some((_, child)) => child.id(),
             None => self.broker.pid(),
         };
-        Memory::of(pid.unwrap())
+        pid.unwrap()
     }
 
     /// The log that its intake writes.

@@ -1,6 +1,6 @@
 //! The whole log from a broker: all of it only read, and all of it in the views of the real aggregator.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{
     self,
@@ -45,10 +45,10 @@ impl CatchUp {
     /// One round.
     pub(super) async fn measure(&mut self, figures: &mut Figures) {
         figures.add(RAW, "events/s", self.read().await);
-        let (rate, peak) = catch_up(&mut self.site, self.last).await;
+        let caught_up = catch_up(&mut self.site, self.last).await;
         let (events, folder) = (self.last as f64, self.site.data().join("aggregator"));
-        figures.add(CATCH_UP, "events/s", rate);
-        figures.add("catch-up: peak memory", "MiB", peak);
+        figures.add(CATCH_UP, "events/s", caught_up.per_second);
+        figures.add("catch-up: peak memory", "MiB", caught_up.peak);
         figures.add(DISK, "bytes/event", bytes_of(&folder) as f64 / events);
         let (store, _) = ViewStore::open(&folder, SCHEMA, Options::default()).unwrap();
         let live: usize = store.read(|reader| {
@@ -82,9 +82,18 @@ impl CatchUp {
     }
 }
 
-/// Lets the aggregator make its views anew; gives events in a second, and its highest memory in
-/// MiB.
-pub(crate) async fn catch_up(site: &mut Site, last: u64) -> (f64, f64) {
+/// What it took to make all views anew.
+pub(crate) struct CaughtUp {
+    /// Events in a second.
+    pub(crate) per_second: f64,
+    /// Highest memory of the aggregator, in MiB.
+    pub(crate) peak: f64,
+    /// Time of the processor that the aggregator took until it had them.
+    pub(crate) cpu: Duration,
+}
+
+/// Lets the aggregator make its views anew.
+pub(crate) async fn catch_up(site: &mut Site, last: u64) -> CaughtUp {
     let folder = site.data().join("aggregator");
     if folder.exists() {
         std::fs::remove_dir_all(&folder).unwrap();
@@ -92,8 +101,12 @@ pub(crate) async fn catch_up(site: &mut Site, last: u64) -> (f64, f64) {
     let began = Instant::now();
     site.spawn("aggregator");
     site.until_at("aggregator", last).await;
-    let peak = site.memory("aggregator").peak;
+    let (peak, cpu) = (site.memory("aggregator").peak, site.cpu("aggregator"));
     // It hands its views to the disk before it ends.
     site.stop("aggregator").await;
-    (last as f64 / began.elapsed().as_secs_f64(), peak)
+    CaughtUp {
+        per_second: last as f64 / began.elapsed().as_secs_f64(),
+        peak,
+        cpu,
+    }
 }
