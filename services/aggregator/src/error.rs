@@ -31,8 +31,8 @@ pub enum Error {
         /// What was seen.
         detail: String,
     },
-    /// A request to rebuild, or the answer to it, is not understood.
-    #[error("the request to rebuild is not understood: {detail}")]
+    /// A request of an operator's command, or the answer to it, is not understood.
+    #[error("the request, or the answer to it, is not understood: {detail}")]
     Control {
         /// What is wrong with it.
         detail: String,
@@ -59,7 +59,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// A request of the administration, or the answer to it, that is not what it should be.
+    /// A request of an operator's command, or the answer to it, that is not what it should be.
     pub(crate) fn misunderstood(error: &serde_json::Error) -> Self {
         Self::Control {
             detail: error.to_string(),

@@ -1,7 +1,5 @@
 //! Tells over the broker what the views know of a stretch of the log, also when an error has stopped them: what was
 //! lost is known there last.
-//!
-//! The request and its answer are JSON, so that an operator can send one with any client.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +10,7 @@ use gridkeeper_liveviews::blocking;
 use gridkeeper_proto::{area::AreaCode, envelope::Position, event::LostEvent};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, aggregator::Aggregator};
+use crate::{Error, admin, aggregator::Aggregator};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -35,7 +33,7 @@ pub struct Known {
 }
 
 fn subject(district: AreaCode) -> String {
-    format!("admin.{district}.known")
+    admin::subject(district, "known")
 }
 
 /// Asks a running aggregator of a district what its views know of a stretch of the log; `None` where none answers
@@ -65,18 +63,11 @@ pub(crate) async fn tell_on_request(
     aggregator: &Arc<Aggregator>,
     client: &Client,
 ) -> Result<(), Error> {
-    let mut requests = client
-        .subscribe(subject(aggregator.district))
-        .await
-        .map_err(|error| Error::Broker {
-            detail: error.to_string(),
-        })?;
+    let mut requests = admin::requests(client, subject(aggregator.district)).await?;
     while let Some(message) = requests.next().await {
         answer(aggregator, client, message).await;
     }
-    Err(Error::Broker {
-        detail: "the connection was closed".to_owned(),
-    })
+    Err(admin::ended())
 }
 
 async fn answer(aggregator: &Aggregator, client: &Client, message: Message) {

@@ -1,5 +1,6 @@
 //! The aggregator: keeps the views of a district, and answers questions about them over the broker.
 
+mod admin;
 mod aggregator;
 mod error;
 pub mod known;

@@ -1,6 +1,4 @@
-//! Takes requests to rebuild, over the broker: the store's folder is locked by the running aggregator.
-//!
-//! The request and its answer are JSON, so that an operator can send one with any client.
+//! Takes requests to rebuild.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +12,7 @@ use gridkeeper_proto::{
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use crate::{Error, aggregator::Aggregator};
+use crate::{Error, admin, aggregator::Aggregator};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +34,7 @@ enum Answer {
 /// The subject on which the aggregators of a district listen for requests to rebuild.
 #[must_use]
 pub fn subject(district: AreaCode) -> String {
-    format!("admin.{district}.rebuild")
+    admin::subject(district, "rebuild")
 }
 
 /// Asks the running aggregator of a district to rebuild its views, or with `diff_only` to compare them
@@ -82,12 +80,7 @@ pub(crate) async fn rebuild_on_request<L: Log>(
     aggregator: &Arc<Aggregator>,
     client: &Client,
 ) -> Result<(), Error> {
-    let mut requests = client
-        .subscribe(subject(aggregator.district))
-        .await
-        .map_err(|error| Error::Broker {
-            detail: error.to_string(),
-        })?;
+    let mut requests = admin::requests(client, subject(aggregator.district)).await?;
     let mut under_way = JoinSet::new();
     while let Some(message) = requests.next().await {
         let (log, aggregator, client) = (Arc::clone(log), Arc::clone(aggregator), client.clone());
@@ -98,9 +91,7 @@ pub(crate) async fn rebuild_on_request<L: Log>(
             }
         }
     }
-    Err(Error::Broker {
-        detail: "the connection was closed".to_owned(),
-    })
+    Err(admin::ended())
 }
 
 async fn serve<L: Log>(log: &L, aggregator: &Aggregator, client: &Client, message: Message) {

@@ -15,7 +15,7 @@ use crate::{LogError, Options, append::send, connection::Connection, stream::kep
 
 const KEY_BYTES: usize = 32;
 
-/// How many keys, and how many bytes of them, are read at once.
+/// How many messages under one case, and how many bytes of them, are read at once.
 const RANGE: (usize, usize) = (4_096, 1 << 20);
 
 /// The store of a district's keys.
@@ -122,33 +122,20 @@ impl KeyStore {
     /// # Errors
     /// [`LogError::Unavailable`] and [`LogError::NoStream`].
     pub async fn all(&self) -> Result<BTreeMap<CaseId, CaseKey>, LogError> {
-        let last = self.connection.facts().await?.last;
+        // Of a stream that is not there nothing would answer.
+        self.connection.facts().await?;
         let prefix = format!("key.{}.", self.district);
         let mut keys = BTreeMap::new();
-        let mut after = Position(0);
-        while after < last {
-            let before = after;
-            let (max_keys, max_bytes) = RANGE;
-            let range = (after, ">");
-            let reading = self
-                .connection
-                .range(range, max_keys, max_bytes, |message| {
-                    after = Position(message.sequence);
-                    let case = message.subject.strip_prefix(&prefix);
-                    let case = case.and_then(|case| case.parse::<CaseId>().ok());
-                    let key = <[u8; KEY_BYTES]>::try_from(&*message.payload).ok();
-                    if let Some((case, key)) = case.zip(key) {
-                        // A case has the first one under its subject.
-                        keys.entry(case).or_insert(CaseKey(key));
-                    }
-                    Ok(())
-                });
-            reading.await?;
-            if after == before {
-                // The last ones may have been destroyed.
-                break;
+        let reading = self.connection.all(">", |message| {
+            let case = message.subject.strip_prefix(&prefix);
+            let case = case.and_then(|case| case.parse::<CaseId>().ok());
+            let key = <[u8; KEY_BYTES]>::try_from(&*message.payload).ok();
+            if let Some((case, key)) = case.zip(key) {
+                // A case has the first one under its subject.
+                keys.entry(case).or_insert(CaseKey(key));
             }
-        }
+        });
+        reading.await?;
         Ok(keys)
     }
 

@@ -18,7 +18,7 @@ use gridkeeper_proto::anchor::Anchor;
 use crate::{EventLog, LogError, connection::Connection};
 
 /// A connection that ends for good when it is lost.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) connection: Connection,
     /// Whether the server was lost, so that nothing more is sent.
@@ -41,16 +41,15 @@ impl EventLog {
     ///
     /// # Errors
     /// As [`EventLog::confirm`].
-    pub(crate) async fn session(&self, anchor: &Anchor) -> Result<Session, LogError> {
+    pub(crate) async fn session(&self, anchor: &Anchor) -> Result<Arc<Session>, LogError> {
         let mut session = self.session.lock().await;
         if let Some(session) = session.as_ref().filter(|session| !session.is_lost()) {
-            return Ok(session.clone());
+            return Ok(Arc::clone(session));
         }
         *session = None;
         let opened = self.open_session().await?;
         self.confirm_over(&opened.connection, anchor).await?;
-        *session = Some(opened.clone());
-        Ok(opened)
+        Ok(Arc::clone(session.insert(Arc::new(opened))))
     }
 
     async fn open_session(&self) -> Result<Session, LogError> {

@@ -65,7 +65,7 @@ pub struct EventLog {
     /// For reading; it reconnects without a command.
     pub(crate) reading: Connection,
     /// For appending.
-    pub(crate) session: Arc<Mutex<Option<Session>>>,
+    pub(crate) session: Arc<Mutex<Option<Arc<Session>>>>,
     /// Who else knows the log.
     pub(crate) witness: Option<Witness>,
     /// The run of a server that did not answer an append.

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -144,16 +144,7 @@ pub(crate) fn exists(path: &Path) -> Result<bool, Error> {
 
 /// What is in a folder, in the order of the names; nothing where there is no folder.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(io_error("list", folder))?,
-    };
-    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-    let mut paths: Vec<_> = paths
-        .collect::<Result<_, _>>()
-        .map_err(io_error("list", folder))?;
-    paths.sort();
-    Ok(paths)
+    gridkeeper_private::entries(folder).map_err(io_error("list", folder))
 }
 
 /// An error of the system's about a file or folder.

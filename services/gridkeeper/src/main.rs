@@ -15,6 +15,7 @@ mod import;
 mod installation;
 mod layout;
 mod logging;
+mod opened_log;
 #[cfg(test)]
 mod realdoor;
 mod signals;

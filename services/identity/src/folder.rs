@@ -211,7 +211,7 @@ impl<'a> KeyFolder<'a> {
     pub(crate) fn public_keys(self) -> Result<PublicKeys, KeyError> {
         let folder = self.public_folder();
         let mut keys = PublicKeys::default();
-        for path in files_in(&folder)? {
+        for path in entries(&folder)? {
             if is_leftover(&path) {
                 keys.leftovers.push(path);
                 continue;
@@ -243,7 +243,7 @@ impl<'a> KeyFolder<'a> {
     pub(crate) fn gaps(self) -> Result<Vec<Gap>, KeyError> {
         let keys = self.public_keys()?;
         let secret = self.secret()?;
-        let own_files = files_in(self.path)?
+        let own_files = entries(self.path)?
             .into_iter()
             .filter(|path| is_leftover(path));
         let leftovers = own_files.chain(keys.leftovers.iter().cloned());
@@ -411,17 +411,8 @@ fn is_leftover(path: &Path) -> bool {
 }
 
 /// What is in a folder, in the order of the names; nothing where there is no folder.
-fn files_in(folder: &Path) -> Result<Vec<PathBuf>, KeyError> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(io_error("list", folder))?,
-    };
-    let paths = entries.map(|entry| entry.map(|entry| entry.path()));
-    let mut paths: Vec<_> = paths
-        .collect::<Result<_, _>>()
-        .map_err(io_error("list", folder))?;
-    paths.sort();
-    Ok(paths)
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, KeyError> {
+    gridkeeper_private::entries(folder).map_err(io_error("list", folder))
 }
 
 fn read_text(path: &Path) -> Result<String, KeyError> {

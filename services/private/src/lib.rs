@@ -100,6 +100,22 @@ pub fn open_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// What is in a folder, in the order of the names; nothing where there is no folder.
+///
+/// # Errors
+/// What the system refuses.
+pub fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut paths = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
 /// Writes a file whole or not at all, in place of one of the same name: a crash leaves the old one
 /// or the new one. What others could read of the old one they cannot of the new one.
 ///

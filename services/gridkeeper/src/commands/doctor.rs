@@ -1,7 +1,7 @@
 //! `gridkeeper doctor`: says what is wrong with the log, and which way back fits.
 
 use gridkeeper_eventlog::{
-    EventLog, KeyStore, LogError,
+    LogError,
     diagnosis::{Diagnosis, Stretch},
     verify::sealed_without_key,
 };
@@ -11,7 +11,7 @@ use gridkeeper_proto::{code::Coded as _, envelope::Position, id::LogId};
 use crate::{
     error::Error,
     evidence::{Evidence, known_to_views},
-    installation::{Installation, Place},
+    opened_log::{LogPlace, OpenedLog},
     terminal,
 };
 
@@ -20,21 +20,19 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     #[command(flatten)]
-    place: Place,
-    /// Address of the broker; intake's when left out.
-    #[arg(long)]
-    nats: Option<String>,
+    at: LogPlace,
 }
 
 /// Runs the command.
 pub(super) async fn run(command: Command) -> Result<(), Error> {
-    let installation = Installation::open(&command.place)?;
-    let config = &installation.layout.config;
-    let url = command.nats.as_ref().unwrap_or(&config.intake.nats_url);
-    let district = installation.district.code();
-    let log = EventLog::open(url, district, &config.log).await?;
-    let evidence = Evidence::of(&installation, &log, None).await?;
-    let options = command.place.arguments();
+    let opened = command.at.open().await?;
+    let OpenedLog {
+        installation,
+        url,
+        log,
+    } = &opened;
+    let evidence = Evidence::of(installation, log, None).await?;
+    let options = command.at.place.arguments();
     let own = load_checkpoint_verifier(&installation.layout.keys());
     let own = own.ok().map(|verifier| verifier.origin().log);
     let known_to = evidence
@@ -42,7 +40,7 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
         .iter()
         .map(|known| known.position)
         .max();
-    let diagnosis = match evidence.diagnose(&log).await {
+    let diagnosis = match evidence.diagnose(log).await {
         Err(LogError::NoStream { .. }) => gone(known_to.unwrap_or_default())?,
         diagnosis => diagnosis?,
     };
@@ -52,11 +50,11 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
         return another(expected, found);
     }
     let behind = Position(diagnosis.last.0 + 1);
-    let views = known_to_views(&installation, url, (behind, None)).await?;
+    let views = known_to_views(installation, url, (behind, None)).await?;
     let beyond = views.map_or(Position(0), |known| known.position);
     let diagnosis = with_views(diagnosis, beyond);
-    let keys = KeyStore::open(url, district, &config.log).await?;
-    let keyless = match sealed_without_key(&log, &keys).await {
+    let keys = opened.keys().await?;
+    let keyless = match sealed_without_key(log, &keys).await {
         Ok(cases) => cases.len(),
         // What is missing of the log is said below; keys that are gone altogether are too many to count.
         Err(_) => 0,

@@ -5,10 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gridkeeper_eventlog::{
-    EventLog, KeyStore,
-    verify::{Against, Verified, verify},
-};
+use gridkeeper_eventlog::verify::{Against, Verified, verify};
 use gridkeeper_identity::load_checkpoint_verifier;
 use gridkeeper_proto::checkpoint::CheckpointVerifier;
 
@@ -16,7 +13,7 @@ use crate::{
     error::Error,
     evidence::Evidence,
     files,
-    installation::{Installation, Place},
+    opened_log::{LogPlace, OpenedLog},
     terminal,
 };
 
@@ -28,10 +25,7 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     #[command(flatten)]
-    place: Place,
-    /// Address of the broker; intake's when left out.
-    #[arg(long)]
-    nats: Option<String>,
+    at: LogPlace,
     /// A file with a signed checkpoint of this log that was kept elsewhere; may be given more than once.
     #[arg(long)]
     checkpoint: Vec<PathBuf>,
@@ -42,16 +36,15 @@ pub(super) struct Command {
 
 /// Runs the command.
 pub(super) async fn run(command: Command) -> Result<(), Error> {
-    let installation = Installation::open(&command.place)?;
-    let config = &installation.layout.config;
-    let url = command.nats.as_ref().unwrap_or(&config.intake.nats_url);
-    let district = installation.district.code();
-    let log = EventLog::open(url, district, &config.log).await?;
+    let opened = command.at.open().await?;
+    let OpenedLog {
+        installation, log, ..
+    } = &opened;
     let verifier = match &command.key {
         Some(path) => Some(CheckpointVerifier::parse(&files::read(path)?)?),
         None => None,
     };
-    let evidence = Evidence::of(&installation, &log, verifier.as_ref()).await?;
+    let evidence = Evidence::of(installation, log, verifier.as_ref()).await?;
     if !evidence.has_key {
         terminal::progress("there is no key of checkpoints: their roots are not compared");
     }
@@ -67,10 +60,10 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     }
     let against = Against {
         checkpoints,
-        keys: Some(KeyStore::open(url, district, &config.log).await?),
+        keys: Some(opened.keys().await?),
     };
     let mut told = Instant::now();
-    let verified = verify(&log, against, |position, last| {
+    let verified = verify(log, against, |position, last| {
         if told.elapsed() >= TELL_EVERY {
             terminal::progress(format!("verified up to position {position} of {last}"));
             told = Instant::now();

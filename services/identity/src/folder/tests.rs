@@ -86,7 +86,7 @@ impl Site {
     /// The names in the folder and in `public`.
     fn names(&self) -> Vec<String> {
         let both = [self.path().to_owned(), self.keys().public_folder()];
-        let paths = both.iter().flat_map(|folder| files_in(folder).unwrap());
+        let paths = both.iter().flat_map(|folder| entries(folder).unwrap());
         let names = paths.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
         names.collect()
     }

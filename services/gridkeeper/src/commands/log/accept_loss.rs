@@ -16,7 +16,7 @@ use gridkeeper_proto::{
 use crate::{
     error::Error,
     evidence::{Evidence, known_to_views},
-    installation::{Installation, Place},
+    opened_log::{LogPlace, OpenedLog},
     terminal,
 };
 
@@ -27,10 +27,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct Command {
     #[command(flatten)]
-    place: Place,
-    /// Address of the broker; intake's when left out.
-    #[arg(long)]
-    nats: Option<String>,
+    at: LogPlace,
     /// The first position that was lost, as `gridkeeper doctor` names it.
     #[arg(long, required_unless_present = "keys")]
     from: Option<u64>,
@@ -53,20 +50,21 @@ pub(crate) struct Command {
 pub(super) async fn run(command: Command) -> Result<(), Error> {
     let reason = checked_reason(&command.reason)?;
     let actor = operator(command.by.as_deref());
-    let installation = Installation::open(&command.place)?;
-    let config = &installation.layout.config;
-    let url = command.nats.as_ref().unwrap_or(&config.intake.nats_url);
-    let district = installation.district.code();
-    let log = EventLog::open(url, district, &config.log).await?;
-    let keys = KeyStore::open(url, district, &config.log).await?;
+    let opened = command.at.open().await?;
+    let keys = opened.keys().await?;
+    let OpenedLog {
+        installation,
+        url,
+        log,
+    } = &opened;
     let own = load_checkpoint_verifier(&installation.layout.keys())?
         .origin()
         .log;
-    let evidence = Evidence::of(&installation, &log, None).await?;
-    begin_where_gone(&log, &keys, own).await?;
+    let evidence = Evidence::of(installation, log, None).await?;
+    begin_where_gone(log, &keys, own).await?;
     let now = installation.clock.now();
     if command.keys {
-        let cases = sealed_without_key(&log, &keys).await?;
+        let cases = sealed_without_key(log, &keys).await?;
         if cases.is_empty() {
             return terminal::answer("every sealed section has its key: nothing to give up");
         }
@@ -77,9 +75,9 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
             "gave up the keys of {count} cases by the statement at position {position}"
         ));
     }
-    let diagnosis = evidence.diagnose(&log).await?;
+    let diagnosis = evidence.diagnose(log).await?;
     let from = Position(command.from.unwrap_or_default());
-    let all = known_to_views(&installation, url, (from, None)).await?;
+    let all = known_to_views(installation, url, (from, None)).await?;
     let beyond = all.as_ref().map_or(Position(0), |known| known.position);
     let stretch = stretch(&diagnosis, (from, command.to.map(Position)), beyond)?;
     let lost = all.map(|known| known.events).unwrap_or_default();

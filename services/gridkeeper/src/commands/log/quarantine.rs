@@ -1,6 +1,5 @@
 //! `gridkeeper log quarantine`: lets readers pass over a message that is no event.
 
-use gridkeeper_eventlog::EventLog;
 use gridkeeper_proto::{
     envelope::Position,
     event::{IntegrityEvent, MessageQuarantined},
@@ -10,7 +9,7 @@ use super::accept_loss::{checked_reason, operator};
 use crate::{
     error::Error,
     evidence::Evidence,
-    installation::{Installation, Place},
+    opened_log::{LogPlace, OpenedLog},
     terminal,
 };
 
@@ -21,10 +20,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(crate) struct Command {
     #[command(flatten)]
-    place: Place,
-    /// Address of the broker; intake's when left out.
-    #[arg(long)]
-    nats: Option<String>,
+    at: LogPlace,
     /// The position of the message, as `gridkeeper doctor` names it.
     #[arg(long)]
     position: u64,
@@ -40,10 +36,9 @@ pub(crate) struct Command {
 pub(super) async fn run(command: Command) -> Result<(), Error> {
     let reason = checked_reason(&command.reason)?;
     let actor = operator(command.by.as_deref());
-    let installation = Installation::open(&command.place)?;
-    let config = &installation.layout.config;
-    let url = command.nats.as_ref().unwrap_or(&config.intake.nats_url);
-    let log = EventLog::open(url, installation.district.code(), &config.log).await?;
+    let OpenedLog {
+        installation, log, ..
+    } = command.at.open().await?;
     let evidence = Evidence::of(&installation, &log, None).await?;
     let diagnosis = evidence.diagnose(&log).await?;
     let position = Position(command.position);
