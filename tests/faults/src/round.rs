@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use gridkeeper_broker::BrokerError;
 use gridkeeper_tests::{installation::Installation, sample_district, until};
 use tokio::time::{Instant, interval, timeout};
 
@@ -133,7 +134,7 @@ impl<'a> Round<'a> {
             self.stop_broker().await;
             let before = blocks::messages(&self.files.stream(Stream::Events));
             self.evidence.done = self.files.damage(self.scenario);
-            self.installation.broker.restart().await.unwrap();
+            self.start_damaged_broker().await;
             before
         };
         if !moment.services_run() {
@@ -187,8 +188,30 @@ impl<'a> Round<'a> {
     async fn restart(&mut self) {
         self.stop_services().await;
         self.stop_broker().await;
-        self.installation.broker.restart().await.unwrap();
+        self.start_damaged_broker().await;
         self.start_services();
+    }
+
+    /// Starts the broker on its damaged files. One that reads them for ever is started as the page of
+    /// its code says: without the index of the stream.
+    async fn start_damaged_broker(&mut self) {
+        match self.installation.broker.restart().await {
+            Ok(()) => return,
+            Err(BrokerError::Silent { .. }) => {}
+            Err(error) => panic!("the broker does not start: {error}"),
+        }
+        if self.scenario.moment.services_run() {
+            let state = State::of(&self.client, &mut self.installation).await;
+            self.evidence.green_over_a_hole |= state.is_green();
+            self.evidence.was_red |= state.is_red();
+            let found = judge::probe(&self.client, 6).await;
+            self.evidence.wrong.extend(found.wrong);
+        }
+        self.installation.broker.kill().await.unwrap();
+        let index = blocks::index_file(&self.files.stream(self.scenario.stream));
+        std::fs::remove_file(&index).unwrap();
+        self.installation.broker.restart().await.unwrap();
+        self.evidence.done += "; the broker silent (GK0805) until the index was removed";
     }
 
     /// Phones file new reports in other grids at once, and repeat old ones, until the services are

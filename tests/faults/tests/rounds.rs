@@ -30,4 +30,5 @@ rounds! {
     a_message_that_is_no_event = 24,
     the_keys_removed_under_running_services = 104,
     the_index_removed = 19,
+    a_sequence_flipped_so_that_the_broker_reads_for_ever = 20261240,
 }
