@@ -7,7 +7,7 @@
 mod copying;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::Path,
     sync::Arc,
 };
@@ -63,6 +63,8 @@ pub struct Taken {
     pub checkpoints: usize,
     /// How many cases that were filed during the run have sealed parties, no key, and nobody who forgot them.
     pub without_key: usize,
+    /// How many keys the broker has lost and the backup keeps.
+    pub only_here: usize,
     /// The newest signed checkpoint that is of a longer log; `None` if there is none.
     pub longer: Option<Checkpoint>,
 }
@@ -102,7 +104,7 @@ pub async fn take(
     }
     let end = copied.end;
     let (verified_before, mut verification) = run.verify(&copied, &notes, &mut progress)?;
-    run.forget(&verification.take_sealed());
+    let only_here = run.keep_known_keys(&verification.take_sealed())?;
     let checkpoints = verification.checkpoints();
     let part = verification.part();
     let compared = notes.up_to(end).into_iter();
@@ -135,6 +137,7 @@ pub async fn take(
         read: run.copying.read,
         checkpoints,
         without_key: copied.without_key.len(),
+        only_here,
         longer: longer.next_back(),
     })
 }
@@ -268,9 +271,19 @@ impl Run<'_> {
         Ok((after, verification))
     }
 
-    /// Leaves the keys of persons out who were forgotten and whose key intake has not destroyed yet.
-    fn forget(&mut self, sealed: &std::collections::HashMap<CaseId, bool>) {
+    /// Keeps the keys that the backup has and the broker has lost, and leaves those out of persons who were forgotten
+    /// and whose key intake has not destroyed yet; gives how many only the backup has. `sealed` says who is forgotten
+    /// since the backup was taken last.
+    fn keep_known_keys(&mut self, sealed: &HashMap<CaseId, bool>) -> Result<usize, Error> {
+        let there: HashSet<_> = self.keys.keys().copied().collect();
+        if let Some(before) = self.folder.manifest()? {
+            for (case, key) in self.folder.keys(&before)? {
+                self.keys.entry(case).or_insert(key);
+            }
+        }
         self.keys.retain(|case, _| sealed.get(case) != Some(&true));
+        let only_here = self.keys.keys().filter(|case| !there.contains(case));
+        Ok(only_here.count())
     }
 }
 

@@ -1,19 +1,19 @@
 //! Whether the log is the one that a reader has read, and holds all of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use gridkeeper_proto::{
     anchor::Anchor,
     envelope::{Header, Position},
     event::{Event, IntegrityEvent, Recorded},
     id::LogId,
-    integrity::{Integrity, Loss},
+    integrity::{Integrity, Standing},
     time::Timestamp,
 };
 
 use crate::{
     EventLog, LogError,
-    connection::{Connection, StreamFacts},
+    connection::{Connection, ServerRun, StreamFacts},
     witness::Witness,
 };
 
@@ -26,6 +26,15 @@ pub struct Confirmed {
     pub last: Position,
     /// What the broker's clock said; `None` where the broker does not say.
     pub time: Option<Timestamp>,
+}
+
+/// Positions without a message that were all given up as lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Holes {
+    server: ServerRun,
+    /// The last statement by then.
+    statement: Position,
+    missing: u64,
 }
 
 impl EventLog {
@@ -138,7 +147,7 @@ impl EventLog {
             return Ok(Err(LogError::Shorter { last, read }));
         }
         let missing = last.0.saturating_sub(facts.messages);
-        if missing > lost(&statements) {
+        if missing > 0 && !self.is_given_up(connection, missing, &statements).await? {
             return Ok(Err(LogError::Hole { missing, last }));
         }
         if read == Position(0) {
@@ -162,6 +171,38 @@ impl EventLog {
         Ok(Ok(()))
     }
 
+    /// Whether every position without a message was given up as lost. Positions are never filled again, so that as
+    /// many of them in the same run of a server are the same ones.
+    async fn is_given_up(
+        &self,
+        connection: &Connection,
+        missing: u64,
+        statements: &Integrity,
+    ) -> Result<bool, LogError> {
+        let holes = Holes {
+            server: connection.run(),
+            statement: statements.position,
+            missing,
+        };
+        if self.given_up().as_ref() == Some(&holes) {
+            return Ok(true);
+        }
+        let mut found = 0;
+        for position in connection.without_message().await? {
+            if statements.standing(position) != Standing::Lost {
+                return Ok(false);
+            }
+            found += 1;
+        }
+        let all = found >= missing;
+        *self.given_up() = all.then_some(holes);
+        Ok(all)
+    }
+
+    fn given_up(&self) -> MutexGuard<'_, Option<Holes>> {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn read_statements_over(
         &self,
         connection: &Connection,
@@ -178,12 +219,6 @@ impl EventLog {
         reading.await?;
         Ok(self.keep_statements(integrity))
     }
-}
-
-/// How many positions were given up as lost.
-fn lost(statements: &Integrity) -> u64 {
-    let gone = statements.losses().iter().filter_map(Loss::gone);
-    gone.map(|(from, to)| to.0 + 1 - from.0).sum()
 }
 
 /// The statement in a message; `None` if it holds none.

@@ -72,6 +72,12 @@ struct TimedInfo {
     ts: Option<String>,
 }
 
+/// Asks for the positions that have no message, too.
+#[derive(Serialize)]
+struct DeletedRequest {
+    deleted_details: bool,
+}
+
 /// A stream that is there where one is to be restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Occupied {
@@ -255,21 +261,7 @@ impl Connection {
 
     /// What the broker tells of the stream, whose options are checked.
     pub(crate) async fn facts(&self) -> Result<StreamFacts, LogError> {
-        let subject = format!("STREAM.INFO.{}", self.needed.name);
-        let TimedInfo { info, ts } = match self.context.request(subject, &()).await {
-            Ok(Response::Ok(found)) => found,
-            Ok(Response::Err { error }) if error.error_code().0 == STREAM_NOT_FOUND => {
-                return Err(LogError::NoStream {
-                    stream: self.needed.name.clone(),
-                });
-            }
-            Ok(Response::Err { error }) => {
-                return Err(LogError::unavailable("ask for the stream")(error.into()));
-            }
-            Err(error) => {
-                return Err(LogError::unavailable("ask for the stream")(error.into()));
-            }
-        };
+        let TimedInfo { info, ts } = self.info(&()).await?;
         self.check(&info.config)?;
         self.check_restored(&info.config)?;
         Ok(StreamFacts {
@@ -278,6 +270,33 @@ impl Connection {
             messages: info.state.messages,
             time: ts.and_then(|text| text.parse().ok()),
         })
+    }
+
+    /// The positions up to the last one that have no message, in order.
+    pub(crate) async fn without_message(&self) -> Result<impl Iterator<Item = Position>, LogError> {
+        let request = DeletedRequest {
+            deleted_details: true,
+        };
+        let state = self.info(&request).await?.info.state;
+        let between = state.deleted.unwrap_or_default();
+        Ok((1..state.first_sequence).chain(between).map(Position))
+    }
+
+    /// What the broker tells of the stream.
+    async fn info(&self, request: &impl Serialize) -> Result<TimedInfo, LogError> {
+        let subject = format!("STREAM.INFO.{}", self.needed.name);
+        match self.context.request(subject, request).await {
+            Ok(Response::Ok(found)) => Ok(found),
+            Ok(Response::Err { error }) if error.error_code().0 == STREAM_NOT_FOUND => {
+                Err(LogError::NoStream {
+                    stream: self.needed.name.clone(),
+                })
+            }
+            Ok(Response::Err { error }) => {
+                Err(LogError::unavailable("ask for the stream")(error.into()))
+            }
+            Err(error) => Err(LogError::unavailable("ask for the stream")(error.into())),
+        }
     }
 
     /// The message at a position; `None` where the broker has none.

@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     LogError,
+    confirm::Holes,
     connection::{Connection, ServerRun, StreamFacts},
     session::Session,
     witness::Witness,
@@ -70,6 +71,8 @@ pub struct EventLog {
     pub(crate) witness: Option<Witness>,
     /// The run of a server that did not answer an append.
     pub(crate) silent_run: Arc<std::sync::Mutex<Option<ServerRun>>>,
+    /// What is missing of it and was given up, as far as it was looked at.
+    pub(crate) given_up: Arc<std::sync::Mutex<Option<Holes>>>,
     /// What the log says of itself, as far as it was read.
     statements: Arc<RwLock<Arc<Integrity>>>,
 }
@@ -100,6 +103,7 @@ impl EventLog {
             session: Arc::default(),
             witness: None,
             silent_run: Arc::default(),
+            given_up: Arc::default(),
             statements: Arc::default(),
         })
     }

@@ -144,6 +144,14 @@ pub(crate) enum Error {
         /// What is missing.
         missing: Vec<Stretch>,
     },
+    /// Nobody knows of the log that it ever reached a position.
+    #[error("position {to} cannot be given up: the log is not known to have reached beyond {last}")]
+    BeyondKnown {
+        /// The position.
+        to: Position,
+        /// The last one that is known.
+        last: Position,
+    },
     /// The message at the position is an event, or is not there.
     #[error(
         "no message at position {position} is foreign to the log; foreign are: {}",
@@ -226,6 +234,7 @@ impl Coded for Error {
             Self::NothingLost { .. } => Code(841),
             Self::NotForeign { .. } => Code(842),
             Self::Reason { .. } => Code(843),
+            Self::BeyondKnown { .. } => Code(844),
             Self::Append(error) => error.code(),
             Self::Checkpoint(error) => error.code(),
             Self::Break(error) => error.code(),

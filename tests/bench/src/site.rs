@@ -135,7 +135,8 @@ impl Site {
 
     fn configuration(&self, query: &str) -> String {
         let url = self.broker.url();
-        let mut text = String::new();
+        // Of the broker that a build has while it begins an installation.
+        let mut text = "[broker]\nport = 0\n".to_owned();
         for service in ["intake", "aggregator", "query", "escalator"] {
             let address = match service {
                 "query" => self.address(query),

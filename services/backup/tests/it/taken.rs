@@ -106,6 +106,33 @@ async fn a_key_that_was_erased_is_gone_with_the_next_run() {
 }
 
 #[tokio::test]
+async fn a_key_that_the_broker_has_lost_stays_in_the_backup() {
+    let mut site = site(70).await;
+    let whole = site.take("backup").await.unwrap();
+    assert_eq!(whole.only_here, 0);
+    let keys = site.keys.all().await.unwrap();
+    let lost = *keys.keys().next().unwrap();
+    // As damage to the stream does, without an event that somebody is forgotten.
+    site.keys.destroy(lost).await.unwrap();
+    for _ in 0..2 {
+        let taken = site.take("backup").await.unwrap();
+        assert_eq!(
+            (taken.only_here, taken.manifest.keys),
+            (1, whole.manifest.keys)
+        );
+        let checked = check(&site.path("backup"), None, |_| {}).unwrap();
+        assert_eq!(checked.verified.end.position, taken.manifest.position);
+    }
+    site.write(40).await;
+    let taken = site.take("backup").await.unwrap();
+    let left = site.keys.all().await.unwrap();
+    assert_eq!(
+        taken.manifest.keys,
+        left.len() as u64 + taken.only_here as u64
+    );
+}
+
+#[tokio::test]
 async fn a_folder_of_another_log_or_of_somebody_else_is_left_as_it_is() {
     let mut ours = site(120).await;
     ours.take("backup").await.unwrap();

@@ -230,6 +230,35 @@ async fn given_a_hole_it_is_named_and_what_needs_it_is_set_aside_when_it_is_give
 }
 
 #[tokio::test]
+async fn given_a_stretch_given_up_that_was_partly_there_another_hole_is_named_all_the_same() {
+    for another in [None, Some(35..=36)] {
+        let site = site().await;
+        let Written { events, roots } = written(60);
+        let damaged = Damaged::begin(&site, &events).await;
+        damaged.lose(41..=41).await;
+        if let Some(another) = another.clone() {
+            damaged.lose(another).await;
+        }
+        damaged.close().await;
+        let log = site.log().await;
+        let found = diagnose(&log, &roots).await.unwrap();
+        // Nineteen messages are given up that are still there.
+        let said = state(&log, loss(&found, stretch(41, 60)), found.last).await;
+        let confirmed = log.confirm(&Anchor::default()).await;
+        match another {
+            None => assert_eq!(confirmed.unwrap().last, said),
+            Some(_) => {
+                let hole = confirmed.unwrap_err();
+                assert!(
+                    matches!(hole, LogError::Hole { missing: 3, .. }),
+                    "{hole:?}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn given_a_message_that_is_no_event_readers_stop_until_it_is_quarantined() {
     let site = site().await;
     let Written { events, .. } = written(20);

@@ -94,12 +94,21 @@ fn show_taken(taken: &Taken) -> Result<(), Error> {
             taken.without_key
         ))?;
     }
-    match taken.longer {
-        Some(longer) => terminal::answer(format!(
+    if taken.only_here > 0 {
+        terminal::answer(format!(
+            "THE BROKER HAS LOST {} KEYS of sealed parties; the backup keeps them: `gridkeeper doctor`",
+            taken.only_here
+        ))?;
+    }
+    if let Some(longer) = taken.longer {
+        terminal::answer(format!(
             "THE LOG IS SHORTER than a signed checkpoint says, which is of position {}: `gridkeeper doctor`",
             longer.position
-        )),
-        None => Ok(()),
+        ))?;
+    }
+    match taken.without_key + taken.only_here > 0 || taken.longer.is_some() {
+        true => Err(Error::Unsound),
+        false => Ok(()),
     }
 }
 

@@ -131,6 +131,10 @@ fn stretch(
     // What only the views know of lies behind the end.
     let behind = (from.0 == diagnosis.last.0 + 1 && beyond > diagnosis.last)
         .then_some(Stretch { from, to: beyond });
+    let last = diagnosis.known_to.max(diagnosis.last).max(beyond);
+    if let Some(to) = to.filter(|to| *to > last) {
+        return Err(Error::BeyondKnown { to, last });
+    }
     match (found.or(behind), to) {
         (Some(_), Some(to)) if to >= from => Ok(Stretch { from, to }),
         (Some(found), None) => Ok(Stretch {
@@ -157,5 +161,43 @@ pub(super) fn operator(by: Option<&str>) -> Actor {
     Actor {
         id: by.map_or(user, str::to_owned),
         role: Role::Admin,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn positions(from: u64, to: u64) -> Stretch {
+        Stretch {
+            from: Position(from),
+            to: Position(to),
+        }
+    }
+
+    #[test]
+    fn no_more_is_given_up_than_the_log_was_known_to_have() {
+        let diagnosis = Diagnosis {
+            last: Position(20),
+            known_to: Position(20),
+            missing: vec![positions(11, 13)],
+            ..Diagnosis::default()
+        };
+        let given_up = |from: u64, to: Option<u64>, views: u64| {
+            stretch(
+                &diagnosis,
+                (Position(from), to.map(Position)),
+                Position(views),
+            )
+            .ok()
+        };
+        assert_eq!(given_up(11, None, 20), Some(positions(11, 13)));
+        assert_eq!(given_up(12, Some(20), 20), Some(positions(12, 20)));
+        assert_eq!(given_up(21, None, 25), Some(positions(21, 25)));
+        assert_eq!(given_up(21, Some(25), 25), Some(positions(21, 25)));
+        for (from, to, views) in [(11, 21, 20), (11, 99_999_999, 20), (21, 26, 25)] {
+            assert_eq!(given_up(from, Some(to), views), None, "{from} to {to}");
+        }
+        assert_eq!(given_up(14, None, 20), None);
     }
 }
