@@ -16,7 +16,8 @@ use crate::envelope::Position;
 /// Digits of a hash as text.
 const TEXT: usize = 64;
 
-/// A hash of the tree: of a leaf, a node or a root. SHA-256; 64 lowercase hexadecimal digits in text and in JSON.
+/// A hash of the tree: of a leaf, a node or a root. SHA-256; 64 lowercase hexadecimal digits in text
+/// and in JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TreeHash(pub [u8; 32]);
 

@@ -72,8 +72,8 @@ pub async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
     }
 }
 
-/// Ports below those that Linux gives to outgoing connections (`ip_local_port_range`): those of tests
-/// that run beside would take one before the process for which it was chosen listens on it.
+/// Ports below those that Linux gives to outgoing connections (`ip_local_port_range`): those of
+/// tests that run beside would take one before the process for which it was chosen listens on it.
 const PORTS: std::ops::Range<u16> = 10_000..32_000;
 /// How many ports a process tries before it comes to those of the next one.
 const PORTS_OF_A_PROCESS: u32 = 16;

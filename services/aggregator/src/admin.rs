@@ -1,4 +1,5 @@
-//! Requests of an operator's commands, over the broker: the folder of the views is locked by the running aggregator.
+//! Requests of an operator's commands, over the broker: the folder of the views is locked by the
+//! running aggregator.
 //!
 //! Requests and answers are JSON, so that an operator can send one with any client.
 

@@ -104,15 +104,14 @@ pub async fn take(
     }
     let end = copied.end;
     let (verified_before, mut verification) = run.verify(&copied, &notes, &mut progress)?;
-    let only_here = run.keep_known_keys(&verification.take_sealed())?;
+    let before = folder.manifest()?;
+    let only_here = run.keep_known_keys(before.as_ref(), &verification.take_sealed())?;
     let checkpoints = verification.checkpoints();
     let part = verification.part();
     let compared = notes.up_to(end).into_iter();
     let compared = compared.filter(|known| known.position >= verified_before);
     let mut compared = compared.filter(|known| copied.statements.loss_at(known.position).is_none());
-    let before = folder
-        .manifest()?
-        .and_then(|before| before.verified_against);
+    let before = before.and_then(|before| before.verified_against);
     let manifest = Manifest {
         format: Manifest::FORMAT,
         log,
@@ -271,13 +270,17 @@ impl Run<'_> {
         Ok((after, verification))
     }
 
-    /// Keeps the keys that the backup has and the broker has lost, and leaves those out of persons who were forgotten
-    /// and whose key intake has not destroyed yet; gives how many only the backup has. `sealed` says who is forgotten
-    /// since the backup was taken last.
-    fn keep_known_keys(&mut self, sealed: &HashMap<CaseId, bool>) -> Result<usize, Error> {
+    /// Keeps the keys that the backup has and the broker has lost, and leaves those out of persons
+    /// who were forgotten and whose key intake has not destroyed yet; gives how many only the backup
+    /// has. `sealed` says who was forgotten since `before`, the backup that was taken last.
+    fn keep_known_keys(
+        &mut self,
+        before: Option<&Manifest>,
+        sealed: &HashMap<CaseId, bool>,
+    ) -> Result<usize, Error> {
         let there: HashSet<_> = self.keys.keys().copied().collect();
-        if let Some(before) = self.folder.manifest()? {
-            for (case, key) in self.folder.keys(&before)? {
+        if let Some(before) = before {
+            for (case, key) in self.folder.keys(before)? {
                 self.keys.entry(case).or_insert(key);
             }
         }

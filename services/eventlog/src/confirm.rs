@@ -171,8 +171,8 @@ impl EventLog {
         Ok(Ok(()))
     }
 
-    /// Whether every position without a message was given up as lost. Positions are never filled again, so that as
-    /// many of them in the same run of a server are the same ones.
+    /// Whether every position without a message was given up as lost. Positions are never filled
+    /// again, so that as many of them in the same run of a server are the same ones.
     async fn is_given_up(
         &self,
         connection: &Connection,

@@ -14,8 +14,8 @@ use crate::{
 
 /// What may be lost.
 const SHARE: f64 = 0.03;
-/// Reports a second of which it is measured how soon they can be seen: a third of what a slow machine
-/// takes.
+/// Reports a second of which it is measured how soon they can be seen: a third of what a slow
+/// machine takes.
 const RATE: f64 = 2_000.0;
 /// Of how many loads in batches the log is made that the views are built from.
 const LOG_LOADS: u32 = 6;
@@ -113,7 +113,7 @@ async fn measure_reports(
     }
 }
 
-/// Microseconds for each of so many.
+/// The share of one of `count` in a time, in microseconds.
 fn micros_each(time: Duration, count: u64) -> f64 {
     time.as_secs_f64() * 1e6 / count as f64
 }

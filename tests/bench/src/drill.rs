@@ -1,5 +1,6 @@
 //! The drill: a long log is backed up, goes on, is backed up again, checked, restored into an empty broker and
-//! verified, and views are built from both; and what verifying takes beside reading the log and doing nothing with it.
+//! verified, and views are built from both; and what verifying takes beside reading the log and
+//! doing nothing with it.
 
 use std::{path::Path, time::Instant};
 
@@ -97,7 +98,7 @@ pub(crate) async fn run(rounds: usize, events: u64) -> Figures {
     let (views, bytes) = compared(&site, &elsewhere);
     figures.add("views, equal bit for bit", "views", views as f64);
     figures.add(
-        "views, equal bit for bit",
+        "size of the views",
         "MiB",
         bytes as f64 / f64::from(1 << 20),
     );
@@ -170,7 +171,8 @@ impl There {
     }
 }
 
-/// Compares every key and value of the views of two sites; gives how many there are, and their bytes.
+/// Compares every key and value of the views of two sites; gives how many there are, and their
+/// bytes.
 fn compared(one: &Site, other: &Site) -> (usize, usize) {
     let [one, other] = [one, other].map(|site| {
         let folder = site.data().join("aggregator");

@@ -260,8 +260,8 @@ impl Site {
     /// The time of the processor that a service, or the broker, has taken so far.
     pub(crate) fn cpu(&self, service: &str) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid(service))).unwrap();
-        // The name stands in brackets and may hold anything. The twelfth and thirteenth field behind it are the ticks
-        // in user and in system mode, a hundred a second.
+        // The name stands in brackets and may hold anything. The twelfth and thirteenth field
+        // behind it are the ticks in user and in system mode, a hundred a second.
         let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
         let ticks = fields
             .skip(11)

@@ -192,8 +192,8 @@ impl<'a> Round<'a> {
         self.start_services();
     }
 
-    /// Starts the broker on its damaged files. One that reads them for ever is started as the page of
-    /// its code says: without the index of the stream.
+    /// Starts the broker on its damaged files. One that reads them for ever is started as the page
+    /// of its code says: without the index of the stream.
     async fn start_damaged_broker(&mut self) {
         match self.installation.broker.restart().await {
             Ok(()) => return,

@@ -16,8 +16,8 @@ use super::failed;
 use crate::Error;
 
 const HASH_BYTES: u64 = 32;
-/// With so many hashes in memory they are written. A file that grew with each append would have part
-/// in each sync of the broker, where both are on one disk.
+/// With so many hashes in memory they are written. A file that grew with each append would have
+/// part in each sync of the broker, where both are on one disk.
 const PIECE: usize = 4_096;
 
 /// The file, as its one writer has it.
@@ -26,8 +26,8 @@ pub(crate) struct TreeFile {
     reader: TreeReader,
 }
 
-/// Reads the hashes, those in the file and those that are still to be written there. Clones read the
-/// same.
+/// Reads the hashes, those in the file and those that are still to be written there. Clones read
+/// the same.
 #[derive(Clone, Debug)]
 pub(crate) struct TreeReader {
     path: Arc<PathBuf>,
@@ -66,8 +66,8 @@ impl TreeFile {
         })
     }
 
-    /// Adds the hashes by which the tree comes to have so many leaves. They can be read from then on,
-    /// also where this fails because the file cannot be written: the next call tries that again.
+    /// Adds the hashes by which the tree comes to have so many leaves. They can be read from then
+    /// on, also where this fails because the file cannot be written: the next call tries again.
     ///
     /// # Errors
     /// [`Error::Evidence`].

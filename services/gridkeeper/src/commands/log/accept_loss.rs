@@ -131,7 +131,7 @@ fn stretch(
     // What only the views know of lies behind the end.
     let behind = (from.0 == diagnosis.last.0 + 1 && beyond > diagnosis.last)
         .then_some(Stretch { from, to: beyond });
-    let last = diagnosis.known_to.max(diagnosis.last).max(beyond);
+    let last = diagnosis.known_to.max(beyond);
     if let Some(to) = to.filter(|to| *to > last) {
         return Err(Error::BeyondKnown { to, last });
     }
