@@ -59,6 +59,8 @@ pub enum ViewQuestion {
     Units(Day, Day),
     /// Only the position.
     Position,
+    /// Whether the log has the history that the views were folded from.
+    History,
 }
 
 impl ViewQuestion {
@@ -67,9 +69,12 @@ impl ViewQuestion {
     pub fn is_short(&self) -> bool {
         const FEW: usize = 16;
         match self {
-            Self::Case(_) | Self::Rules | Self::Roster(_) | Self::Inquiry(_) | Self::Position => {
-                true
-            }
+            Self::Case(_)
+            | Self::Rules
+            | Self::Roster(_)
+            | Self::Inquiry(_)
+            | Self::Position
+            | Self::History => true,
             Self::Summaries(areas) => areas.len() <= FEW,
             Self::Cases(_)
             | Self::Escalations(_)
@@ -294,6 +299,8 @@ pub enum ViewAnswer {
     Units(Vec<(String, DayRollup)>),
     /// To [`ViewQuestion::Position`].
     Position,
+    /// To [`ViewQuestion::History`]: it has.
+    History,
 }
 
 /// Why there is no answer.
@@ -316,6 +323,9 @@ pub enum ViewError {
     /// The request does not decode: another release asked.
     #[error("the request is not one of this release")]
     Release,
+    /// The log, as the broker gives it now, is not compared with the views to its start yet.
+    #[error("the log is not yet compared with what the views were folded from")]
+    HistoryNotCompared,
 }
 
 impl Coded for ViewError {
@@ -324,6 +334,7 @@ impl Coded for ViewError {
             Self::Behind { .. } => Code(600),
             Self::Stopped { .. } => Code(601),
             Self::Release => Code(602),
+            Self::HistoryNotCompared => Code(603),
         }
     }
 }

@@ -123,6 +123,7 @@ impl Answers<'_> {
             ViewQuestion::Inquiries(filter) => ViewAnswer::Inquiries(self.inquiries(filter)?),
             ViewQuestion::Units(from, to) => ViewAnswer::Units(self.units(*from, *to)?),
             ViewQuestion::Position => ViewAnswer::Position,
+            ViewQuestion::History => ViewAnswer::History,
         })
     }
 

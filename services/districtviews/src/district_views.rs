@@ -3,8 +3,8 @@
 use std::{ops::Deref, time::Duration};
 
 use gridkeeper_liveviews::{LiveViews, State, blocking};
-use gridkeeper_proto::view::{ViewError, ViewReply, ViewRequest};
-use tokio::sync::Semaphore;
+use gridkeeper_proto::view::{ViewError, ViewQuestion, ViewReply, ViewRequest};
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     answer::{answer, refusal, try_answer},
@@ -38,7 +38,7 @@ impl DistrictViews {
     /// once: handing it over to another thread would take longer than answering it.
     #[must_use]
     pub fn reply_at_once(&self, request: &ViewRequest, max_bytes: usize) -> Option<ViewReply> {
-        if !request.question.is_short() || self.stopped().is_some() {
+        if !request.question.is_short() || self.stopped().is_some() || self.must_compare(request) {
             return None;
         }
         try_answer(self.store(), request, max_bytes)
@@ -56,25 +56,48 @@ impl DistrictViews {
         blocking(move || answer(&store, &request.question, max_bytes)).await
     }
 
+    /// Whether the log has to be compared with the views before this is answered, and is not.
+    fn must_compare(&self, request: &ViewRequest) -> bool {
+        request.question == ViewQuestion::History && !*self.history_compared().borrow()
+    }
+
     /// Waits until the views hold what the question asks for; ends as soon as an error stops them.
     async fn wait(&self, request: &ViewRequest) -> Result<(), ViewError> {
         let limit = Duration::from_millis(request.wait_ms.min(self.wait_limit_ms).into());
         let mut states = self.states();
-        let stopped = states.wait_for(|state| matches!(state, State::Stopped { .. }));
         let reached = tokio::select! {
             biased;
-            _ = stopped => None,
-            reached = self.store().wait_for(request.at_least, limit) => Some(reached),
+            () = async { drop(states.wait_for(|state| matches!(state, State::Stopped { .. })).await) } => Ok(()),
+            reached = self.reach(request, limit) => reached,
         };
-        if let Some(error) = self.stopped() {
-            return Err(crate::answer::stopped(&error));
+        match self.stopped() {
+            Some(error) => Err(crate::answer::stopped(&error)),
+            None => reached,
         }
-        match reached {
-            Some(Err(_not_reached)) => Err(ViewError::Behind {
+    }
+
+    /// Waits for each of the two things that a question can be in need of for at most `limit`.
+    async fn reach(&self, request: &ViewRequest, limit: Duration) -> Result<(), ViewError> {
+        if self
+            .store()
+            .wait_for(request.at_least, limit)
+            .await
+            .is_err()
+        {
+            return Err(ViewError::Behind {
                 position: self.store().position(),
-            }),
-            _ => Ok(()),
+            });
         }
+        if !self.must_compare(request) {
+            return Ok(());
+        }
+        let mut compared = self.history_compared();
+        // The sender lives as long as the views.
+        timeout(limit, async {
+            drop(compared.wait_for(|compared| *compared).await)
+        })
+        .await
+        .map_err(|_| ViewError::HistoryNotCompared)
     }
 }
 

@@ -83,6 +83,7 @@ impl EventLog {
     ) -> Result<Confirmed, LogError> {
         // Before the log is asked, which grows meanwhile.
         let witnessed = self.witness.as_ref().and_then(Witness::known);
+        let witnessed = witnessed.map(|known| known.anchor);
         let read = anchor.position;
         let known = witnessed.map_or(read, |known| known.position.max(read));
         let facts = match connection.facts().await {

@@ -47,8 +47,8 @@ pub(crate) struct Connection {
 }
 
 /// One run of a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ServerRun {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerRun {
     pub(crate) name: String,
     /// A new one with each run.
     pub(crate) id: String,

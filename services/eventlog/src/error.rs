@@ -60,6 +60,14 @@ pub enum LogError {
         /// The position.
         position: Position,
     },
+    /// Events before a position are other ones than those that were read.
+    #[error(
+        "the log up to position {position} has another root than what was read or acknowledged"
+    )]
+    AnotherHistory {
+        /// The position.
+        position: Position,
+    },
     /// The broker tells of messages that it does not give.
     #[error("positions {from} to {to} cannot be read: {said}")]
     Unreadable {
@@ -126,7 +134,7 @@ impl Coded for LogError {
             Self::Shorter { .. } => Code(308),
             Self::Gap { .. } | Self::Hole { .. } => Code(309),
             Self::AnotherLog { .. } => Code(321),
-            Self::AnotherEvent { .. } => Code(322),
+            Self::AnotherEvent { .. } | Self::AnotherHistory { .. } => Code(322),
             Self::Unreadable { .. } => Code(323),
             Self::NoStream { .. } => Code(324),
             Self::Superseded { .. } => Code(325),

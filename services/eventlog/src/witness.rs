@@ -5,13 +5,31 @@
 
 use std::{fmt, sync::Arc};
 
-use gridkeeper_proto::anchor::Anchor;
+use gridkeeper_proto::{anchor::Anchor, checkpoint::Checkpoint, tree::TreeHash};
 
 use crate::EventLog;
 
-/// Tells up to where the log is known to somebody else, as of now.
+/// What somebody else knows of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Witnessed {
+    /// The last position that they know.
+    pub anchor: Anchor,
+    /// The root of the log up to it.
+    pub root: TreeHash,
+}
+
+impl Witnessed {
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            position: self.anchor.position,
+            root: self.root,
+        }
+    }
+}
+
+/// Tells what somebody else knows of the log, as of now.
 #[derive(Clone)]
-pub(crate) struct Witness(Arc<dyn Fn() -> Option<Anchor> + Send + Sync>);
+pub(crate) struct Witness(Arc<dyn Fn() -> Option<Witnessed> + Send + Sync>);
 
 impl fmt::Debug for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,7 +38,7 @@ impl fmt::Debug for Witness {
 }
 
 impl Witness {
-    pub(crate) fn known(&self) -> Option<Anchor> {
+    pub(crate) fn known(&self) -> Option<Witnessed> {
         (self.0)()
     }
 }
@@ -31,7 +49,7 @@ impl EventLog {
     #[must_use]
     pub fn with_witness(
         mut self,
-        known: impl Fn() -> Option<Anchor> + Send + Sync + 'static,
+        known: impl Fn() -> Option<Witnessed> + Send + Sync + 'static,
     ) -> Self {
         self.witness = Some(Witness(Arc::new(known)));
         self

@@ -9,7 +9,7 @@ use std::{
 use gridkeeper_broker::{Binary, Broker};
 use gridkeeper_district::District;
 use gridkeeper_districtviews::KeptHere;
-use gridkeeper_eventlog::{EventLog, KeyStore, LogError};
+use gridkeeper_eventlog::{EventLog, KeyStore, LogError, Witnessed};
 use gridkeeper_http::Clock;
 use gridkeeper_identity::{KeyError, SigningKey, Verifier, load_checkpoint_signer};
 use gridkeeper_proto::{anchor::Anchor, area::AreaCode, envelope::Position, rules::RulesCommand};
@@ -287,11 +287,14 @@ impl Installation {
         let folder = self.layout.config.intake.folder.clone();
         log.with_witness(move || {
             let watermark = gridkeeper_intake::read_watermark(&folder)?;
-            Some(Anchor {
-                log: Some(watermark.log),
-                position: watermark.checkpoint.position,
-                leaf: watermark.leaf,
-                statement: Position(0),
+            Some(Witnessed {
+                anchor: Anchor {
+                    log: Some(watermark.log),
+                    position: watermark.checkpoint.position,
+                    leaf: watermark.leaf,
+                    statement: Position(0),
+                },
+                root: watermark.checkpoint.root,
             })
         })
     }

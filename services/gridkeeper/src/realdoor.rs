@@ -17,6 +17,7 @@ use gridkeeper_intake::{
 use gridkeeper_proto::{
     access::{Claims, Role},
     anchor::Anchor,
+    checkpoint::Checkpoint,
     envelope::Position,
     id::{CaseId, LogId},
     integrity::Standing,
@@ -40,6 +41,14 @@ impl Memory {
 }
 
 impl Log for Memory {
+    type Run = ();
+
+    fn server_run(&self) {}
+
+    async fn compare_history(&self, _: Checkpoint) -> Result<(), ReadError> {
+        Ok(())
+    }
+
     async fn begin(&self, _: LogId, _: Position) -> Result<(), ReadError> {
         Ok(())
     }

@@ -1,8 +1,11 @@
 //! The district's stream, and its store of keys, as intake writes and reads them.
 
-use gridkeeper_eventlog::{Append, AppendError as StreamAppendError, EventLog, KeyStore, LogError};
+use gridkeeper_eventlog::{
+    Append, AppendError as StreamAppendError, EventLog, KeyStore, LogError, ServerRun,
+};
 use gridkeeper_proto::{
     anchor::Anchor,
+    checkpoint::Checkpoint,
     code::Coded as _,
     envelope::Position,
     id::{CaseId, LogId},
@@ -18,6 +21,16 @@ use crate::{
 const RANGE: (usize, usize) = (4_096, 4 << 20);
 
 impl Log for EventLog {
+    type Run = ServerRun;
+
+    fn server_run(&self) -> ServerRun {
+        Self::server_run(self)
+    }
+
+    async fn compare_history(&self, known: Checkpoint) -> Result<(), ReadError> {
+        Ok(Self::compare_history(self, known).await?)
+    }
+
     async fn begin(&self, log: LogId, known_to: Position) -> Result<(), ReadError> {
         match self.facts().await {
             Err(LogError::NoStream { .. }) if known_to > Position(0) => {

@@ -8,6 +8,7 @@ use std::{future::Future, sync::Arc};
 use gridkeeper_proto::{
     anchor::Anchor,
     area::AreaCode,
+    checkpoint::Checkpoint,
     envelope::Position,
     id::{CaseId, EventId, LogId},
     integrity::{Integrity, Standing},
@@ -81,6 +82,18 @@ pub struct Confirmed {
 
 /// The log of a district.
 pub trait Log: Send + Sync + 'static {
+    /// Tells the runs of the server apart that gives the log.
+    type Run: PartialEq + Send;
+
+    /// The run of the server that gives the log now. Another one may give another log.
+    fn server_run(&self) -> Self::Run;
+
+    /// Reads the log from its start and compares its root at a position with the given one.
+    fn compare_history(
+        &self,
+        known: Checkpoint,
+    ) -> impl Future<Output = Result<(), ReadError>> + Send;
+
     /// Begins the log with this id, its keys and its checkpoints, where the district has none and none was known to
     /// reach beyond its start. A log that is there and has no id gets it.
     fn begin(

@@ -206,24 +206,26 @@ pub(crate) async fn run_watched<L: Log, K: Keys>(
     let stop_deciding = CancellationToken::new();
     let deciding = async {
         let starting = Starting {
+            log: &*log,
             decider: &decider,
             own: &own,
             options: &options,
             signer: &signer,
         };
         let decided = match starting.start(&shutdown).await {
-            Ok(true) => {
+            Ok(Some(read_from)) => {
                 open.store(true, Ordering::Release);
                 let decided = tokio::select! {
                     decided = decider.run(&queue, stop_deciding.clone()) => decided,
                     () = notary.run(&*log) => Ok(()),
+                    () = decider.compare_histories(read_from) => Ok(()),
                 };
                 if decided.is_ok() {
                     notary.sign(&*log, &mut Position(0)).await;
                 }
                 decided
             }
-            Ok(false) => Ok(()),
+            Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
         if let Err(error) = &decided {
@@ -245,6 +247,7 @@ pub(crate) async fn run_watched<L: Log, K: Keys>(
 
 /// What a start needs.
 struct Starting<'a, L, K> {
+    log: &'a L,
     decider: &'a Decider<L, K>,
     own: &'a adopt::Own,
     options: &'a Options,
@@ -252,35 +255,38 @@ struct Starting<'a, L, K> {
 }
 
 impl<L: Log, K: Keys> Starting<'_, L, K> {
-    /// Reads the log to its end, however long the broker takes to answer; false when told to stop before.
-    async fn start(&self, shutdown: &CancellationToken) -> Result<bool, Error> {
+    /// Reads the log to its end, however long the broker takes to answer, and gives the run of the
+    /// server that it was read from; none when told to stop before.
+    async fn start(&self, shutdown: &CancellationToken) -> Result<Option<L::Run>, Error> {
         loop {
             let caught_up = tokio::select! {
                 caught_up = self.catch_up() => caught_up,
-                () = shutdown.cancelled() => return Ok(false),
+                () = shutdown.cancelled() => return Ok(None),
             };
             match caught_up {
-                Ok(()) => {
+                Ok(read_from) => {
                     self.decider.destroy_keys().await;
-                    return Ok(true);
+                    return Ok(Some(read_from));
                 }
                 Err(ReadError::Broken(error)) => return Err(error),
                 Err(ReadError::Unavailable(detail)) => {
                     tracing::warn!(detail, "the log does not answer yet");
                     tokio::select! {
                         () = sleep(self.options.follow_every()) => {}
-                        () = shutdown.cancelled() => return Ok(false),
+                        () = shutdown.cancelled() => return Ok(None),
                     }
                 }
             }
         }
     }
 
-    async fn catch_up(&self) -> Result<(), ReadError> {
+    async fn catch_up(&self) -> Result<L::Run, ReadError> {
         self.decider.begin(self.signer).await?;
+        let read_from = self.log.server_run();
         self.decider.catch_up().await?;
         self.decider.compare_end().map_err(ReadError::Broken)?;
-        adopt::adopt(self.decider, self.own).await
+        adopt::adopt(self.decider, self.own).await?;
+        Ok(read_from)
     }
 }
 

@@ -12,6 +12,7 @@ use gridkeeper_proto::{
     area::AreaCode,
     case::Case,
     chain::{self, AreaHead},
+    checkpoint::Checkpoint,
     envelope::{EventHash, Header, Position},
     event::{CaseEvent, Recorded},
     id::{AggregateId, CaseId, LogId},
@@ -70,6 +71,14 @@ impl State {
     /// The tree over the log, and its last leaf.
     pub(crate) fn tree(&self) -> (&Frontier, TreeHash) {
         (&self.frontier, self.anchor.leaf)
+    }
+
+    /// The root of the log up to its position.
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            position: self.position(),
+            root: self.frontier.root(),
+        }
     }
 
     /// The tree over the log.

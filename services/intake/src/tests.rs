@@ -359,3 +359,18 @@ async fn a_log_that_breaks_its_chain_closes_the_door() {
     );
     assert!(intake.end().await.is_err());
 }
+
+#[tokio::test]
+async fn given_an_event_changed_while_the_broker_was_away_when_it_is_back_then_intake_stops() {
+    let site = Site::new();
+    let intake = site.start().await;
+    intake.file(&report(&id(), GRID)).await;
+    site.log.change_first_and_restart();
+    let health = intake.until_unhealthy(Duration::from_secs(10)).await;
+    assert_eq!(health["checks"][0]["code"], "GK0322");
+    let ended = intake.end().await;
+    assert!(
+        matches!(ended, Err(crate::Error::AnotherHistory { .. })),
+        "{ended:?}"
+    );
+}

@@ -1,12 +1,21 @@
 //! The district's stream as the aggregator reads it.
 
-use gridkeeper_eventlog::{EventLog, Follower};
-use gridkeeper_proto::{anchor::Anchor, code::Coded as _};
+use gridkeeper_eventlog::{EventLog, Follower, ServerRun};
+use gridkeeper_proto::{anchor::Anchor, checkpoint::Checkpoint, code::Coded as _};
 
 use crate::log::{Batch, Feed, Log, LogError, RawEvent, Source};
 
 impl Log for EventLog {
     type Feed = Follower;
+    type Run = ServerRun;
+
+    fn server_run(&self) -> ServerRun {
+        Self::server_run(self)
+    }
+
+    async fn compare_history(&self, known: Checkpoint) -> Result<(), LogError> {
+        Ok(Self::compare_history(self, known).await?)
+    }
 
     async fn follow(&self, after: Anchor) -> Result<Follower, LogError> {
         Ok(Self::follow(self, after))

@@ -40,28 +40,36 @@ impl From<LogError> for Ended {
 }
 
 impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
-    /// Folds the log into the views for as long as it is polled. An error that asking again does not help
-    /// stops the views, turns health red and is [`State::Stopped`] from then on; it is returned. After one of the disk
-    /// (see [`crate::is_of_disk`]) the views may be opened again.
+    /// Folds the log into the views for as long as it is polled, and compares its history with
+    /// theirs. An error that asking again does not help stops the views, turns health red and is
+    /// [`State::Stopped`] from then on; it is returned. After one of the disk (see
+    /// [`crate::is_of_disk`]) the views may be opened again.
     pub async fn follow<L: Log>(&self, log: &L) -> Error {
+        let error = tokio::select! {
+            error = self.fold(log) => error,
+            error = self.compare_histories(log) => error,
+        };
+        self.stop(&error);
+        error
+    }
+
+    async fn fold<L: Log>(&self, log: &L) -> Error {
         let mut flushes = Flushes::new(&self.options);
         let mut compactions = Compactions::default();
-        let error = loop {
+        loop {
             match self.follow_once(log, &mut flushes, &mut compactions).await {
                 Ended::Failed(error) if error.code() == SUPERSEDED && self.is_unused() => {
                     if let Err(error) = self.begin_anew().await {
-                        break error;
+                        return error;
                     }
                 }
-                Ended::Failed(error) => break error,
+                Ended::Failed(error) => return error,
                 Ended::Unavailable(detail) => {
                     tracing::warn!(detail, "the log does not answer; asking again");
                     sleep(self.options.retry()).await;
                 }
             }
-        };
-        self.stop(&error);
-        error
+        }
     }
 
     /// Whether nobody can have been answered from the views since the start.

@@ -12,6 +12,7 @@ mod error;
 mod event_log;
 mod flushes;
 mod follow;
+mod history;
 mod live;
 pub mod log;
 mod options;

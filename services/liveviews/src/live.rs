@@ -50,6 +50,7 @@ pub struct LiveViews<P> {
     pub(crate) compacting: Arc<Mutex<()>>,
     pub(crate) state: watch::Sender<State>,
     pub(crate) last_known: watch::Sender<Option<Position>>,
+    pub(crate) history_compared: watch::Sender<bool>,
     pub(crate) check: Check,
     pub(crate) clock: Clock,
     /// Up to how many events behind the log views count as caught up.
@@ -84,6 +85,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
             compacting: Arc::default(),
             state: watch::Sender::new(State::CatchingUp),
             last_known: watch::Sender::new(None),
+            history_compared: watch::Sender::new(false),
             check,
             clock,
             ready_behind,

@@ -7,6 +7,7 @@ use std::{future::Future, sync::Arc};
 use gridkeeper_proto::{
     anchor::Anchor,
     area::AreaCode,
+    checkpoint::Checkpoint,
     code::Code,
     envelope::{EnvelopeError, EventHash, Position},
     event::{ByAggregate, Recorded},
@@ -134,6 +135,18 @@ pub enum LogError {
 pub trait Log: Send + Sync + 'static {
     /// Reads it in order.
     type Feed: Feed;
+    /// Tells the runs of the server apart that gives it.
+    type Run: PartialEq + Send;
+
+    /// The run of the server that gives the log now. Another one may give another log.
+    fn server_run(&self) -> Self::Run;
+
+    /// Reads the log from its start and compares its roots with the given one, and with what else
+    /// is known of it.
+    fn compare_history(
+        &self,
+        known: Checkpoint,
+    ) -> impl Future<Output = Result<(), LogError>> + Send;
 
     /// Begins to read after what an anchor ties to the log.
     fn follow(&self, after: Anchor) -> impl Future<Output = Result<Self::Feed, LogError>> + Send;

@@ -9,6 +9,7 @@ use gridkeeper_proto::{
     anchor::Anchor,
     area::AreaCode,
     chain::{self, AreaHead},
+    checkpoint::Checkpoint,
     envelope::Position,
     event::ByAggregate,
     id::LogId,
@@ -61,6 +62,15 @@ impl Progress {
     /// The store cannot be read.
     pub fn read(reader: &Reader<'_>) -> Result<Self, gridkeeper_viewstore::Error> {
         Ok(reader.value(&[PROGRESS])?.unwrap_or_default())
+    }
+
+    /// The root of the log up to the last position.
+    #[must_use]
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            position: self.frontier.position(),
+            root: self.frontier.root(),
+        }
     }
 
     /// What ties the reader to the log.

@@ -468,6 +468,7 @@ impl Questions {
 
     /// The events at these positions, in order.
     async fn recorded(&self, positions: &[Position]) -> Result<Vec<Recorded<CaseEvent>>, Error> {
+        self.may_read_log().await?;
         futures::stream::iter(positions.to_vec())
             .map(|position| self.event(position))
             .buffered(READ_AT_ONCE)
@@ -496,6 +497,7 @@ impl Questions {
         let Some(key) = self.keys.get(case).await? else {
             return Ok(None);
         };
+        self.may_read_log().await?;
         let CaseEvent::Reported(report) = self.event(reported).await?.event else {
             return Ok(None);
         };

@@ -272,6 +272,9 @@ fn answer_to(error: &Error) -> (StatusCode, &'static str) {
         Error::View(ViewError::Behind { .. }) => {
             (StatusCode::SERVICE_UNAVAILABLE, "views are behind")
         }
+        Error::View(ViewError::HistoryNotCompared) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "log not compared yet")
+        }
         Error::View(_) => (StatusCode::SERVICE_UNAVAILABLE, "views are out of order"),
         Error::NoAggregator { .. } => (StatusCode::SERVICE_UNAVAILABLE, "views out of reach"),
         Error::Log(error) if error.is_unavailable() => {

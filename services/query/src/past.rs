@@ -66,6 +66,7 @@ impl Questions {
         as_of: Timestamp,
     ) -> Result<Roster, Error> {
         let now = self.roster(area, position).await?;
+        self.may_read_log().await?;
         let mut then = Roster::default();
         for position in &now.value.events {
             let recorded = record::recorded(&self.log.read(*position).await?)?;

@@ -69,14 +69,15 @@ impl Questions {
         }
     }
 
-    /// Whether answers may be read from the log itself: views that found it to be another one than the one that they
-    /// were folded from, or that have not compared them yet, say no.
+    /// Whether answers may be read from the log itself: views that found it, or what is before
+    /// their position, to be another one than what they were folded from say no, and so do those
+    /// that have not compared it yet.
     pub(crate) async fn may_read_log(&self) -> Result<(), Error> {
         if let Some(error) = self.feed.stopped() {
             return Err(error);
         }
         self.views
-            .ask(Freshness::default(), ViewQuestion::Position)
+            .ask(Freshness::default(), ViewQuestion::History)
             .await
             .map(drop)
     }

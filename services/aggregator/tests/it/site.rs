@@ -12,12 +12,13 @@ use gridkeeper_aggregator::{Error, Options, Parts, run_on};
 use gridkeeper_broker::Broker;
 use gridkeeper_district::{About, AreaKind, AreaRow, District, Origin, Source};
 use gridkeeper_districtviews::KeptHere;
-use gridkeeper_eventlog::{Append, EventLog, Follower};
+use gridkeeper_eventlog::{Append, EventLog, Follower, ServerRun};
 use gridkeeper_http::Clock;
 use gridkeeper_liveviews::log::{Log, LogError, RawEvent};
 use gridkeeper_proto::{
     anchor::Anchor,
     area::AreaCode,
+    checkpoint::Checkpoint,
     envelope::{Header, Position},
     id::LogId,
     view::{ViewQuestion, ViewReply, ViewRequest},
@@ -253,6 +254,15 @@ struct Held {
 
 impl Log for Held {
     type Feed = Follower;
+    type Run = ServerRun;
+
+    fn server_run(&self) -> ServerRun {
+        self.log.server_run()
+    }
+
+    async fn compare_history(&self, known: Checkpoint) -> Result<(), LogError> {
+        Ok(self.log.compare_history(known).await?)
+    }
 
     async fn follow(&self, after: Anchor) -> Result<Follower, LogError> {
         let mut hold = self.hold.clone();

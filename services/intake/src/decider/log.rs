@@ -29,6 +29,7 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 
 impl<L: Log, K: Keys> Decider<L, K> {
     pub(super) async fn follow(&self) -> Result<(), Error> {
+        self.differing_history()?;
         self.calendar
             .look(&self.timetables(), self.clock.read().time);
         match self.catch_up().await {

@@ -6,6 +6,7 @@
 //! nothing is refused on a state that may be old: a refusal stands when the events decided beside it landed in
 //! the very next places, or when the log's last position is the state's own.
 
+mod history;
 pub(crate) mod line;
 mod log;
 mod work;
@@ -62,6 +63,8 @@ pub(crate) struct Decider<L, K> {
     options: Options,
     progress: Progress,
     calendar: Calendar,
+    /// In what the history of the log differs from what was read.
+    history: Mutex<Option<Error>>,
 }
 
 /// An append under way.
@@ -109,6 +112,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
             options,
             progress,
             calendar: Calendar::default(),
+            history: Mutex::default(),
         }
     }
 
@@ -116,7 +120,11 @@ impl<L: Log, K: Keys> Decider<L, K> {
     ///
     /// # Errors
     /// A log that does not follow from itself. Nothing is appended to such a log.
-    pub(crate) async fn run(self, queue: &Queue, shutdown: CancellationToken) -> Result<(), Error> {
+    pub(crate) async fn run(
+        &self,
+        queue: &Queue,
+        shutdown: CancellationToken,
+    ) -> Result<(), Error> {
         // A busy intake looks too: what it decides on is never older than this.
         let mut ticks = interval(self.options.follow_every());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

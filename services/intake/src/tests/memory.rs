@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
 };
 
@@ -12,12 +12,13 @@ use gridkeeper_http::Clock;
 use gridkeeper_proto::{
     anchor::Anchor,
     area::AreaCode,
+    checkpoint::Checkpoint,
     envelope::{EventHash, Position},
     event::Recorded,
     id::{CaseId, LogId},
     integrity::Standing,
     sealed::CaseKey,
-    tree::TreeHash,
+    tree::{Frontier, TreeHash},
 };
 
 use tokio::sync::watch;
@@ -48,6 +49,8 @@ pub(super) struct MemoryLog {
     held: watch::Sender<bool>,
     checkpoints: Mutex<Vec<String>>,
     confirmed: AtomicUsize,
+    /// How often the broker was started again.
+    run: AtomicU32,
     /// The broker's clock; none where it does not say the time.
     time: Mutex<Option<Clock>>,
 }
@@ -114,6 +117,12 @@ impl MemoryLog {
         events.remove(usize::try_from(first).unwrap());
     }
 
+    /// Changes the first event, as if in the broker's files, and starts the broker again.
+    pub(super) fn change_first_and_restart(&self) {
+        self.events.lock().unwrap()[0].bytes[0] ^= 1;
+        self.run.fetch_add(1, Ordering::SeqCst);
+    }
+
     fn answers(&self) -> Result<(), String> {
         match self.away.load(Ordering::SeqCst) {
             true => Err("away".to_owned()),
@@ -123,6 +132,24 @@ impl MemoryLog {
 }
 
 impl Log for Arc<MemoryLog> {
+    type Run = u32;
+
+    fn server_run(&self) -> u32 {
+        self.run.load(Ordering::SeqCst)
+    }
+
+    async fn compare_history(&self, known: Checkpoint) -> Result<(), ReadError> {
+        let mut frontier = Frontier::default();
+        for event in self.events.lock().unwrap().iter() {
+            frontier.append(TreeHash::of_leaf(&event.bytes));
+            let position = frontier.position();
+            if position == known.position && frontier.root() != known.root {
+                return Err(ReadError::Broken(Error::AnotherHistory { position }));
+            }
+        }
+        Ok(())
+    }
+
     async fn begin(&self, _: LogId, _: Position) -> Result<(), ReadError> {
         self.answers().map_err(ReadError::Unavailable)
     }
