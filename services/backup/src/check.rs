@@ -101,10 +101,9 @@ impl Copy {
                 second
             }
         };
-        let cases = self.keys.keys().copied().collect();
         let verified = pass
             .verification?
-            .finish(Some(self.manifest.log), Some(&cases))?;
+            .finish(Some(self.manifest.log), Some(&self.keys))?;
         let found = &verified.end;
         if found.root != self.manifest.root {
             return Err(Error::Break(Break::Root {

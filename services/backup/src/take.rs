@@ -7,14 +7,14 @@
 mod copying;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     path::Path,
     sync::Arc,
 };
 
 use gridkeeper_eventlog::{
     EventLog, KeyStore, LogError,
-    verify::{Verification, VerifiedPart},
+    verify::{SealedCases, Verification, VerifiedPart},
 };
 use gridkeeper_proto::{
     checkpoint::{Checkpoint, CheckpointVerifier},
@@ -61,9 +61,9 @@ pub struct Taken {
     pub read: u64,
     /// How many checkpoints have the root that the log has at their position, among those that this run has compared.
     pub checkpoints: usize,
-    /// How many cases that were filed during the run have sealed parties, no key, and nobody who forgot them.
+    /// How many cases that are new in the backup have sealed parties that no key opens, and nobody who forgot them.
     pub without_key: usize,
-    /// How many keys the broker has lost and the backup keeps.
+    /// How many keys the backup keeps that the broker has lost, or has others for.
     pub only_here: usize,
     /// The newest signed checkpoint that is of a longer log; `None` if there is none.
     pub longer: Option<Checkpoint>,
@@ -105,7 +105,9 @@ pub async fn take(
     let end = copied.end;
     let (verified_before, mut verification) = run.verify(&copied, &notes, &mut progress)?;
     let before = folder.manifest()?;
-    let only_here = run.keep_known_keys(before.as_ref(), &verification.take_sealed())?;
+    let sealed = verification.take_sealed();
+    let only_here = run.keep_known_keys(before.as_ref(), &sealed)?;
+    let wrong_key = sealed.with_wrong_key(&run.keys);
     let checkpoints = verification.checkpoints();
     let part = verification.part();
     let compared = notes.up_to(end).into_iter();
@@ -135,7 +137,7 @@ pub async fn take(
         manifest,
         read: run.copying.read,
         checkpoints,
-        without_key: copied.without_key.len(),
+        without_key: copied.without_key.len() + wrong_key.len(),
         only_here,
         longer: longer.next_back(),
     })
@@ -270,22 +272,22 @@ impl Run<'_> {
         Ok((after, verification))
     }
 
-    /// Keeps the keys that the backup has and the broker has lost, and leaves those out of persons
-    /// who were forgotten and whose key intake has not destroyed yet; gives how many only the backup
-    /// has. `sealed` says who was forgotten since `before`, the backup that was taken last.
+    /// Keeps the keys that the backup has and the broker has lost or has others for, since the key of
+    /// a case never changes. Leaves those out of persons who were forgotten and whose key intake has
+    /// not destroyed yet. Gives how many only the backup has. `sealed` says who was forgotten since
+    /// `before`, the backup that was taken last.
     fn keep_known_keys(
         &mut self,
         before: Option<&Manifest>,
-        sealed: &HashMap<CaseId, bool>,
+        sealed: &SealedCases,
     ) -> Result<usize, Error> {
-        let there: HashSet<_> = self.keys.keys().copied().collect();
+        let there = self.keys.clone();
         if let Some(before) = before {
-            for (case, key) in self.folder.keys(before)? {
-                self.keys.entry(case).or_insert(key);
-            }
+            self.keys.extend(self.folder.keys(before)?);
         }
-        self.keys.retain(|case, _| sealed.get(case) != Some(&true));
-        let only_here = self.keys.keys().filter(|case| !there.contains(case));
+        self.keys.retain(|case, _| !sealed.is_forgotten(*case));
+        let kept = self.keys.iter();
+        let only_here = kept.filter(|(case, key)| there.get(case) != Some(key));
         Ok(only_here.count())
     }
 }

@@ -1,6 +1,6 @@
 //! The keys of personal data, one per case, in a stream of their own from which they can be erased.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use async_nats::{HeaderMap, HeaderValue, header, jetstream::stream::Config};
 use bytes::Bytes;
@@ -107,14 +107,6 @@ impl KeyStore {
     /// [`LogError::Unavailable`].
     pub async fn get(&self, case: CaseId) -> Result<Option<CaseKey>, LogError> {
         Ok(first_key(&self.messages(case).await?))
-    }
-
-    /// The cases that have a key.
-    ///
-    /// # Errors
-    /// [`LogError::Unavailable`] and [`LogError::NoStream`].
-    pub async fn cases(&self) -> Result<HashSet<CaseId>, LogError> {
-        Ok(self.all().await?.into_keys().collect())
     }
 
     /// All keys. What is no key is left out.

@@ -3,6 +3,7 @@
 //! lost its key.
 
 mod read_ahead;
+mod sealed;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -15,14 +16,16 @@ use gridkeeper_proto::{
     checkpoint::Checkpoint,
     code::{Code, Coded},
     envelope::{EnvelopeError, EventHash, Position},
-    event::{CaseEvent, Event, Recorded},
+    event::Recorded,
     id::{CaseId, EventId, LogId},
     integrity::{Integrity, Standing},
+    sealed::CaseKey,
     tree::{Frontier, TreeHash},
 };
 
-use self::read_ahead::read_ahead;
-use crate::{EventLog, KeyStore, LogError, Stored, scan::Scanned};
+pub use self::sealed::{Sealed, SealedCases, unreadable_sections};
+use self::{read_ahead::read_ahead, sealed::add_newer};
+use crate::{EventLog, KeyStore, LogError, Stored};
 
 /// What was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,19 +47,6 @@ pub struct Verified {
     pub sealed: Sealed,
     /// What the log says of itself.
     pub statements: Arc<Integrity>,
-}
-
-/// Cases with a sealed section.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sealed {
-    /// How many there are.
-    pub cases: usize,
-    /// How many of them were forgotten.
-    pub forgotten: usize,
-    /// How many have lost their keys, as a statement says.
-    pub lost: usize,
-    /// How many of the forgotten still have a key, which intake destroys when it runs.
-    pub to_destroy: usize,
 }
 
 /// The first break that was found.
@@ -106,6 +96,16 @@ pub enum Break {
         /// How many there are.
         cases: usize,
     },
+    /// A case has a sealed section that its key does not open, and nobody forgot it.
+    #[error(
+        "the parties of case {case} are sealed, and the key that is kept for it does not open them ({cases} cases in all)"
+    )]
+    KeyWrong {
+        /// The first such case.
+        case: CaseId,
+        /// How many there are.
+        cases: usize,
+    },
 }
 
 impl Coded for Break {
@@ -117,6 +117,7 @@ impl Coded for Break {
             Self::Repeated { .. } => Code(319),
             Self::Root { .. } => Code(328),
             Self::KeyMissing { .. } => Code(329),
+            Self::KeyWrong { .. } => Code(314),
         }
     }
 }
@@ -146,7 +147,7 @@ pub struct Verification {
     frontier: Frontier,
     heads: HashMap<AreaCode, AreaHead>,
     ids: HashSet<EventId>,
-    sealed: HashMap<CaseId, bool>,
+    sealed: SealedCases,
     /// The roots that were signed, by their position.
     signed: BTreeMap<Position, Vec<TreeHash>>,
     checkpoints: usize,
@@ -173,6 +174,10 @@ pub async fn verify(
         }
         statements => statements?,
     };
+    let mut keys = match &against.keys {
+        Some(keys) => Some(keys.all().await?),
+        None => None,
+    };
     // Where messages are missing is found by reading.
     let facts = log.facts().await?;
     let mut verification = Verification::new(statements, against.checkpoints)?;
@@ -186,55 +191,14 @@ pub async fn verify(
         }
         progress(verification.position(), facts.last);
     }
-    let with_key = match &against.keys {
-        Some(keys) => Some(keys.cases().await?),
-        None => None,
-    };
-    verification.finish(facts.log, with_key.as_ref())
-}
-
-/// The cases whose sealed section has no key, and whose persons nobody forgot; at most 20,000 of them.
-///
-/// # Errors
-/// The log or the keys cannot be read.
-pub async fn sealed_without_key(log: &EventLog, keys: &KeyStore) -> Result<Vec<CaseId>, LogError> {
-    /// How many a statement on the log takes.
-    const MAX_NAMED: usize = 20_000;
-    let statements = log.read_statements().await?;
-    let mut sealed: BTreeMap<CaseId, bool> = BTreeMap::new();
-    log.scan(Position(0), |scanned| {
-        if let Scanned::Message {
-            position, bytes, ..
-        } = scanned
-            && let Ok(recorded) = Recorded::decode(position, &bytes)
-        {
-            note_sealed(&recorded, |case, forgotten| {
-                let known = sealed.entry(case).or_insert(false);
-                *known |= forgotten;
-            });
-        }
-    })
-    .await?;
-    let with_key = match keys.cases().await {
-        Err(LogError::NoStream { .. }) => HashSet::new(),
-        cases => cases?,
-    };
-    let missing = sealed.into_iter().filter(|(case, forgotten)| {
-        !forgotten && !with_key.contains(case) && !statements.lost_key_of(*case)
-    });
-    Ok(missing.map(|(case, _)| case).take(MAX_NAMED).collect())
-}
-
-/// Names the case that an event seals persons of, or forgets them.
-fn note_sealed(recorded: &Recorded, mut name: impl FnMut(CaseId, bool)) {
-    let case = recorded.header.aggregate.into();
-    match &recorded.event {
-        Event::Case(CaseEvent::Reported(reported)) if reported.parties.is_some() => {
-            name(case, false);
-        }
-        Event::Case(CaseEvent::PartiesForgotten(_)) => name(case, true),
-        _ => {}
+    if let Some((keys, store)) = keys.as_mut().zip(against.keys.as_ref())
+        && verification
+            .sealed
+            .has_without_key(keys, &verification.statements)
+    {
+        add_newer(keys, store.all().await?);
     }
+    verification.finish(facts.log, keys.as_ref())
 }
 
 impl Verification {
@@ -290,8 +254,8 @@ impl Verification {
         }
     }
 
-    /// The cases with a sealed section that were met since this was asked last, and whether each is forgotten.
-    pub fn take_sealed(&mut self) -> HashMap<CaseId, bool> {
+    /// The cases with a sealed section that were met since this was asked last.
+    pub fn take_sealed(&mut self) -> SealedCases {
         std::mem::take(&mut self.sealed)
     }
 
@@ -313,19 +277,18 @@ impl Verification {
         self.compare()
     }
 
-    /// Verifies that the end is not before a checkpoint, and that sealed sections have a key where the cases with one
-    /// are given.
+    /// Verifies that the end is not before a checkpoint, and that keys open the sealed sections where they are given.
     ///
     /// # Errors
-    /// [`LogError::Shorter`] and [`Break::KeyMissing`].
+    /// [`LogError::Shorter`], [`Break::KeyMissing`] and [`Break::KeyWrong`].
     pub fn finish(
         mut self,
         log: Option<LogId>,
-        with_key: Option<&HashSet<CaseId>>,
+        keys: Option<&BTreeMap<CaseId, CaseKey>>,
     ) -> Result<Verified, Break> {
         self.compare_longer()?;
-        let sealed = match with_key {
-            Some(with_key) => self.check_keys(with_key)?,
+        let sealed = match keys {
+            Some(keys) => self.sealed.check(keys, &self.statements)?,
             None => Sealed::default(),
         };
         Ok(self.verified(log, sealed))
@@ -347,10 +310,7 @@ impl Verification {
         if !self.ids.insert(id) {
             return Err(Break::Repeated { position, id });
         }
-        note_sealed(&recorded, |case, forgotten| {
-            let known = self.sealed.entry(case).or_insert(false);
-            *known |= forgotten;
-        });
+        self.sealed.note(recorded);
         Ok(())
     }
 
@@ -389,32 +349,6 @@ impl Verification {
             self.superseded += signed.len();
         }
         Ok(())
-    }
-
-    fn check_keys(&self, with_key: &HashSet<CaseId>) -> Result<Sealed, Break> {
-        let mut sealed = Sealed {
-            cases: self.sealed.len(),
-            ..Sealed::default()
-        };
-        let mut missing = Vec::new();
-        for (case, forgotten) in &self.sealed {
-            match (forgotten, with_key.contains(case)) {
-                (true, has_key) => {
-                    sealed.forgotten += 1;
-                    sealed.to_destroy += usize::from(has_key);
-                }
-                (false, true) => {}
-                (false, false) if self.statements.lost_key_of(*case) => sealed.lost += 1,
-                (false, false) => missing.push(*case),
-            }
-        }
-        match missing.iter().min() {
-            Some(&case) => Err(Break::KeyMissing {
-                case,
-                cases: missing.len(),
-            }),
-            None => Ok(sealed),
-        }
     }
 
     fn verified(self, log: Option<LogId>, sealed: Sealed) -> Verified {

@@ -15,6 +15,7 @@ use gridkeeper_proto::{
     api::{CaseDetail, CaseList, EscalationList, EscalationStatus, EventRecord, Timeline},
     area::{AreaCode, Level},
     case::{Case, CaseState, Holder, PartiesState},
+    code::{Code, Coded as _},
     duty::{Held, Roster},
     envelope::Position,
     event::{ByAggregate, CaseEvent, Recorded},
@@ -39,6 +40,8 @@ use crate::{
 const READ_AT_ONCE: usize = 16;
 /// The most cases of a page.
 const MOST: u32 = 1_000;
+/// The code of a sealed section without a key.
+const NO_KEY: Code = Code(329);
 
 pub(crate) fn routes() -> OpenApiRouter<Handle> {
     OpenApiRouter::new()
@@ -487,23 +490,32 @@ impl Questions {
         Ok(wanted.map(record::of).collect())
     }
 
-    /// The parties of a case, if the bearer may see them and they are not forgotten.
-    async fn parties(&self, claims: &Claims, view: &CaseView) -> Result<Option<Vec<Party>>, Error> {
+    /// The parties of a case, or why they cannot be read; `None` if the bearer may not see them, and
+    /// if there are none.
+    async fn parties(
+        &self,
+        claims: &Claims,
+        view: &CaseView,
+    ) -> Result<Option<Result<Vec<Party>, Code>>, Error> {
         let case = view.case.id;
         let reported = match (view.case.parties, view.events.first()) {
             (PartiesState::Sealed, Some(first)) if claims.sees_parties() => *first,
             _ => return Ok(None),
         };
         let Some(key) = self.keys.get(case).await? else {
-            return Ok(None);
+            tracing::error!(code = %NO_KEY, %case, "the parties have no key");
+            return Ok(Some(Err(NO_KEY)));
         };
         self.may_read_log().await?;
         let CaseEvent::Reported(report) = self.event(reported).await?.event else {
             return Ok(None);
         };
         let opened = report.parties.map(|sealed| open(key, case, &sealed));
-        opened
-            .transpose()
-            .map_err(|source| Error::Sealed { case, source })
+        Ok(opened.map(|opened| {
+            opened.map_err(|error| {
+                tracing::error!(code = %error.code(), %case, %error, "the parties cannot be read");
+                error.code()
+            })
+        }))
     }
 }

@@ -12,7 +12,6 @@ use gridkeeper_proto::{
     envelope::{EnvelopeError, Position},
     id::CaseId,
     rules::RulesError,
-    sealed::SealError,
     time::{TimeError, Timestamp},
     view::ViewError,
 };
@@ -152,14 +151,6 @@ pub enum Error {
     /// The calendar does not know the moments of a case.
     #[error(transparent)]
     Clock(#[from] ClockError),
-    /// The sealed parties do not open.
-    #[error("the parties of case {case}: {source}")]
-    Sealed {
-        /// The case.
-        case: CaseId,
-        /// Why they do not.
-        source: SealError,
-    },
     /// The feed of live events stopped.
     #[error("{detail}")]
     FeedStopped {
@@ -199,7 +190,6 @@ impl Coded for Error {
             Self::View(error) => error.code(),
             Self::Log(error) => error.code(),
             Self::Event { source, .. } => source.code(),
-            Self::Sealed { source, .. } => source.code(),
             Self::FeedStopped { code, .. } | Self::Endpoint { code, .. } => *code,
             Self::NoSuchCase { .. } => Code(620),
             Self::Lost { .. } => Code(530),

@@ -6,6 +6,7 @@ use gridkeeper_proto::{
     },
     case::{Case, Moment, NextMoment},
     clock::ClockError,
+    code::Code,
     duty::Held,
     envelope::Position,
     event::CaseEvent,
@@ -37,14 +38,20 @@ pub(crate) fn summary(case: &Case) -> CaseSummary {
 pub(crate) fn detail(
     position: Position,
     view: CaseView,
-    parties: Option<Vec<Party>>,
+    parties: Option<Result<Vec<Party>, Code>>,
 ) -> CaseDetail {
     let case = &view.case;
+    let (parties, unreadable) = match parties {
+        Some(Ok(parties)) => (Some(parties), None),
+        Some(Err(code)) => (None, Some(code)),
+        None => (None, None),
+    };
     CaseDetail {
         position,
         summary: summary(case),
         parties,
         parties_state: case.parties,
+        parties_unreadable: unreadable.map(|code| code.to_string()),
         merged_into: case.merged_into,
         satisfied: case.satisfied,
         suspension: case.suspension.clone(),

@@ -15,16 +15,21 @@
 //! 20  u16   length of the subject
 //! 22        subject
 //!           [u32 length of the headers, headers], payload
-//! -8  u64   HighwayHash of the record
+//! -8  u64   HighwayHash of sequence, time, subject, headers and payload; its key is the SHA-256 of
+//!           "<stream>-<number of the block>"
 //! ```
 
 use std::{
+    array::from_fn,
     collections::BTreeMap,
     fs,
     io::ErrorKind,
     ops::Range,
     path::{Path, PathBuf},
 };
+
+use highway::{HighwayHash as _, HighwayHasher, Key};
+use sha2::{Digest as _, Sha256};
 
 /// Bytes before the subject.
 const HEADER: usize = 22;
@@ -100,6 +105,26 @@ impl Block {
             bytes,
             records,
         }
+    }
+
+    /// The checksum that the broker wants to find at the end of a record.
+    pub(crate) fn checksum(&self, record: &Record, stream: &str) -> [u8; CHECKSUM] {
+        let number = self.path.file_stem().unwrap_or_default().to_string_lossy();
+        let key = Sha256::digest(format!("{stream}-{number}"));
+        let (words, _) = key.as_chunks();
+        let mut hasher = HighwayHasher::new(Key(from_fn(|n| u64::from_le_bytes(words[n]))));
+        let start = record.bytes.start;
+        let numbers = start + 4..start + 20;
+        let parts = [
+            numbers,
+            record.subject.clone(),
+            record.headers.clone(),
+            record.payload.clone(),
+        ];
+        for part in parts {
+            hasher.append(&self.bytes[part]);
+        }
+        hasher.finalize64().to_le_bytes()
     }
 
     /// Its name and the sequences that it holds.

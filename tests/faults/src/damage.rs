@@ -126,6 +126,7 @@ fn damage_block(damage: Damage, stream: &Path, random: &mut Xoshiro256PlusPlus) 
     | Damage::FlipBit(which, _)
     | Damage::ZeroPage(which)
     | Damage::AppendBytes(which, _)
+    | Damage::ChangeEvent(which)
     | Damage::RemoveBlock(which)) = damage
     else {
         unreachable!("{damage:?} is of no block")
@@ -166,10 +167,28 @@ fn damage_block(damage: Damage, stream: &Path, random: &mut Xoshiro256PlusPlus) 
                 .extend((0..count).map(|_| random.random::<u8>()));
             format!("{count} random bytes appended")
         }
+        Damage::ChangeEvent(_) => change_event(&mut block, stream, random),
         _ => return format!("{name}: {}", remove(&block.path)),
     };
     fs::write(&block.path, &block.bytes).unwrap();
     format!("{name}: {done}")
+}
+
+/// Changes a record so that the broker finds it whole.
+fn change_event(block: &mut Block, stream: &Path, random: &mut Xoshiro256PlusPlus) -> String {
+    let record = &block.records[random.random_range(0..block.records.len())];
+    let (at, bit) = (
+        random.random_range(record.payload.clone()),
+        random.random_range(0..8),
+    );
+    block.bytes[at] ^= 1 << bit;
+    let stream = stream.file_name().expect("the folder has a name");
+    let checksum = block.checksum(record, &stream.to_string_lossy());
+    block.bytes[record.bytes.end - CHECKSUM..record.bytes.end].copy_from_slice(&checksum);
+    format!(
+        "bit {bit} of byte {at} flipped in the event of {}, and its checksum made right",
+        record.sequence
+    )
 }
 
 fn bytes_of(part: Part, record: &Record, block: usize) -> Range<usize> {

@@ -134,6 +134,10 @@ impl<'a> Round<'a> {
             self.stop_broker().await;
             let before = blocks::messages(&self.files.stream(Stream::Events));
             self.evidence.done = self.files.damage(self.scenario);
+            if let Damage::ChangeEvent(_) = self.scenario.damage {
+                let damaged = blocks::messages(&self.files.stream(Stream::Events));
+                self.evidence.changed = Difference::between(&before, &damaged).overwritten;
+            }
             self.start_damaged_broker().await;
             before
         };

@@ -137,6 +137,8 @@ pub enum Damage {
     OlderStream,
     /// All streams are replaced with the copies of them that were made earlier.
     OlderBroker,
+    /// A bit of an event's payload is flipped, and the record's checksum made right again.
+    ChangeEvent(Which),
     /// A message of random bytes is published on a subject of the stream.
     Garbage(Subject, Headers),
 }
@@ -186,6 +188,7 @@ impl Damage {
             Self::RemoveStreamAndViews => "stream and views removed",
             Self::OlderStream => "older stream",
             Self::OlderBroker => "older broker",
+            Self::ChangeEvent(..) => "event changed",
             Self::Garbage(..) => "garbage",
         }
     }
@@ -241,7 +244,10 @@ impl Scenario {
             true => Stream::Keys,
             false => Stream::Events,
         };
-        let damage = Self::any_damage(random);
+        let damage = match Self::changed_event(seed) {
+            Some(changed) => changed,
+            None => Self::any_damage(random),
+        };
         let moments = [
             Moment::Stopped,
             Moment::Killed,
@@ -260,6 +266,16 @@ impl Scenario {
             reports: random.random_range(120..=360),
             ..Self::new(seed, damage, moment)
         }
+    }
+
+    /// In one round of ten an event is changed, which numbers of its own decide: the other rounds do not
+    /// depend on it.
+    fn changed_event(seed: u64) -> Option<Damage> {
+        let random = &mut random(seed ^ 0xcafe);
+        let which = any(random, &[Which::Newest, Which::Middle, Which::First]);
+        random
+            .random_ratio(1, 10)
+            .then_some(Damage::ChangeEvent(which))
     }
 
     fn any_damage(random: &mut Xoshiro256PlusPlus) -> Damage {

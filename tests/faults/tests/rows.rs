@@ -94,6 +94,19 @@ async fn an_end_that_the_broker_counts_and_cannot_give_is_named_and_nothing_hang
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_was_changed_so_that_the_broker_finds_it_whole_is_named() {
+    let places = [Which::First, Which::Middle, Which::Newest];
+    let moments = [Moment::Stopped, Moment::UnderServices, Moment::Killed];
+    let scenarios = places.into_iter().zip(moments).zip(800..);
+    let scenarios = scenarios.map(|((which, moment), seed)| Scenario {
+        reports: 96,
+        description: 1_000,
+        ..Scenario::new(seed, Damage::ChangeEvent(which), moment)
+    });
+    assert_named(&hold(scenarios).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_is_no_event_is_named_and_nothing_is_appended() {
     let subjects = [
         (Subject::Known, Headers::Id, Moment::Stopped),

@@ -6,6 +6,7 @@ use gridkeeper_backup::check;
 use gridkeeper_proto::{
     code::{Code, Coded as _},
     envelope::Position,
+    sealed::CaseKey,
 };
 
 use crate::site::{copy, files, site};
@@ -106,19 +107,25 @@ async fn a_key_that_was_erased_is_gone_with_the_next_run() {
 }
 
 #[tokio::test]
-async fn a_key_that_the_broker_has_lost_stays_in_the_backup() {
+async fn keys_that_the_broker_has_lost_or_has_others_for_stay_in_the_backup() {
     let mut site = site(70).await;
     let whole = site.take("backup").await.unwrap();
     assert_eq!(whole.only_here, 0);
     let keys = site.keys.all().await.unwrap();
     let lost = *keys.keys().next().unwrap();
+    let changed = *keys.keys().nth(1).unwrap();
     // As damage to the stream does, without an event that somebody is forgotten.
-    site.keys.destroy(lost).await.unwrap();
+    for case in [lost, changed] {
+        site.keys.destroy(case).await.unwrap();
+    }
+    let another = CaseKey([7; 32]);
+    let kept = site.keys.put_if_absent(changed, another).await.unwrap();
+    assert_eq!(kept, another);
     for _ in 0..2 {
         let taken = site.take("backup").await.unwrap();
         assert_eq!(
             (taken.only_here, taken.manifest.keys),
-            (1, whole.manifest.keys)
+            (2, whole.manifest.keys)
         );
         let checked = check(&site.path("backup"), None, |_| {}).unwrap();
         assert_eq!(checked.verified.end.position, taken.manifest.position);
@@ -126,10 +133,8 @@ async fn a_key_that_the_broker_has_lost_stays_in_the_backup() {
     site.write(40).await;
     let taken = site.take("backup").await.unwrap();
     let left = site.keys.all().await.unwrap();
-    assert_eq!(
-        taken.manifest.keys,
-        left.len() as u64 + taken.only_here as u64
-    );
+    assert_eq!(taken.only_here, 2);
+    assert_eq!(taken.manifest.keys, left.len() as u64 + 1);
 }
 
 #[tokio::test]

@@ -90,13 +90,13 @@ fn show_taken(taken: &Taken) -> Result<(), Error> {
     }
     if taken.without_key > 0 {
         terminal::answer(format!(
-            "{} cases have sealed parties and no key: `gridkeeper verify` names one",
+            "{} cases have sealed parties that no key opens: `gridkeeper verify` names one",
             taken.without_key
         ))?;
     }
     if taken.only_here > 0 {
         terminal::answer(format!(
-            "THE BROKER HAS LOST {} KEYS of sealed parties; the backup keeps them: `gridkeeper doctor`",
+            "THE BROKER HAS LOST OR CHANGED {} KEYS of sealed parties; the backup keeps them: `gridkeeper doctor`",
             taken.only_here
         ))?;
     }

@@ -3,7 +3,7 @@
 use gridkeeper_eventlog::{
     LogError,
     diagnosis::{Diagnosis, Stretch},
-    verify::sealed_without_key,
+    verify::unreadable_sections,
 };
 use gridkeeper_identity::load_checkpoint_verifier;
 use gridkeeper_proto::{code::Coded as _, envelope::Position, id::LogId};
@@ -54,7 +54,7 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     let beyond = views.map_or(Position(0), |known| known.position);
     let diagnosis = with_views(diagnosis, beyond);
     let keys = opened.keys().await?;
-    let keyless = match sealed_without_key(log, &keys).await {
+    let keyless = match unreadable_sections(log, &keys).await {
         Ok(cases) => cases.len(),
         // What is missing of the log is said below; keys that are gone altogether are too many to count.
         Err(_) => 0,
@@ -146,7 +146,7 @@ fn say(diagnosis: &Diagnosis, keyless: usize, options: &str) -> Result<(), Error
     }
     if keyless > 0 {
         terminal::answer(format!(
-            "GK0329: {keyless} sealed sections have no key\n  restore them from a backup, or: gridkeeper log accept-loss{options} --keys --reason '...'"
+            "GK0329, GK0314: {keyless} sealed sections have no key that opens them\n  restore them from a backup, or: gridkeeper log accept-loss{options} --keys --reason '...'"
         ))?;
     }
     Ok(())

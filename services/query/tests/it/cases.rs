@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use gridkeeper_proto::access::Role;
+use gridkeeper_proto::{access::Role, sealed::CaseKey};
 use gridkeeper_tests::{repository, sample_district};
 use serde_json::{Value, json};
 
@@ -55,6 +55,27 @@ async fn a_case_is_told_whole_and_its_parties_only_to_those_who_may_see_them() {
             assert_eq!((status, &answer["code"]), (404, &json!("GK0620")), "{path}");
         }
     }
+
+    let (keys, id) = (site.keys().await, filed.case_id);
+    let own = keys.get(id).await.unwrap().unwrap();
+    let unreadable = async |code: &str| {
+        let case = site.ask(&filed, &path).await;
+        let analyst = site.token(Role::Analyst, &[DISTRICT]);
+        let (_, to_others) = site.get(&analyst, &path).await;
+        assert_eq!(case["parties_unreadable"], code);
+        assert_eq!(
+            (&case["state"], &case["parties"]),
+            (&json!("reported"), &Value::Null)
+        );
+        assert_eq!(to_others["parties_unreadable"], Value::Null);
+    };
+    keys.destroy(id).await.unwrap();
+    unreadable("GK0329").await;
+    keys.put_if_absent(id, CaseKey([7; 32])).await.unwrap();
+    unreadable("GK0314").await;
+    keys.destroy(id).await.unwrap();
+    keys.put_if_absent(id, own).await.unwrap();
+    assert_eq!(site.ask(&filed, &path).await["parties"][0]["name"], "甲");
 
     let step = json!({ "step": "forget_parties", "reason": "asked for" });
     let forgotten = site.step(Role::Admin, &filed, step).await;

@@ -129,6 +129,11 @@ impl Site {
         site
     }
 
+    /// The keys of sealed parties.
+    pub(crate) async fn keys(&self) -> KeyStore {
+        self.shared().stores().await.1
+    }
+
     fn shared(&self) -> Shared {
         Shared {
             url: self.broker.url(),

@@ -3,7 +3,7 @@
 use gridkeeper_eventlog::{
     EventLog, KeyStore, LogError,
     diagnosis::{Diagnosis, Stretch},
-    verify::sealed_without_key,
+    verify::unreadable_sections,
 };
 use gridkeeper_identity::load_checkpoint_verifier;
 use gridkeeper_proto::{
@@ -64,9 +64,11 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     begin_where_gone(log, &keys, own).await?;
     let now = installation.clock.now();
     if command.keys {
-        let cases = sealed_without_key(log, &keys).await?;
+        let cases = unreadable_sections(log, &keys).await?;
         if cases.is_empty() {
-            return terminal::answer("every sealed section has its key: nothing to give up");
+            return terminal::answer(
+                "every sealed section has the key that opens it: nothing to give up",
+            );
         }
         let (count, last) = (cases.len(), log.last_position().await?);
         let statement = IntegrityEvent::KeysLost(KeysLost { cases, reason });
