@@ -1,11 +1,13 @@
 //! What is wrong with a log, all of it at once, and what would have to be given up to go on.
 
+mod chains;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use gridkeeper_proto::{
     aggregate::Aggregate,
     area::AreaCode,
-    chain::{self, AreaHead},
+    chain::ChainError,
     checkpoint::Checkpoint,
     code::{Code, Coded as _},
     envelope::{EventHash, Header, Position},
@@ -15,6 +17,7 @@ use gridkeeper_proto::{
     tree::{Frontier, TreeHash},
 };
 
+use self::chains::{Chains, Link, Message};
 use crate::{EventLog, LogError, scan::Scanned};
 
 /// Positions next to each other.
@@ -54,8 +57,11 @@ pub struct Diagnosis {
     pub foreign: Vec<Foreign>,
     /// Events that cannot be folded, as long as something is missing.
     pub unfounded: Vec<Position>,
-    /// Positions up to which the log has another root than the one that was signed.
+    /// Positions of events that were changed, and that nobody gave up; where nothing tells which of some was
+    /// changed, all of these.
     pub changed: Vec<Position>,
+    /// Positions up to which the log has another root than the one that is known.
+    pub other_roots: Vec<Position>,
     /// The statements so far.
     pub statements: Integrity,
 }
@@ -64,7 +70,28 @@ impl Diagnosis {
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.missing.is_empty() && self.foreign.is_empty() && self.changed.is_empty()
+        let all = [
+            self.missing.is_empty(),
+            self.foreign.is_empty(),
+            self.changed.is_empty(),
+        ];
+        all == [true; 3] && self.other_roots.is_empty()
+    }
+
+    /// What was changed, in stretches.
+    #[must_use]
+    pub fn changed_stretches(&self) -> Vec<Stretch> {
+        let mut stretches: Vec<Stretch> = Vec::new();
+        for &position in &self.changed {
+            match stretches.last_mut() {
+                Some(last) if last.to.0 + 1 == position.0 => last.to = position,
+                _ => stretches.push(Stretch {
+                    from: position,
+                    to: position,
+                }),
+            }
+        }
+        stretches
     }
 }
 
@@ -75,15 +102,36 @@ impl Diagnosis {
 pub async fn diagnose(log: &EventLog, known: &[Checkpoint]) -> Result<Diagnosis, LogError> {
     let statements = (*log.read_statements().await?).clone();
     let facts = log.facts().await?;
+    let first = walk(log, statements.clone(), known, BTreeSet::new()).await?;
+    let (changed, other_roots) = (first.all_changed(), first.other_roots.clone());
+    // What needs a changed event is told only by folding the log without it.
+    let walk = match changed.is_empty() {
+        true => first,
+        false => walk(log, statements, known, changed.clone()).await?,
+    };
+    Ok(Diagnosis {
+        changed: changed.into_iter().collect(),
+        other_roots,
+        ..walk.diagnosis(facts.log)
+    })
+}
+
+async fn walk(
+    log: &EventLog,
+    statements: Integrity,
+    known: &[Checkpoint],
+    without: BTreeSet<Position>,
+) -> Result<Walk, LogError> {
     let mut walk = Walk {
         statements,
+        without,
         ..Walk::default()
     };
     for checkpoint in known {
         let roots = walk.known.entry(checkpoint.position).or_default();
         roots.insert(checkpoint.root.0);
     }
-    let last = log
+    walk.last = log
         .scan(Position(0), |scanned| match scanned {
             Scanned::Message {
                 position,
@@ -93,21 +141,27 @@ pub async fn diagnose(log: &EventLog, known: &[Checkpoint]) -> Result<Diagnosis,
             Scanned::Missing { from, to } => walk.missing(from, to),
         })
         .await?;
-    Ok(walk.diagnosis(facts.log, last))
+    Ok(walk)
 }
 
 #[derive(Default)]
 struct Walk {
     statements: Integrity,
     frontier: Frontier,
-    heads: HashMap<AreaCode, AreaHead>,
+    chains: Chains,
     aggregates: HashMap<AggregateId, Aggregate>,
     /// Roots that the log has to have, by position.
     known: BTreeMap<Position, BTreeSet<[u8; 32]>>,
+    /// The last known position up to which the log has the root that it has to have.
+    same_root: Position,
+    /// Positions that are passed over as if they were missing.
+    without: BTreeSet<Position>,
+    last: Position,
     missing: Vec<Stretch>,
-    foreign: Vec<Foreign>,
+    foreign: BTreeMap<Position, Foreign>,
     unfounded: Vec<Position>,
-    changed: Vec<Position>,
+    changed: BTreeSet<Position>,
+    other_roots: Vec<Position>,
 }
 
 impl Walk {
@@ -131,17 +185,19 @@ impl Walk {
         let standing = self.statements.standing(position);
         let leaf = standing.leaf(bytes);
         let found = match standing {
+            _ if self.without.contains(&position) => Ok(()),
             Standing::Event => self.event(position, subject, bytes),
             Standing::SetAside => self.link(position, subject, bytes).map(drop),
             Standing::Quarantined | Standing::Lost => Ok(()),
         };
         if let Err((code, detail)) = found {
-            self.foreign.push(Foreign {
+            let foreign = Foreign {
                 position,
                 leaf,
                 code,
                 detail,
-            });
+            };
+            self.foreign.insert(position, foreign);
         }
         self.go_on(leaf);
     }
@@ -153,8 +209,10 @@ impl Walk {
         bytes: &[u8],
     ) -> Result<(), (Code, String)> {
         let wrong = |error: &dyn std::fmt::Display, code| (code, error.to_string());
-        let recorded =
-            Recorded::decode(position, bytes).map_err(|error| wrong(&error, error.code()))?;
+        let recorded = Recorded::decode(position, bytes).map_err(|error| {
+            self.doubt(position, subject, bytes);
+            wrong(&error, error.code())
+        })?;
         self.link(position, subject, bytes)?;
         let id = recorded.header.aggregate;
         let before = self.aggregates.get(&id).cloned();
@@ -162,7 +220,9 @@ impl Walk {
             Ok(aggregate) => {
                 self.aggregates.insert(id, aggregate);
             }
-            Err(error) if self.missing.is_empty() => return Err(wrong(&error, error.code())),
+            Err(error) if self.missing.is_empty() && self.without.is_empty() => {
+                return Err(wrong(&error, error.code()));
+            }
             Err(_) => self.unfounded.push(position),
         }
         Ok(())
@@ -175,28 +235,83 @@ impl Walk {
         subject: &str,
         bytes: &[u8],
     ) -> Result<(), (Code, String)> {
-        let area = AreaCode::from_subject(subject).ok_or_else(|| {
-            let error = LogError::Foreign { position };
-            (error.code(), format!("{error}: its subject is {subject}"))
-        })?;
-        let (header, _) =
-            Header::decode(bytes).map_err(|error| (error.code(), error.to_string()))?;
-        let head = self.heads.entry(header.area).or_default();
-        let checked = chain::check((position, area), &header, *head, &self.statements);
-        let after_hole = self
-            .missing
-            .iter()
-            .any(|stretch| stretch.to > head.position && stretch.from < position);
-        if let Err(error) = checked
-            && !(after_hole && area == header.area)
-        {
-            return Err((error.code(), error.to_string()));
-        }
-        *head = AreaHead {
+        let area = AreaCode::from_subject(subject);
+        let header = match Header::decode(bytes) {
+            Ok((header, _)) => header,
+            Err(error) => {
+                self.doubt(position, subject, bytes);
+                return Err((error.code(), error.to_string()));
+            }
+        };
+        let event = Message {
             position,
             hash: EventHash::of(bytes),
+            previous: Some(header.previous),
         };
-        Ok(())
+        let Some(area) = area else {
+            self.chains.doubt(header.area, event);
+            let error = LogError::Foreign { position };
+            let detail = format!("{error}: its subject is {subject}");
+            return Err((error.code(), detail));
+        };
+        if area != header.area {
+            self.chains.doubt(area, event);
+            self.chains.doubt(header.area, event);
+            let error = ChainError::Misplaced {
+                position,
+                area: header.area,
+                subject: area,
+            };
+            return Err((error.code(), error.to_string()));
+        }
+        let head = self.chains.head(area);
+        if self.misses_between(head.position, position) {
+            self.chains.follow(area, event);
+            return Ok(());
+        }
+        match self.chains.link(area, event) {
+            Link::Follows => Ok(()),
+            Link::Proves { genuine, changed } => {
+                self.foreign.remove(&genuine);
+                self.foreign.remove(&changed);
+                self.changed.insert(changed);
+                Ok(())
+            }
+            Link::Doubtful => {
+                let error = ChainError::Broken {
+                    position,
+                    area,
+                    carried: header.previous,
+                    found: head.hash,
+                };
+                Err((error.code(), error.to_string()))
+            }
+        }
+    }
+
+    /// Adds a message that does not decode to the chain that its subject names.
+    fn doubt(&mut self, position: Position, subject: &str, bytes: &[u8]) {
+        if let Some(area) = AreaCode::from_subject(subject) {
+            let message = Message {
+                position,
+                hash: EventHash::of(bytes),
+                previous: None,
+            };
+            self.chains.doubt(area, message);
+        }
+    }
+
+    /// Whether messages between two positions, both excluded, are not there or given up.
+    fn misses_between(&self, before: Position, after: Position) -> bool {
+        let missing = self.missing.iter();
+        let mut missing = missing.filter(|gap| gap.to > before && gap.from < after);
+        let mut without = self
+            .without
+            .iter()
+            .filter(|at| **at > before && **at < after);
+        missing.next().is_some()
+            || without.next().is_some()
+            || self.statements.misses_between(before, after)
     }
 
     fn go_on(&mut self, leaf: TreeHash) {
@@ -205,20 +320,52 @@ impl Walk {
         let Some(roots) = self.known.get(&position) else {
             return;
         };
+        // Behind what is missing no root can be the one that is known.
+        if !self.missing.is_empty() || self.statements.loss_at(position).is_some() {
+            return;
+        }
         let root = self.frontier.root().0;
-        let differs = roots.iter().any(|known| *known != root);
-        // Behind what is missing no root can be the one that was signed.
-        if differs && self.missing.is_empty() && self.statements.loss_at(position).is_none() {
-            self.changed.push(position);
+        match roots.iter().any(|known| *known != root) {
+            true => self.other_roots.push(position),
+            false => self.same_root = position,
         }
     }
 
-    fn diagnosis(mut self, log: Option<LogId>, last: Position) -> Diagnosis {
+    /// All that was changed, as far as chains and roots tell.
+    fn all_changed(&self) -> BTreeSet<Position> {
+        let mut changed = self.changed.clone();
+        let last = self.other_roots.last().copied();
+        // Nobody signs a root over a message that is no event: up to there it was one.
+        for (before, doubtful) in self.chains.doubtful() {
+            if doubtful <= self.same_root {
+                changed.insert(doubtful);
+            } else if Some(doubtful) <= last {
+                changed.insert(doubtful);
+                changed.extend(Some(before).filter(|before| *before > self.same_root));
+            }
+        }
+        let Some(first) = self.other_roots.first() else {
+            return changed;
+        };
+        // What others follow is what it was.
+        let between = |position: &Position| *position > self.same_root && position <= first;
+        if !changed.iter().any(between) {
+            changed.extend(self.chains.heads().filter(between));
+        }
+        if changed.is_empty() {
+            changed.extend((self.same_root.0 + 1..=first.0).map(Position));
+        }
+        changed
+    }
+
+    fn diagnosis(self, log: Option<LogId>) -> Diagnosis {
+        let Self { last, missing, .. } = self;
         let known = self.known.keys().copied();
         let known = known.filter(|known| self.statements.loss_at(*known).is_none());
         let known_to = known.max().unwrap_or_default().max(last);
+        let mut missing = missing;
         if known_to > last {
-            self.missing.push(Stretch {
+            missing.push(Stretch {
                 from: Position(last.0 + 1),
                 to: known_to,
             });
@@ -227,11 +374,11 @@ impl Walk {
             log,
             last,
             known_to,
-            missing: self.missing,
-            foreign: self.foreign,
+            missing,
+            foreign: self.foreign.into_values().collect(),
             unfounded: self.unfounded,
-            changed: self.changed,
             statements: self.statements,
+            ..Diagnosis::default()
         }
     }
 }

@@ -163,6 +163,18 @@ pub(crate) enum Error {
         /// The positions of messages that are no events.
         foreign: Vec<Position>,
     },
+    /// Nothing is added to a log of which events were changed, but that they are given up.
+    #[error(
+        "the events at these positions were changed: {}; restore a backup, or give them up first: `gridkeeper log accept-loss --changed`",
+        listed_positions(changed)
+    )]
+    Changed {
+        /// Where they are.
+        changed: Vec<Position>,
+    },
+    /// No event was changed.
+    #[error("no event of the log was changed, as far as its chains and the known roots tell")]
+    NothingChanged,
     /// A reason that says nothing, or too much.
     #[error("a reason takes 1 to 4,000 characters, not {characters}")]
     Reason {
@@ -233,6 +245,8 @@ impl Coded for Error {
             Self::Unsound => Code(840),
             Self::NothingLost { .. } => Code(841),
             Self::NotForeign { .. } => Code(842),
+            Self::Changed { .. } => Code(328),
+            Self::NothingChanged => Code(841),
             Self::Reason { .. } => Code(843),
             Self::BeyondKnown { .. } => Code(844),
             Self::Append(error) => error.code(),

@@ -321,3 +321,76 @@ async fn a_statement_on_a_log_that_went_on_meanwhile_is_refused() {
     assert_eq!(refused.code().0, 304, "{refused}");
     assert_eq!(log.last_position().await.unwrap(), last);
 }
+
+/// A way to change an event, decided by a number.
+fn change(event: &mut RawEvent, number: usize) {
+    let length = event.bytes.len();
+    match number % 4 {
+        0 => event.bytes = b"garbage".to_vec().into(),
+        1 => {
+            event.area = [1, 2, 3]
+                .map(grid)
+                .into_iter()
+                .find(|area| *area != event.area)
+                .unwrap()
+        }
+        _ => {
+            let mut bytes = event.bytes.to_vec();
+            bytes[number * 131 % length] ^= 1 << (number % 8);
+            event.bytes = bytes.into();
+        }
+    }
+}
+
+#[tokio::test]
+async fn given_changed_events_they_are_told_from_foreign_ones_and_can_be_given_up() {
+    for number in 0..24 {
+        let site = site().await;
+        let Written { mut events, roots } = written(40);
+        let known: Vec<_> = roots.into_iter().skip(9).step_by(10).collect();
+        let changed = Position(1 + number as u64 * 29 % 40);
+        change(&mut events[changed.0 as usize - 1], number);
+        let damaged = Damaged::begin(&site, &events).await;
+        // What came after all that is known is foreign to the log.
+        let client = async_nats::connect(site.broker.url()).await.unwrap();
+        let sent = client.request(grid(1).subject(), "garbage".into()).await;
+        sent.unwrap();
+        damaged.close().await;
+        let log = site.log().await;
+        let found = diagnose(&log, &known).await.unwrap();
+        assert!(
+            found.changed.contains(&changed),
+            "{number}: {changed} of {found:?}"
+        );
+        assert!(found.changed.len() <= 3, "{number}: {changed} of {found:?}");
+        let foreign: Vec<_> = found
+            .foreign
+            .iter()
+            .map(|foreign| foreign.position.0)
+            .collect();
+        assert_eq!(foreign, [41], "{number}: {changed} of {found:?}");
+
+        let mut last = found.last;
+        for stretch in found.changed_stretches() {
+            last = state(&log, loss(&found, stretch), last).await;
+        }
+        let found = diagnose(&log, &known).await.unwrap();
+        assert_eq!(
+            (&found.changed, &found.missing),
+            (&vec![], &vec![]),
+            "{number}: {found:?}"
+        );
+        let quarantined = MessageQuarantined {
+            position: Position(41),
+            leaf: found.foreign[0].leaf,
+            reason: "published by hand".into(),
+        };
+        state(&log, IntegrityEvent::MessageQuarantined(quarantined), last).await;
+        assert!(diagnose(&log, &known).await.unwrap().is_whole(), "{number}");
+        verified(&log, &known).await;
+        assert_eq!(
+            standings(&log).await[changed.0 as usize - 1],
+            Standing::Lost
+        );
+    }
+}

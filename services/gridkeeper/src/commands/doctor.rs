@@ -2,7 +2,7 @@
 
 use gridkeeper_eventlog::{
     LogError,
-    diagnosis::{Diagnosis, Stretch},
+    diagnosis::{Diagnosis, Foreign, Stretch},
     verify::unreadable_sections,
 };
 use gridkeeper_identity::load_checkpoint_verifier;
@@ -113,14 +113,30 @@ fn say(diagnosis: &Diagnosis, keyless: usize, options: &str) -> Result<(), Error
         return terminal::answer("nothing is wrong with it");
     }
     for foreign in &diagnosis.foreign {
+        let Foreign {
+            position,
+            code,
+            detail,
+            ..
+        } = foreign;
         terminal::answer(format!(
-            "{}: the message at position {} is no event: {}\n  gridkeeper log quarantine{options} --position {} --reason '...'",
-            foreign.code, foreign.position, foreign.detail, foreign.position
+            "{code}: the message at position {position} is no event: {detail}"
+        ))?;
+        if diagnosis.changed.is_empty() {
+            terminal::answer(format!(
+                "  gridkeeper log quarantine{options} --position {position} --reason '...'"
+            ))?;
+        }
+    }
+    if let (Some(first), Some(last)) = (diagnosis.other_roots.first(), diagnosis.other_roots.last())
+    {
+        terminal::answer(format!(
+            "GK0328: from position {first} to {last} the log has not the roots that it had: events were changed or exchanged"
         ))?;
     }
-    for position in &diagnosis.changed {
+    for Stretch { from, to } in diagnosis.changed_stretches() {
         terminal::answer(format!(
-            "GK0328: up to position {position} the log is not the one that was signed: an event was changed or exchanged"
+            "positions {from} to {to} hold other events than they held, or one of them does where nothing tells which"
         ))?;
     }
     for Stretch { from, to } in &diagnosis.missing {
@@ -132,14 +148,21 @@ fn say(diagnosis: &Diagnosis, keyless: usize, options: &str) -> Result<(), Error
             diagnosis.unfounded.len()
         ))?;
     }
-    if !diagnosis.missing.is_empty() || !diagnosis.changed.is_empty() {
+    if !diagnosis.missing.is_empty()
+        || !diagnosis.other_roots.is_empty()
+        || !diagnosis.changed.is_empty()
+    {
         terminal::answer(format!(
             "1. Stop the services. Keep a copy of the broker's folder as it is.\n\
              2. Where there is a backup: `gridkeeper backup{options} DIR` brings into it what is still there behind it; \
              then put the broker's folder aside, start an empty broker, and `gridkeeper restore{options} DIR`."
         ))?;
     }
-    if let Some(Stretch { from, .. }) = diagnosis.missing.first() {
+    if !diagnosis.changed.is_empty() {
+        terminal::answer(format!(
+            "3. Where nothing better is left: gridkeeper log accept-loss{options} --changed --reason '...'"
+        ))?;
+    } else if let Some(Stretch { from, .. }) = diagnosis.missing.first() {
         terminal::answer(format!(
             "3. Where nothing better is left: gridkeeper log accept-loss{options} --from {from} --reason '...'"
         ))?;

@@ -29,13 +29,16 @@ pub(crate) struct Command {
     #[command(flatten)]
     at: LogPlace,
     /// The first position that was lost, as `gridkeeper doctor` names it.
-    #[arg(long, required_unless_present = "keys")]
+    #[arg(long, required_unless_present_any = ["keys", "changed"])]
     from: Option<u64>,
     /// The last position that was lost; the end of the stretch that begins at `--from` when left out. Messages that
     /// are still there up to it are given up too.
     #[arg(long)]
     to: Option<u64>,
-    /// Give up keys of sealed sections that were lost, instead of messages.
+    /// Give up the events that were changed, as `gridkeeper doctor` names them.
+    #[arg(long, conflicts_with_all = ["from", "to", "keys"])]
+    changed: bool,
+    /// Give up keys of sealed sections that were lost or changed, instead of messages.
     #[arg(long, conflicts_with_all = ["from", "to"])]
     keys: bool,
     /// Why, for whoever reads it years later: what failed, and why there was no backup.
@@ -53,60 +56,110 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     let opened = command.at.open().await?;
     let keys = opened.keys().await?;
     let OpenedLog {
-        installation,
-        url,
-        log,
+        installation, log, ..
     } = &opened;
     let own = load_checkpoint_verifier(&installation.layout.keys())?
         .origin()
         .log;
     let evidence = Evidence::of(installation, log, None).await?;
     begin_where_gone(log, &keys, own).await?;
-    let now = installation.clock.now();
+    let by = By { actor, reason };
     if command.keys {
-        let cases = unreadable_sections(log, &keys).await?;
-        if cases.is_empty() {
-            return terminal::answer(
-                "every sealed section has the key that opens it: nothing to give up",
-            );
-        }
-        let (count, last) = (cases.len(), log.last_position().await?);
-        let statement = IntegrityEvent::KeysLost(KeysLost { cases, reason });
-        let position = log.state(statement, (actor, now), last).await?;
-        return terminal::answer(format!(
-            "gave up the keys of {count} cases by the statement at position {position}"
-        ));
+        return give_up_keys(&opened, &keys, by).await;
     }
     let diagnosis = evidence.diagnose(log).await?;
-    let from = Position(command.from.unwrap_or_default());
-    let all = known_to_views(installation, url, (from, None)).await?;
-    let beyond = all.as_ref().map_or(Position(0), |known| known.position);
-    let stretch = stretch(&diagnosis, (from, command.to.map(Position)), beyond)?;
-    let lost = all.map(|known| known.events).unwrap_or_default();
-    let is_lost = |event: &LostEvent| (stretch.from..=stretch.to).contains(&event.position);
-    let lost: Vec<_> = lost.into_iter().filter(is_lost).collect();
-    let unfounded = diagnosis.unfounded.iter().copied();
-    let set_aside: Vec<_> = unfounded.filter(|at| *at > stretch.to).collect();
-    let (named, aside) = (lost.len(), set_aside.len());
-    let statement = IntegrityEvent::LossAccepted(LossAccepted {
-        from: stretch.from,
-        to: stretch.to,
-        known_to: diagnosis.known_to.max(beyond).max(stretch.to),
-        set_aside,
-        lost,
-        reason,
-    });
-    let position = log.state(statement, (actor, now), diagnosis.last).await?;
-    let Stretch { from, to } = stretch;
-    terminal::answer(format!(
-        "gave up positions {from} to {to} by the statement at position {position}: {named} of their events are known, {aside} others are set aside"
-    ))?;
-    if named == 0 {
+    let first = match command.changed {
+        true => diagnosis.changed.first().copied(),
+        false => command.from.map(Position),
+    };
+    let first = first.ok_or(Error::NothingChanged)?;
+    let known = known_to_views(installation, &opened.url, (first, None)).await?;
+    let beyond = known.as_ref().map_or(Position(0), |known| known.position);
+    let stretches = match command.changed {
+        true => diagnosis.changed_stretches(),
+        false => vec![stretch(
+            &diagnosis,
+            (first, command.to.map(Position)),
+            beyond,
+        )?],
+    };
+    let loss = Loss {
+        known_to: diagnosis.known_to.max(beyond),
+        unfounded: diagnosis.unfounded,
+        events: known.map(|known| known.events).unwrap_or_default(),
+    };
+    let mut last = diagnosis.last;
+    for stretch in stretches {
+        last = give_up(&opened, &loss, stretch, (&by, last)).await?;
+    }
+    if loss.events.is_empty() {
         terminal::answer(
             "no views told what was lost: no aggregator runs here, or they did not hold it",
         )?;
     }
     terminal::answer("start the services again: they read the log from what is left")
+}
+
+/// Who gives something up, and why.
+struct By {
+    actor: Actor,
+    reason: String,
+}
+
+/// What is known of what is given up.
+struct Loss {
+    known_to: Position,
+    unfounded: Vec<Position>,
+    events: Vec<LostEvent>,
+}
+
+/// Gives a stretch up; gives the position of the statement. `last` is where the log ends.
+async fn give_up(
+    opened: &OpenedLog,
+    loss: &Loss,
+    Stretch { from, to }: Stretch,
+    (by, last): (&By, Position),
+) -> Result<Position, Error> {
+    let is_lost = |event: &&LostEvent| (from..=to).contains(&event.position);
+    let lost: Vec<_> = loss.events.iter().filter(is_lost).cloned().collect();
+    let unfounded = loss.unfounded.iter().copied();
+    let set_aside: Vec<_> = unfounded.filter(|at| *at > to).collect();
+    let (named, aside) = (lost.len(), set_aside.len());
+    let statement = IntegrityEvent::LossAccepted(LossAccepted {
+        from,
+        to,
+        known_to: loss.known_to.max(to),
+        set_aside,
+        lost,
+        reason: by.reason.clone(),
+    });
+    let now = opened.installation.clock.now();
+    let by = (by.actor.clone(), now);
+    let position = opened.log.state(statement, by, last).await?;
+    terminal::answer(format!(
+        "gave up positions {from} to {to} by the statement at position {position}: {named} of their events are known, {aside} others are set aside"
+    ))?;
+    Ok(position)
+}
+
+async fn give_up_keys(opened: &OpenedLog, keys: &KeyStore, by: By) -> Result<(), Error> {
+    let OpenedLog {
+        installation, log, ..
+    } = opened;
+    let cases = unreadable_sections(log, keys).await?;
+    if cases.is_empty() {
+        return terminal::answer(
+            "every sealed section has the key that opens it: nothing to give up",
+        );
+    }
+    let (count, last) = (cases.len(), log.last_position().await?);
+    let reason = by.reason;
+    let statement = IntegrityEvent::KeysLost(KeysLost { cases, reason });
+    let by = (by.actor, installation.clock.now());
+    let position = log.state(statement, by, last).await?;
+    terminal::answer(format!(
+        "gave up the keys of {count} cases by the statement at position {position}"
+    ))
 }
 
 /// Begins what is gone altogether, so that a statement can be made at all.

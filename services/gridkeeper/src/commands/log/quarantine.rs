@@ -42,6 +42,11 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     let evidence = Evidence::of(&installation, &log, None).await?;
     let diagnosis = evidence.diagnose(&log).await?;
     let position = Position(command.position);
+    if !diagnosis.changed.is_empty() {
+        return Err(Error::Changed {
+            changed: diagnosis.changed,
+        });
+    }
     let foreign = diagnosis.foreign.iter();
     let mut foreign = foreign.filter(|foreign| foreign.position == position);
     let Some(found) = foreign.next() else {
