@@ -8,6 +8,7 @@
 
 mod backup;
 mod bad_input;
+mod changed;
 mod commands;
 mod exactly_once;
 mod full_disk;

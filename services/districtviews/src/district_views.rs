@@ -94,7 +94,7 @@ impl DistrictViews {
         let mut compared = self.history_compared();
         // The sender lives as long as the views.
         timeout(limit, async {
-            drop(compared.wait_for(|compared| *compared).await)
+            drop(compared.wait_for(|compared| *compared).await);
         })
         .await
         .map_err(|_| ViewError::HistoryNotCompared)

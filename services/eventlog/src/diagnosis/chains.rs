@@ -8,7 +8,6 @@ use std::collections::HashMap;
 
 use gridkeeper_proto::{
     area::AreaCode,
-    chain::AreaHead,
     envelope::{EventHash, Position},
 };
 
