@@ -62,6 +62,21 @@ pub struct Quarantine {
     pub quarantined: MessageQuarantined,
 }
 
+/// Keys of sealed sections that were given up as lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyLoss {
+    /// The statement's position.
+    pub statement: Position,
+    /// When it was made.
+    pub at: Timestamp,
+    /// Who made it.
+    pub by: String,
+    /// How many cases it names.
+    pub cases: usize,
+    /// Why.
+    pub reason: String,
+}
+
 /// What the log says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Integrity {
@@ -69,6 +84,7 @@ pub struct Integrity {
     set_aside: BTreeSet<Position>,
     quarantined: BTreeMap<Position, Quarantine>,
     keys_lost: BTreeSet<CaseId>,
+    key_losses: Vec<KeyLoss>,
     /// Number of its events.
     pub version: u32,
     /// The position of its last event; zero for none.
@@ -129,7 +145,16 @@ impl Integrity {
                 };
                 self.quarantined.insert(quarantined.position, quarantine);
             }
-            IntegrityEvent::KeysLost(lost) => self.keys_lost.extend(lost.cases.iter().copied()),
+            IntegrityEvent::KeysLost(lost) => {
+                self.keys_lost.extend(lost.cases.iter().copied());
+                self.key_losses.push(KeyLoss {
+                    statement,
+                    at,
+                    by,
+                    cases: lost.cases.len(),
+                    reason: lost.reason.clone(),
+                });
+            }
         }
     }
 
@@ -188,6 +213,12 @@ impl Integrity {
     #[must_use]
     pub fn lost_key_of(&self, case: CaseId) -> bool {
         self.keys_lost.contains(&case)
+    }
+
+    /// The losses of keys, in the order of their statements.
+    #[must_use]
+    pub fn key_losses(&self) -> &[KeyLoss] {
+        &self.key_losses
     }
 
     /// The losses, in the order of their statements.

@@ -205,3 +205,32 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_gone_under_running_services_are_named_and_given_up() {
+    let mut site = Site::started(&sample_district()).await;
+    let mut reports = [(); 3].map(|()| report(&new_id(), GRID));
+    for report in &mut reports {
+        report["parties"] = json!([{ "name": "甲" }]);
+    }
+    site.door().file(&reports).await;
+    let client = async_nats::connect(site.broker.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    context.delete_stream("KEY_510402").await.unwrap();
+    site.until_red("intake", "GK0324").await;
+    let (_, refused) = site.fails(&["verify"]).await;
+    assert!(refused.contains("GK0329"), "{refused}");
+    let (said, _) = site.fails(&["doctor"]).await;
+    assert!(said.contains("3 sealed sections have no key"), "{said}");
+    site.run(&["log", "accept-loss", "--keys", "--reason", "a bad disk"])
+        .await;
+    site.kill_all().await;
+    site.start_all().await;
+    site.file(2, GRID).await;
+    let shown = site.run(&["verify"]).await;
+    let named = "KEYS LOST: those of 3 cases were given up at position";
+    assert!(
+        shown.contains(named) && shown.contains("a bad disk"),
+        "{shown}"
+    );
+}

@@ -82,6 +82,15 @@ impl Copy {
         progress: &mut impl FnMut(Progress),
     ) -> Result<Checked, Error> {
         let own = self.manifest.verifier()?;
+        let (log, named) = (self.manifest.log, verifier.map(CheckpointVerifier::origin));
+        if let Some(found) = named.filter(|origin| origin.log != log) {
+            return Err(Error::AnotherLog {
+                folder: self.folder.path().to_owned(),
+                backup: format!("log {log}"),
+                what: "the key of checkpoints",
+                found: found.to_string(),
+            });
+        }
         let notes = Notes::signed(verifier.or(own.as_ref()), self.notes.clone());
         let Manifest {
             position: end,

@@ -46,6 +46,8 @@ pub struct Source {
     pub keys: KeyStore,
     /// Signed checkpoints that are known besides those on the broker.
     pub notes: Vec<String>,
+    /// What else the log is known to have been, such as intake's watermark.
+    pub known: Vec<Checkpoint>,
     /// The key that checkpoints have to be signed by; `None` if the installation has none.
     pub verifier: Option<CheckpointVerifier>,
     /// How large segments become.
@@ -65,7 +67,7 @@ pub struct Taken {
     pub without_key: usize,
     /// How many keys the backup keeps that the broker has lost, or has others for.
     pub only_here: usize,
-    /// The newest signed checkpoint that is of a longer log; `None` if there is none.
+    /// The newest that is known of a longer log; `None` if nothing is.
     pub longer: Option<Checkpoint>,
 }
 
@@ -131,15 +133,17 @@ pub async fn take(
     };
     let cache = Cache::of(log, copied.statements.position, part);
     folder.commit(&manifest, &run.keys, &notes.thinned_out(), &cache)?;
-    let longer = notes.after(end).into_iter();
-    let mut longer = longer.filter(|known| copied.statements.loss_at(known.position).is_none());
+    let known = source.known.iter().copied();
+    let known = known.filter(|known| known.position > end);
+    let longer = notes.after(end).into_iter().chain(known);
+    let longer = longer.filter(|known| copied.statements.loss_at(known.position).is_none());
     Ok(Taken {
         manifest,
         read: run.copying.read,
         checkpoints,
         without_key: copied.without_key.len() + wrong_key.len(),
         only_here,
-        longer: longer.next_back(),
+        longer: longer.max_by_key(|known| known.position),
     })
 }
 
@@ -258,6 +262,8 @@ impl Run<'_> {
         let part = cache.map_or_else(VerifiedPart::default, Cache::into_part);
         let after = part.frontier.position();
         let mut checkpoints = notes.up_to(*end);
+        let known = self.source.known.iter().copied();
+        checkpoints.extend(known.filter(|known| known.position <= *end));
         checkpoints.retain(|checkpoint| checkpoint.position >= after);
         let mut verification = Verification::behind(part, Arc::clone(statements), checkpoints)?;
         read_segments(&self.folder.segments()?, self.log, after, |segment| {

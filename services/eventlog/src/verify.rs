@@ -24,7 +24,10 @@ use gridkeeper_proto::{
 };
 
 pub use self::sealed::{Sealed, SealedCases, unreadable_sections};
-use self::{read_ahead::read_ahead, sealed::add_newer};
+use self::{
+    read_ahead::read_ahead,
+    sealed::{add_newer, all_keys},
+};
 use crate::{EventLog, KeyStore, LogError, Stored};
 
 /// What was verified.
@@ -175,7 +178,7 @@ pub async fn verify(
         statements => statements?,
     };
     let mut keys = match &against.keys {
-        Some(keys) => Some(keys.all().await?),
+        Some(keys) => Some(all_keys(keys).await?),
         None => None,
     };
     // Where messages are missing is found by reading.
@@ -196,7 +199,7 @@ pub async fn verify(
             .sealed
             .has_without_key(keys, &verification.statements)
     {
-        add_newer(keys, store.all().await?);
+        add_newer(keys, all_keys(store).await?);
     }
     verification.finish(facts.log, keys.as_ref())
 }

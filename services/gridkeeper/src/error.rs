@@ -187,6 +187,17 @@ pub(crate) enum Error {
     /// A checkpoint, or the key of checkpoints.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A file with a checkpoint.
+    #[error(
+        "{}: {source}; put the file aside: the other checkpoints, and those on the broker, still hold",
+        path.display()
+    )]
+    CheckpointFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: CheckpointError,
+    },
     /// A break in the log.
     #[error(transparent)]
     Break(#[from] Break),
@@ -250,7 +261,7 @@ impl Coded for Error {
             Self::Reason { .. } => Code(843),
             Self::BeyondKnown { .. } => Code(844),
             Self::Append(error) => error.code(),
-            Self::Checkpoint(error) => error.code(),
+            Self::Checkpoint(error) | Self::CheckpointFile { source: error, .. } => error.code(),
             Self::Break(error) => error.code(),
             Self::Event(error) => error.code(),
             Self::Replay(error) => error.code(),

@@ -18,7 +18,7 @@ use gridkeeper_proto::{
     envelope::Position,
 };
 
-use crate::{error::Error, files, installation::Installation, layout::io_error, terminal};
+use crate::{error::Error, installation::Installation, layout::io_error, terminal};
 
 /// How long to wait for an aggregator that tells what its views know.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -134,9 +134,17 @@ pub(crate) fn checkpoints(
     for entry in entries {
         let path = entry.map_err(io_error("list", &folder))?.path();
         if path.extension().is_some_and(|name| name == "checkpoint") {
-            let note = files::read(&path)?;
+            // What is no text is no checkpoint.
+            let note = fs::read(&path).map_err(io_error("read", &path))?;
+            let note = String::from_utf8_lossy(&note).into_owned();
+            let checkpoint = verifier
+                .open(&note)
+                .map_err(|source| Error::CheckpointFile {
+                    path: path.clone(),
+                    source,
+                })?;
             checkpoints.push(CheckpointFile {
-                checkpoint: verifier.open(&note)?,
+                checkpoint,
                 note,
                 path,
             });

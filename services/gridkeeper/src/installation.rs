@@ -82,6 +82,11 @@ pub(crate) struct ChosenBroker {
 }
 
 impl BrokerChoice {
+    /// The address that is named.
+    pub(crate) fn named(&self) -> Option<&str> {
+        self.nats.as_deref()
+    }
+
     /// The broker, started if it is to be.
     ///
     /// # Errors
@@ -144,6 +149,20 @@ impl Installation {
             clock: Clock::system(),
             views: KeptHere::default(),
         })
+    }
+
+    /// As [`Installation::open`], for a command that finds its broker by the data folder unless one is
+    /// named: whoever mistypes the folder may not reach another installation's broker.
+    ///
+    /// # Errors
+    /// [`Error::NotInstalled`] where there is no data folder and no broker is named.
+    pub(crate) fn open_made(place: &Place, nats: Option<&str>) -> Result<Self, Error> {
+        let installation = Self::open(place)?;
+        let data = &installation.layout.data;
+        match nats.is_some() || exists(data)? {
+            true => Ok(installation),
+            false => Err(Error::NotInstalled { data: data.clone() }),
+        }
     }
 
     /// Checks that this is an installation whose keys are whole, and denies it to other users of the machine.

@@ -31,7 +31,7 @@ impl LogPlace {
     /// # Errors
     /// The installation is none, or the broker does not answer.
     pub(crate) async fn open(&self) -> Result<OpenedLog, Error> {
-        let installation = Installation::open(&self.place)?;
+        let installation = Installation::open_made(&self.place, self.nats.as_deref())?;
         let config = &installation.layout.config;
         let url = self.nats.as_ref().unwrap_or(&config.intake.nats_url);
         let url = url.clone();

@@ -292,6 +292,16 @@ pub enum Error {
         /// The end.
         last: Position,
     },
+    /// A proof of a position that is after the one up to which it is asked for.
+    #[error(
+        "position {position} is not within the log up to position {to}, which the proof is to be about"
+    )]
+    NotWithin {
+        /// The position asked for.
+        position: Position,
+        /// The end that was asked about.
+        to: Position,
+    },
     /// The log is shorter than what this intake has seen of it.
     #[error("the log ends at position {last}, and this intake has seen it up to {seen}")]
     Shorter {
@@ -340,7 +350,7 @@ impl Coded for Error {
             Self::Signing(error) => error.code(),
             Self::Lost { .. } => Code(530),
             Self::AnotherLeaf { .. } => Code(532),
-            Self::BeyondEnd { .. } => Code(533),
+            Self::BeyondEnd { .. } | Self::NotWithin { .. } => Code(533),
             Self::DiskFull { .. } => Code(534),
             Self::Clock(fault) => fault.code(),
             Self::DiskLow { .. } => Code(537),

@@ -82,7 +82,9 @@ fn of_error(error: &Error) -> (StatusCode, &'static str) {
         Error::Clock(_) => (StatusCode::SERVICE_UNAVAILABLE, "time in doubt"),
         Error::Lost { .. } => (StatusCode::GONE, "lost"),
         Error::AnotherLeaf { .. } => (StatusCode::CONFLICT, "another event"),
-        Error::BeyondEnd { .. } => (StatusCode::NOT_FOUND, "no such position"),
+        Error::BeyondEnd { .. } | Error::NotWithin { .. } => {
+            (StatusCode::NOT_FOUND, "no such position")
+        }
         Error::Locate(_)
         | Error::IdVersion
         | Error::UnknownCategory { .. }

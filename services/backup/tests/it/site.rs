@@ -296,6 +296,7 @@ impl Site {
 
     pub(crate) fn source(&self) -> Source {
         Source {
+            known: Vec::new(),
             log: self.log.clone(),
             keys: self.keys.clone(),
             notes: Vec::new(),

@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _};
 
-use gridkeeper_backup::check;
+use gridkeeper_backup::{Source, check, take};
 use gridkeeper_proto::{
+    checkpoint::Checkpoint,
     code::{Code, Coded as _},
     envelope::Position,
     sealed::CaseKey,
+    time::Timestamp,
+    tree::TreeHash,
 };
 
 use crate::site::{copy, files, site};
@@ -177,8 +180,8 @@ async fn two_runs_at_once_are_one() {
         site.path("backup"),
         gridkeeper_proto::time::Timestamp::EPOCH,
     );
-    let first = gridkeeper_backup::take(&path, &source, now, |_| {});
-    let second = gridkeeper_backup::take(&path, &source, now, |_| {});
+    let first = take(&path, &source, now, |_| {});
+    let second = take(&path, &source, now, |_| {});
     let (first, second) = tokio::join!(first, second);
     let refused = [first, second].into_iter().filter_map(Result::err);
     let refused: Vec<_> = refused.map(|error| error.code()).collect();
@@ -186,4 +189,30 @@ async fn two_runs_at_once_are_one() {
     let checked = check(&path, None, |_| {}).unwrap();
     assert_eq!(checked.verified.end.position, site.last);
     assert!(site.last > Position(100));
+}
+
+#[tokio::test]
+async fn a_log_that_is_known_to_have_been_another_is_not_taken_for_the_right_one() {
+    let site = site(70).await;
+    let end = site.verified().await.end;
+    let now = Timestamp::EPOCH;
+    let known = |known| Source {
+        known: vec![known],
+        ..site.source()
+    };
+    let path = site.path("backup");
+    let changed = Checkpoint {
+        root: TreeHash::EMPTY,
+        ..end
+    };
+    let refused = take(&path, &known(changed), now, |_| {}).await.unwrap_err();
+    assert_eq!(refused.code(), Code(328));
+    let longer = Checkpoint {
+        position: Position(end.position.0 + 1),
+        ..end
+    };
+    let taken = take(&path, &known(longer), now, |_| {}).await.unwrap();
+    assert_eq!(taken.longer, Some(longer));
+    let taken = take(&path, &known(end), now, |_| {}).await.unwrap();
+    assert_eq!(taken.longer, None);
 }

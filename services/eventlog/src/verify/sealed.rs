@@ -167,7 +167,8 @@ pub async fn unreadable_sections(log: &EventLog, keys: &KeyStore) -> Result<Vec<
     Ok(unreadable.into_keys().take(MAX_NAMED).collect())
 }
 
-async fn all_keys(keys: &KeyStore) -> Result<BTreeMap<CaseId, CaseKey>, LogError> {
+/// All keys; none where their stream is gone.
+pub(super) async fn all_keys(keys: &KeyStore) -> Result<BTreeMap<CaseId, CaseKey>, LogError> {
     match keys.all().await {
         Err(LogError::NoStream { .. }) => Ok(BTreeMap::new()),
         keys => keys,

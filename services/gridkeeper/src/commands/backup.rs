@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use gridkeeper_backup::{Checked, Limits, Source, Taken, check, take};
+use gridkeeper_backup::{Checked, Error as BackupError, Limits, Source, Taken, check, take};
 use gridkeeper_eventlog::{EventLog, KeyStore};
 use gridkeeper_identity::load_checkpoint_verifier;
+use gridkeeper_intake::read_watermark;
 use gridkeeper_proto::checkpoint::CheckpointVerifier;
 
 use crate::{
@@ -37,14 +38,9 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     gridkeeper_private::mask();
     let paced = Paced::default();
     if command.check {
-        let verifier = match &command.key {
-            Some(path) => Some(CheckpointVerifier::parse(&files::read(path)?)?),
-            None => load_checkpoint_verifier(&command.place.layout()?.keys()).ok(),
-        };
-        let checked = check(&command.dir, verifier.as_ref(), |at| paced.progress(&at))?;
-        return show_checked(&checked);
+        return run_check(&command, &paced);
     }
-    let installation = Installation::open(&command.place)?;
+    let installation = Installation::open_made(&command.place, command.broker.named())?;
     let layout = &installation.layout;
     let verifier = match &command.key {
         Some(path) => Some(CheckpointVerifier::parse(&files::read(path)?)?),
@@ -57,12 +53,17 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
             Vec::new()
         }
     };
+    let watermark = read_watermark(&layout.config.intake.folder);
     let broker = command.broker.open(layout).await?;
     let (district, options) = (installation.district.code(), &layout.config.log);
     let source = Source {
         log: EventLog::open(&broker.url, district, options).await?,
         keys: KeyStore::open(&broker.url, district, options).await?,
         notes: files.into_iter().map(|file| file.note).collect(),
+        known: watermark
+            .map(|known| known.checkpoint)
+            .into_iter()
+            .collect(),
         verifier,
         limits: Limits::default(),
     };
@@ -102,7 +103,7 @@ fn show_taken(taken: &Taken) -> Result<(), Error> {
     }
     if let Some(longer) = taken.longer {
         terminal::answer(format!(
-            "THE LOG IS SHORTER than a signed checkpoint says, which is of position {}: `gridkeeper doctor`",
+            "THE LOG IS SHORTER than it is known to have been, up to position {}: `gridkeeper doctor`",
             longer.position
         ))?;
     }
@@ -110,6 +111,27 @@ fn show_taken(taken: &Taken) -> Result<(), Error> {
         true => Err(Error::Unsound),
         false => Ok(()),
     }
+}
+
+fn run_check(command: &Command, paced: &Paced) -> Result<(), Error> {
+    let named = match &command.key {
+        Some(path) => Some(CheckpointVerifier::parse(&files::read(path)?)?),
+        None => None,
+    };
+    let keys = command.place.layout()?.keys();
+    let own = load_checkpoint_verifier(&keys).ok();
+    let verifier = named.as_ref().or(own.as_ref());
+    let checked = match check(&command.dir, verifier, |at| paced.progress(&at)) {
+        Err(BackupError::AnotherLog { .. }) if named.is_none() => {
+            terminal::progress(format!(
+                "the key of checkpoints in {} is of another log: the backup is checked by the key that it holds itself",
+                keys.display()
+            ));
+            check(&command.dir, None, |at| paced.progress(&at))?
+        }
+        checked => checked?,
+    };
+    show_checked(&checked)
 }
 
 fn show_checked(checked: &Checked) -> Result<(), Error> {

@@ -86,7 +86,7 @@ fn another(expected: LogId, found: LogId) -> Result<(), Error> {
     };
     terminal::answer(format!("{}: {error}", error.code()))?;
     terminal::answer(
-        "put the streams of this installation back, or let it use the broker that has them (nats_url)",
+        "put the streams of this installation back, let it use the broker that has them (nats_url), or put its own folder of keys back",
     )?;
     Err(error.into())
 }
@@ -110,7 +110,9 @@ fn say(diagnosis: &Diagnosis, keyless: usize, options: &str) -> Result<(), Error
         "the log ends at position {last}, and is known to have reached {known_to}"
     ))?;
     if diagnosis.is_whole() && keyless == 0 {
-        return terminal::answer("nothing is wrong with it");
+        return terminal::answer(
+            "nothing is wrong with it; services that stopped over it go on when they are started again",
+        );
     }
     for foreign in &diagnosis.foreign {
         let Foreign {

@@ -29,7 +29,7 @@ pub(super) struct Command {
 
 /// Runs the command.
 pub(super) async fn run(command: Command) -> Result<(), Error> {
-    let installation = Installation::open(&command.place)?;
+    let installation = Installation::open_made(&command.place, command.nats.as_deref())?;
     let url = command
         .nats
         .unwrap_or(installation.layout.config.aggregator.nats_url);

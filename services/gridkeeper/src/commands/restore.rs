@@ -32,7 +32,7 @@ pub(super) struct Command {
 /// Runs the command.
 pub(super) async fn run(command: Command) -> Result<(), Error> {
     gridkeeper_private::mask();
-    let installation = Installation::open(&command.place)?;
+    let installation = Installation::open_made(&command.place, command.broker.named())?;
     let layout = &installation.layout;
     // Without it no intake could go on with the restored log.
     let verifier = load_checkpoint_verifier(&layout.keys())?;

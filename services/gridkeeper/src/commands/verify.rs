@@ -7,7 +7,7 @@ use std::{
 
 use gridkeeper_eventlog::verify::{Against, Verified, verify};
 use gridkeeper_identity::load_checkpoint_verifier;
-use gridkeeper_proto::checkpoint::CheckpointVerifier;
+use gridkeeper_proto::{checkpoint::CheckpointVerifier, integrity::KeyLoss};
 
 use crate::{
     error::Error,
@@ -100,6 +100,18 @@ fn show(verified: &Verified, unsigned: usize) -> Result<(), Error> {
             accepted.reason,
             accepted.lost.len(),
             accepted.set_aside.len()
+        ))?;
+    }
+    for KeyLoss {
+        statement,
+        at,
+        by,
+        cases,
+        reason,
+    } in verified.statements.key_losses()
+    {
+        terminal::answer(format!(
+            "KEYS LOST: those of {cases} cases were given up at position {statement} by {by} at {at}: {reason}"
         ))?;
     }
     for quarantine in verified.statements.quarantined() {

@@ -33,7 +33,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
         self.calendar
             .look(&self.timetables(), self.clock.read().time);
         match self.catch_up().await {
-            Ok(_) => self.destroy_keys().await,
+            Ok(_) => self.tend_keys().await?,
             Err(ReadError::Unavailable(detail)) => {
                 tracing::warn!(detail, "the log does not answer");
             }
@@ -155,6 +155,23 @@ impl<L: Log, K: Keys> Decider<L, K> {
         let mut evidence = self.evidence();
         evidence.compare_end(state.position(), state.statements())?;
         evidence.record(&[], state.tree());
+        Ok(())
+    }
+
+    /// Sees to it that the store of keys is the log's, and destroys those of forgotten persons.
+    async fn tend_keys(&self) -> Result<(), Error> {
+        let log = self.read().anchor().log;
+        if let Some(log) = log {
+            match self.keys.begin(log, false).await {
+                Ok(()) => {}
+                Err(ReadError::Unavailable(detail)) => {
+                    tracing::warn!(detail, "the store of keys does not answer");
+                    return Ok(());
+                }
+                Err(ReadError::Broken(error)) => return Err(error),
+            }
+        }
+        self.destroy_keys().await;
         Ok(())
     }
 

@@ -131,7 +131,7 @@ impl TreeReader {
     /// The proof that the message at a position is in the tree of the log up to another one.
     ///
     /// # Errors
-    /// [`Error::BeyondEnd`] and [`Error::Evidence`].
+    /// [`Error::BeyondEnd`], [`Error::NotWithin`] and [`Error::Evidence`].
     pub(crate) fn inclusion(
         &self,
         position: Position,
@@ -139,9 +139,9 @@ impl TreeReader {
     ) -> Result<Vec<TreeHash>, Error> {
         self.check(up_to)?;
         if position.0 == 0 || position > up_to {
-            return Err(Error::BeyondEnd {
+            return Err(Error::NotWithin {
                 position,
-                last: up_to,
+                to: up_to,
             });
         }
         let proof = prove_record(up_to.0, position.0 - 1, self);
@@ -151,14 +151,11 @@ impl TreeReader {
     /// The proof that the log up to one position is the beginning of the log up to a later one.
     ///
     /// # Errors
-    /// [`Error::BeyondEnd`] and [`Error::Evidence`].
+    /// [`Error::BeyondEnd`], [`Error::NotWithin`] and [`Error::Evidence`].
     pub(crate) fn consistency(&self, from: Position, to: Position) -> Result<Vec<TreeHash>, Error> {
         self.check(to)?;
         if from > to {
-            return Err(Error::BeyondEnd {
-                position: from,
-                last: to,
-            });
+            return Err(Error::NotWithin { position: from, to });
         }
         if from.0 == 0 || from == to {
             return Ok(Vec::new());

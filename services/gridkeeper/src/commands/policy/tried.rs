@@ -123,7 +123,7 @@ pub(super) async fn run(command: Try) -> Result<(), Error> {
     {
         return Err(Error::Span { from, to });
     }
-    let installation = Installation::open(&command.place)?;
+    let installation = Installation::open_made(&command.place, command.nats.as_deref())?;
     let text = files::read(&command.policy)?;
     let other = District::load_with_policy(command.place.district(), &text)?;
     let timetable = other.timetable().ok_or(Error::NoPolicy {
