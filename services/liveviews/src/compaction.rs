@@ -25,6 +25,9 @@ const MEASURE_EVERY: Duration = Duration::from_secs(60);
 /// How long to wait after the disk refused a compaction.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
+/// How long to wait after the views have caught up with the log: others catch up at the same time.
+const AFTER_FILLING: Duration = Duration::from_secs(60);
+
 /// Measures the folder now and then, and compacts the views where it is time.
 #[derive(Default)]
 pub(crate) struct Compactions {
@@ -52,6 +55,10 @@ impl Compactions {
             self.conclude(compacted)?;
         }
         let now = Instant::now();
+        if views.is_unused() {
+            self.not_before = Some(now + AFTER_FILLING);
+            return Ok(());
+        }
         let waits = self.not_before.is_some_and(|not_before| now < not_before);
         let recent = self
             .measured

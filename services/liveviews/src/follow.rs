@@ -73,7 +73,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
     }
 
     /// Whether nobody can have been answered from the views since the start.
-    fn is_unused(&self) -> bool {
+    pub(crate) fn is_unused(&self) -> bool {
         *self.state.borrow() == State::CatchingUp
     }
 
@@ -86,7 +86,9 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         let mut projector = Arc::clone(&self.projector).lock_owned().await;
         let store = self.store.clone();
         blocking(move || store.begin_rebuild()?.supersede()).await?;
-        *projector = Projector::new(self.store.generation(), self.projection.clone());
+        let generation = self.store.generation();
+        generation.set_filling(true);
+        *projector = Projector::new(generation, self.projection.clone());
         Ok(())
     }
 
@@ -158,6 +160,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
                 let caught_up = *state == State::CatchingUp;
                 if caught_up {
                     tracing::info!(%position, views = self.name, "caught up with the log");
+                    self.store.generation().set_filling(false);
                     *state = State::Following;
                 }
                 caught_up

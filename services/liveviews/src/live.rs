@@ -74,6 +74,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         let store = options.store.clone();
         let (store, opened) = blocking(move || ViewStore::open(folder, schema, store)).await?;
         tell(&store, &opened);
+        store.generation().set_filling(true);
         let projection = Verified::new(projection);
         let projector = Projector::new(store.generation(), projection.clone());
         Ok(Self {

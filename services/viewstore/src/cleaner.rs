@@ -11,9 +11,12 @@
 //! So each flush changes one tiny entry, of a tree that nothing reads, often enough to turn the
 //! cleaner as far as the flush has filled its queue.
 
-use std::fs;
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
-use crate::{Error, Generation};
+use crate::{Error, Generation, Options};
 
 /// The tree whose one entry is changed. Its page is a few bytes long.
 const TREE: &[u8] = b"cleaner";
@@ -30,14 +33,52 @@ const LARGE: usize = 256;
 /// are less than half stale.
 const TARGET_PERCENT: u64 = 175;
 
-/// Which part of [`crate::Options::allowed_disk_bytes`] a file may take without being cleaned.
+/// Which part of [`Options::allowed_disk_bytes`] a file may take without being cleaned.
 pub(crate) const SPARED_PART: u64 = 8;
 
+/// The same while a generation is filled, when nearly every flush writes nearly every page: what is
+/// cleaned then is soon written again, and one compaction afterwards costs less.
+const FILLING_PERCENT: u64 = 300;
+const FILLING_PART: (u64, u64) = (3, 4);
+
+/// From which length on a file is cleaned.
+#[derive(Debug, Default)]
+pub(crate) struct Cleaning {
+    allowed: u64,
+    filling: AtomicBool,
+}
+
+impl Cleaning {
+    pub(crate) fn new(options: &Options, filling: bool) -> Self {
+        Self {
+            allowed: options.allowed_disk_bytes,
+            filling: AtomicBool::new(filling),
+        }
+    }
+
+    fn target(&self, live: u64) -> u64 {
+        let percent = live / 100;
+        match self.filling.load(Ordering::Relaxed) {
+            false => (percent * TARGET_PERCENT).max(self.allowed / SPARED_PART),
+            true => {
+                let (part, of) = FILLING_PART;
+                (percent * FILLING_PERCENT).max(self.allowed / of * part)
+            }
+        }
+    }
+}
+
 impl Generation {
-    /// Turns the cleaner for `entries` changes of a flush, where the file is longer than it need
-    /// be; says whether it is. Files shorter than `spared` bytes are left alone.
+    /// Says whether the generation is being filled with a log that is far longer than what it has of
+    /// it: until that is over, its file may take up to three times its live data.
+    pub fn set_filling(&self, filling: bool) {
+        self.cleaning.filling.store(filling, Ordering::Relaxed);
+    }
+
+    /// Turns the cleaner for `entries` changes of a flush, where the file is longer than it need be;
+    /// says whether it is.
     pub(crate) fn clean(&self, entries: usize) -> Result<bool, Error> {
-        let target = (self.written.live() / 100 * TARGET_PERCENT).max(self.spared);
+        let target = self.cleaning.target(self.written.live());
         // Without the length there is nothing to hold it to; sled itself reports a file that is
         // gone.
         let length = fs::metadata(self.folder.join("db")).map_or(0, |file| file.len());
@@ -62,5 +103,28 @@ impl Generation {
             }
             Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_that_is_filled_may_take_more_and_no_more_than_the_views_are_allowed() {
+        let options = Options {
+            allowed_disk_bytes: 8_000,
+            ..Options::default()
+        };
+        let cleaning = Cleaning::new(&options, true);
+        assert_eq!(
+            [0, 10_000].map(|live| cleaning.target(live)),
+            [6_000, 30_000]
+        );
+        cleaning.filling.store(false, Ordering::Relaxed);
+        assert_eq!(
+            [0, 10_000].map(|live| cleaning.target(live)),
+            [1_000, 17_500]
+        );
     }
 }

@@ -309,6 +309,7 @@ impl<'a> Copy<'a> {
             return Err(corrupt(copy.folder(), "the copy is not what was copied"));
         }
         copy.written.set_live(live);
+        copy.set_filling(false);
         let from = copy.folder().join(COPIED_FROM);
         fs::write(&from, old.number().to_string()).map_err(disk(&from))?;
         // The old generation, which is on the disk for long, is to be removed.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::{
     Changes, Error, Options, Reader, Schema,
     bounds::{Bounds, is_empty_range},
-    cleaner::SPARED_PART,
+    cleaner::Cleaning,
     database::{classified, corrupt, disk, guarded, open_database},
     disk_use::{Written, bytes_in},
     flush::{Flushed, finish_interrupted},
@@ -60,8 +60,7 @@ pub struct Generation {
     /// Held by whoever flushes.
     pub(crate) flushed: Mutex<Flushed>,
     pub(crate) written: Written,
-    /// Up to how many bytes of the file are not cleaned.
-    pub(crate) spared: u64,
+    pub(crate) cleaning: Cleaning,
     announce: Arc<watch::Sender<Position>>,
 }
 
@@ -114,7 +113,7 @@ impl Generation {
         let database = open_database(folder, options)?;
         let at_start = (Position(0), Seal::default());
         let mut generation = Self::with(database, (folder, number), at_start, (role, announce));
-        generation.spared = options.allowed_disk_bytes / SPARED_PART;
+        generation.cleaning = Cleaning::new(options, role == Role::Filling);
         let mut batch = sled::Batch::default();
         batch.insert(SCHEMA, schema.to_string().as_bytes());
         batch.insert(COMMITTED, &committed(Position(0), Seal::default()));
@@ -144,7 +143,7 @@ impl Generation {
                 half_done: false,
             }),
             written: Written::default(),
-            spared: 0,
+            cleaning: Cleaning::default(),
             announce,
         }
     }
@@ -205,7 +204,7 @@ impl Generation {
             (Role::Serving, announce),
         );
         generation.written.set_live(live);
-        generation.spared = options.allowed_disk_bytes / SPARED_PART;
+        generation.cleaning = Cleaning::new(options, false);
         Ok(Found::Sound(generation))
     }
 

@@ -102,6 +102,7 @@ impl Rebuild {
             reached(Step::PointerMoved);
             old.role = Role::Retired;
             new.role = Role::Serving;
+            self.generation.set_filling(false);
             *self
                 .inner
                 .current
