@@ -178,7 +178,7 @@ async fn two_runs_at_once_are_one() {
     let source = site.source();
     let (path, now) = (
         site.path("backup"),
-        gridkeeper_proto::time::Timestamp::EPOCH,
+        Timestamp::EPOCH,
     );
     let first = take(&path, &source, now, |_| {});
     let second = take(&path, &source, now, |_| {});
