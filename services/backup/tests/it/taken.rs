@@ -176,10 +176,7 @@ async fn a_folder_of_another_log_or_of_somebody_else_is_left_as_it_is() {
 async fn two_runs_at_once_are_one() {
     let site = site(150).await;
     let source = site.source();
-    let (path, now) = (
-        site.path("backup"),
-        Timestamp::EPOCH,
-    );
+    let (path, now) = (site.path("backup"), Timestamp::EPOCH);
     let first = take(&path, &source, now, |_| {});
     let second = take(&path, &source, now, |_| {});
     let (first, second) = tokio::join!(first, second);
