@@ -271,8 +271,8 @@ pub struct CaseDetail {
     pub parties: Option<Vec<Party>>,
     /// Whether there are parties.
     pub parties_state: PartiesState,
-    /// The code of the error for which sealed parties cannot be read, such as `GK0329`; none where they
-    /// are shown, and for those who may not see them.
+    /// The code of the error for which sealed parties cannot be read, such as `GK0329`; none
+    /// where they are shown, and for those who may not see them.
     pub parties_unreadable: Option<String>,
     /// When it happened.
     pub occurred_at: Timestamp,

@@ -63,7 +63,8 @@ pub struct Taken {
     pub read: u64,
     /// How many checkpoints have the root that the log has at their position, among those that this run has compared.
     pub checkpoints: usize,
-    /// How many cases that are new in the backup have sealed parties that no key opens, and nobody who forgot them.
+    /// How many cases that are new in the backup have sealed parties that no key opens, and
+    /// nobody who forgot them.
     pub without_key: usize,
     /// How many keys the backup keeps that the broker has lost, or has others for.
     pub only_here: usize,
@@ -141,7 +142,7 @@ pub async fn take(
         manifest,
         read: run.copying.read,
         checkpoints,
-        without_key: copied.without_key.len() + wrong_key.len(),
+        without_key: copied.without_key.len() + wrong_key,
         only_here,
         longer: longer.max_by_key(|known| known.position),
     })
@@ -278,10 +279,10 @@ impl Run<'_> {
         Ok((after, verification))
     }
 
-    /// Keeps the keys that the backup has and the broker has lost or has others for, since the key of
-    /// a case never changes. Leaves those out of persons who were forgotten and whose key intake has
-    /// not destroyed yet. Gives how many only the backup has. `sealed` says who was forgotten since
-    /// `before`, the backup that was taken last.
+    /// Keeps the keys that the backup has and the broker has lost or has others for, since the
+    /// key of a case never changes. Leaves those out of persons who were forgotten and whose key
+    /// intake has not destroyed yet. Gives how many only the backup has. `sealed` says who was
+    /// forgotten since `before`, the backup that was taken last.
     fn keep_known_keys(
         &mut self,
         before: Option<&Manifest>,

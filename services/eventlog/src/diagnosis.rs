@@ -29,6 +29,19 @@ pub struct Stretch {
     pub to: Position,
 }
 
+impl Stretch {
+    /// Adds the next position to the last stretch, or begins another one with it.
+    fn extend(stretches: &mut Vec<Self>, position: Position) {
+        match stretches.last_mut() {
+            Some(last) if last.to.0 + 1 == position.0 => last.to = position,
+            _ => stretches.push(Self {
+                from: position,
+                to: position,
+            }),
+        }
+    }
+}
+
 /// A message that is no event of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Foreign {
@@ -57,8 +70,8 @@ pub struct Diagnosis {
     pub foreign: Vec<Foreign>,
     /// Events that cannot be folded, as long as something is missing.
     pub unfounded: Vec<Position>,
-    /// Positions of events that were changed, and that nobody gave up; where nothing tells which of some was
-    /// changed, all of these.
+    /// Positions of events that were changed, and that nobody gave up; where nothing tells which
+    /// of some was changed, all of these.
     pub changed: Vec<Position>,
     /// Positions up to which the log has another root than the one that is known.
     pub other_roots: Vec<Position>,
@@ -81,15 +94,9 @@ impl Diagnosis {
     /// What was changed, in stretches.
     #[must_use]
     pub fn changed_stretches(&self) -> Vec<Stretch> {
-        let mut stretches: Vec<Stretch> = Vec::new();
+        let mut stretches = Vec::new();
         for &position in &self.changed {
-            match stretches.last_mut() {
-                Some(last) if last.to.0 + 1 == position.0 => last.to = position,
-                _ => stretches.push(Stretch {
-                    from: position,
-                    to: position,
-                }),
-            }
+            Stretch::extend(&mut stretches, position);
         }
         stretches
     }
@@ -171,13 +178,7 @@ impl Walk {
             if self.statements.standing(position) == Standing::Lost {
                 continue;
             }
-            match self.missing.last_mut() {
-                Some(stretch) if stretch.to.0 + 1 == position.0 => stretch.to = position,
-                _ => self.missing.push(Stretch {
-                    from: position,
-                    to: position,
-                }),
-            }
+            Stretch::extend(&mut self.missing, position);
         }
     }
 

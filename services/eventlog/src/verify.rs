@@ -24,10 +24,7 @@ use gridkeeper_proto::{
 };
 
 pub use self::sealed::{Sealed, SealedCases, unreadable_sections};
-use self::{
-    read_ahead::read_ahead,
-    sealed::{add_newer, all_keys},
-};
+use self::{read_ahead::read_ahead, sealed::all_keys};
 use crate::{EventLog, KeyStore, LogError, Stored};
 
 /// What was verified.
@@ -194,12 +191,9 @@ pub async fn verify(
         }
         progress(verification.position(), facts.last);
     }
-    if let Some((keys, store)) = keys.as_mut().zip(against.keys.as_ref())
-        && verification
-            .sealed
-            .has_without_key(keys, &verification.statements)
-    {
-        add_newer(keys, all_keys(store).await?);
+    if let Some((keys, store)) = keys.as_mut().zip(against.keys.as_ref()) {
+        let (sealed, statements) = (&verification.sealed, &verification.statements);
+        sealed.add_newer_keys(keys, store, statements).await?;
     }
     verification.finish(facts.log, keys.as_ref())
 }
@@ -280,7 +274,8 @@ impl Verification {
         self.compare()
     }
 
-    /// Verifies that the end is not before a checkpoint, and that keys open the sealed sections where they are given.
+    /// Verifies that the end is not before a checkpoint, and that keys open the sealed sections
+    /// where they are given.
     ///
     /// # Errors
     /// [`LogError::Shorter`], [`Break::KeyMissing`] and [`Break::KeyWrong`].

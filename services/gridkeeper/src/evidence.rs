@@ -18,7 +18,7 @@ use gridkeeper_proto::{
     envelope::Position,
 };
 
-use crate::{error::Error, installation::Installation, layout::io_error, terminal};
+use crate::{error::Error, files, installation::Installation, layout::io_error, terminal};
 
 /// How long to wait for an aggregator that tells what its views know.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -108,6 +108,15 @@ pub(crate) async fn known_to_views(
             })?;
     let district = installation.district.code();
     Ok(known::request(&client, district, (from, to), PATIENCE).await?)
+}
+
+/// The public key of checkpoints in a file, where one is named.
+///
+/// # Errors
+/// The file cannot be read, or holds none.
+pub(crate) fn named_verifier(path: Option<&Path>) -> Result<Option<CheckpointVerifier>, Error> {
+    let Some(path) = path else { return Ok(None) };
+    Ok(Some(CheckpointVerifier::parse(&files::read(path)?)?))
 }
 
 /// A checkpoint in a file of its own.

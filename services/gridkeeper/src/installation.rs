@@ -151,8 +151,8 @@ impl Installation {
         })
     }
 
-    /// As [`Installation::open`], for a command that finds its broker by the data folder unless one is
-    /// named: whoever mistypes the folder may not reach another installation's broker.
+    /// As [`Installation::open`], for a command that finds its broker by the data folder unless
+    /// one is named: whoever mistypes the folder may not reach another installation's broker.
     ///
     /// # Errors
     /// [`Error::NotInstalled`] where there is no data folder and no broker is named.

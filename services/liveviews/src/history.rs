@@ -1,7 +1,7 @@
 //! Compares the log before the views' position with what they were folded from.
 //!
-//! Following shows only that the event at the views' own position is the same. Once with each run of
-//! the server that gives the log, all of it is read again, beside everything else.
+//! Following shows only that the event at the views' own position is the same. Once with each run
+//! of the server that gives the log, all of it is read again, beside everything else.
 
 use gridkeeper_viewstore::Projection;
 use tokio::{sync::watch, time::sleep};

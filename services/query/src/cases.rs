@@ -490,8 +490,8 @@ impl Questions {
         Ok(wanted.map(record::of).collect())
     }
 
-    /// The parties of a case, or why they cannot be read; `None` if the bearer may not see them, and
-    /// if there are none.
+    /// The parties of a case, or why they cannot be read; `None` if the bearer may not see them,
+    /// and if there are none.
     async fn parties(
         &self,
         claims: &Claims,

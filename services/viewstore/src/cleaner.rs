@@ -34,7 +34,7 @@ const LARGE: usize = 256;
 const TARGET_PERCENT: u64 = 175;
 
 /// Which part of [`Options::allowed_disk_bytes`] a file may take without being cleaned.
-pub(crate) const SPARED_PART: u64 = 8;
+const SPARED_PART: u64 = 8;
 
 /// The same while a generation is filled, when nearly every flush writes nearly every page: what is
 /// cleaned then is soon written again, and one compaction afterwards costs less.
@@ -69,14 +69,14 @@ impl Cleaning {
 }
 
 impl Generation {
-    /// Says whether the generation is being filled with a log that is far longer than what it has of
-    /// it: until that is over, its file may take up to three times its live data.
+    /// Says whether the generation is being filled with a log that is far longer than what it has
+    /// of it: until that is over, its file may take up to three times its live data.
     pub fn set_filling(&self, filling: bool) {
         self.cleaning.filling.store(filling, Ordering::Relaxed);
     }
 
-    /// Turns the cleaner for `entries` changes of a flush, where the file is longer than it need be;
-    /// says whether it is.
+    /// Turns the cleaner for `entries` changes of a flush, where the file is longer than it need
+    /// be; says whether it is.
     pub(crate) fn clean(&self, entries: usize) -> Result<bool, Error> {
         let target = self.cleaning.target(self.written.live());
         // Without the length there is nothing to hold it to; sled itself reports a file that is

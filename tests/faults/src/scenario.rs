@@ -268,8 +268,8 @@ impl Scenario {
         }
     }
 
-    /// In one round of ten an event is changed, which numbers of its own decide: the other rounds do not
-    /// depend on it.
+    /// In one round of ten an event is changed, which numbers of its own decide: the other rounds
+    /// do not depend on it.
     fn changed_event(seed: u64) -> Option<Damage> {
         let random = &mut random(seed ^ 0xcafe);
         let which = any(random, &[Which::Newest, Which::Middle, Which::First]);

@@ -1,8 +1,8 @@
 //! Which event was changed, as far as the chains of hashes tell.
 //!
-//! An event carries the hash of the one before it in its area. Where the two do not agree, either may
-//! be the one that was changed; the next event of the area tells which, since it carries the hash of
-//! the one that was there when it was recorded.
+//! An event carries the hash of the one before it in its area. Where the two do not agree, either
+//! may be the one that was changed; the next event of the area tells which, since it carries the
+//! hash of the one that was there when it was recorded.
 
 use std::collections::HashMap;
 

@@ -77,34 +77,51 @@ impl SealedCases {
         self.0.get(&case).is_some_and(|case| case.forgotten)
     }
 
-    /// The cases whose persons nobody forgot, and whose key is another one.
+    /// How many cases there are whose persons nobody forgot, and whose key is another one.
     #[must_use]
-    pub fn with_wrong_key(&self, keys: &BTreeMap<CaseId, CaseKey>) -> Vec<CaseId> {
-        let unreadable = self.unreadable(keys, &Integrity::default()).into_iter();
-        let wrong = unreadable.filter(|(_, why)| *why == Unreadable::WrongKey);
-        wrong.map(|(case, _)| case).collect()
+    pub fn with_wrong_key(&self, keys: &BTreeMap<CaseId, CaseKey>) -> usize {
+        let unreadable = self.unreadable(keys, &Integrity::default());
+        let wrong = unreadable
+            .values()
+            .filter(|why| **why == Unreadable::WrongKey);
+        wrong.count()
     }
 
-    /// The cases whose persons cannot be read, in their order, where neither somebody forgot them nor
-    /// a statement gave their keys up.
+    /// The cases that neither somebody forgot nor a statement gave the keys of up.
+    fn kept<'a>(
+        &'a self,
+        statements: &'a Integrity,
+    ) -> impl Iterator<Item = (CaseId, &'a SealedCase)> {
+        let all = self.0.iter().map(|(case, known)| (*case, known));
+        all.filter(|(case, known)| !known.forgotten && !statements.lost_key_of(*case))
+    }
+
+    /// Those of [`SealedCases::kept`] whose persons cannot be read, in their order.
     fn unreadable(
         &self,
         keys: &BTreeMap<CaseId, CaseKey>,
         statements: &Integrity,
     ) -> BTreeMap<CaseId, Unreadable> {
-        let kept = self.0.iter();
-        let kept = kept.filter(|(case, known)| !known.forgotten && !statements.lost_key_of(**case));
-        kept.filter_map(|(case, known)| Some((*case, known.unreadable(*case, keys.get(case))?)))
+        let kept = self.kept(statements);
+        kept.filter_map(|(case, known)| Some((case, known.unreadable(case, keys.get(&case))?)))
             .collect()
     }
 
-    pub(super) fn has_without_key(
+    /// Where a case has no key, adds those of cases that were filed after the others were read:
+    /// keys are kept before the event is, and destroyed after another one is.
+    pub(super) async fn add_newer_keys(
         &self,
-        keys: &BTreeMap<CaseId, CaseKey>,
+        keys: &mut BTreeMap<CaseId, CaseKey>,
+        store: &KeyStore,
         statements: &Integrity,
-    ) -> bool {
-        let unreadable = self.unreadable(keys, statements);
-        unreadable.values().any(|why| *why == Unreadable::NoKey)
+    ) -> Result<(), LogError> {
+        let lacks_key = |(case, _)| !keys.contains_key(&case);
+        if self.kept(statements).any(lacks_key) {
+            for (case, key) in all_keys(store).await? {
+                keys.entry(case).or_insert(key);
+            }
+        }
+        Ok(())
     }
 
     /// Counts them.
@@ -140,7 +157,8 @@ impl SealedCases {
     }
 }
 
-/// The cases whose sealed section no key opens, and whose persons nobody forgot; at most 20,000 of them.
+/// The cases whose sealed section no key opens, and whose persons nobody forgot; at most 20,000 of
+/// them.
 ///
 /// # Errors
 /// The log or the keys cannot be read.
@@ -160,9 +178,7 @@ pub async fn unreadable_sections(log: &EventLog, keys: &KeyStore) -> Result<Vec<
         }
     })
     .await?;
-    if sealed.has_without_key(&found, &statements) {
-        add_newer(&mut found, all_keys(keys).await?);
-    }
+    sealed.add_newer_keys(&mut found, keys, &statements).await?;
     let unreadable = sealed.unreadable(&found, &statements);
     Ok(unreadable.into_keys().take(MAX_NAMED).collect())
 }
@@ -172,13 +188,5 @@ pub(super) async fn all_keys(keys: &KeyStore) -> Result<BTreeMap<CaseId, CaseKey
     match keys.all().await {
         Err(LogError::NoStream { .. }) => Ok(BTreeMap::new()),
         keys => keys,
-    }
-}
-
-/// Adds the keys of cases that were filed after the others were read: keys are kept before the
-/// event is, and destroyed after another one is.
-pub(super) fn add_newer(keys: &mut BTreeMap<CaseId, CaseKey>, newer: BTreeMap<CaseId, CaseKey>) {
-    for (case, key) in newer {
-        keys.entry(case).or_insert(key);
     }
 }

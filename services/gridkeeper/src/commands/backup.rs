@@ -6,11 +6,10 @@ use gridkeeper_backup::{Checked, Error as BackupError, Limits, Source, Taken, ch
 use gridkeeper_eventlog::{EventLog, KeyStore};
 use gridkeeper_identity::load_checkpoint_verifier;
 use gridkeeper_intake::read_watermark;
-use gridkeeper_proto::checkpoint::CheckpointVerifier;
 
 use crate::{
     error::Error,
-    evidence, files,
+    evidence::{self, named_verifier},
     installation::{BrokerChoice, Installation, Place},
     terminal::{self, Paced},
 };
@@ -42,10 +41,8 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     }
     let installation = Installation::open_made(&command.place, command.broker.named())?;
     let layout = &installation.layout;
-    let verifier = match &command.key {
-        Some(path) => Some(CheckpointVerifier::parse(&files::read(path)?)?),
-        None => load_checkpoint_verifier(&layout.keys()).ok(),
-    };
+    let verifier = named_verifier(command.key.as_deref())?
+        .or_else(|| load_checkpoint_verifier(&layout.keys()).ok());
     let files = match &verifier {
         Some(verifier) => evidence::checkpoints(&layout.config.intake.folder, verifier)?,
         None => {
@@ -114,10 +111,7 @@ fn show_taken(taken: &Taken) -> Result<(), Error> {
 }
 
 fn run_check(command: &Command, paced: &Paced) -> Result<(), Error> {
-    let named = match &command.key {
-        Some(path) => Some(CheckpointVerifier::parse(&files::read(path)?)?),
-        None => None,
-    };
+    let named = named_verifier(command.key.as_deref())?;
     let keys = command.place.layout()?.keys();
     let own = load_checkpoint_verifier(&keys).ok();
     let verifier = named.as_ref().or(own.as_ref());

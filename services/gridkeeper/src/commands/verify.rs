@@ -7,11 +7,11 @@ use std::{
 
 use gridkeeper_eventlog::verify::{Against, Verified, verify};
 use gridkeeper_identity::load_checkpoint_verifier;
-use gridkeeper_proto::{checkpoint::CheckpointVerifier, integrity::KeyLoss};
+use gridkeeper_proto::integrity::KeyLoss;
 
 use crate::{
     error::Error,
-    evidence::Evidence,
+    evidence::{Evidence, named_verifier},
     files,
     opened_log::{LogPlace, OpenedLog},
     terminal,
@@ -40,10 +40,7 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     let OpenedLog {
         installation, log, ..
     } = &opened;
-    let verifier = match &command.key {
-        Some(path) => Some(CheckpointVerifier::parse(&files::read(path)?)?),
-        None => None,
-    };
+    let verifier = named_verifier(command.key.as_deref())?;
     let evidence = Evidence::of(installation, log, verifier.as_ref()).await?;
     if !evidence.has_key {
         terminal::progress("there is no key of checkpoints: their roots are not compared");

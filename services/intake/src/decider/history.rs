@@ -12,9 +12,9 @@ use crate::{
 };
 
 impl<L: Log, K: Keys> Decider<L, K> {
-    /// Compares the log from its start with what was read of it, whenever another run of the server
-    /// gives it than the one that it was read from; beside everything else, and for as long as it is
-    /// polled. What differs ends the work with the next look at the log.
+    /// Compares the log from its start with what was read of it, whenever another run of the
+    /// server gives it than the one that it was read from; beside everything else, and for as
+    /// long as it is polled. What differs ends the work with the next look at the log.
     pub(crate) async fn compare_histories(&self, read_from: L::Run) {
         let mut compared_with = read_from;
         loop {
