@@ -31,7 +31,7 @@ pub use error::Error;
 pub use manifest::Manifest;
 pub use restore::{Known, Missing, Restored, Target, restore};
 pub use segment::Limits;
-pub use take::{Source, Taken, take};
+pub use take::{Acknowledged, Source, Taken, take};
 
 use gridkeeper_proto::envelope::Position;
 

@@ -46,12 +46,27 @@ pub struct Source {
     pub keys: KeyStore,
     /// Signed checkpoints that are known besides those on the broker.
     pub notes: Vec<String>,
-    /// What else the log is known to have been, such as intake's watermark.
-    pub known: Vec<Checkpoint>,
+    /// What intake's watermark says; `None` where there is no watermark.
+    pub acknowledged: Option<Acknowledged>,
     /// The key that checkpoints have to be signed by; `None` if the installation has none.
     pub verifier: Option<CheckpointVerifier>,
     /// How large segments become.
     pub limits: Limits,
+}
+
+/// How far a log was acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub struct Acknowledged {
+    /// Which log.
+    pub log: LogId,
+    /// The last position that was acknowledged, and the root up to it.
+    pub up_to: Checkpoint,
+}
+
+impl Source {
+    fn acknowledged(&self) -> Option<Checkpoint> {
+        self.acknowledged.map(|Acknowledged { up_to, .. }| up_to)
+    }
 }
 
 /// A backup that was taken.
@@ -134,9 +149,8 @@ pub async fn take(
     };
     let cache = Cache::of(log, copied.statements.position, part);
     folder.commit(&manifest, &run.keys, &notes.thinned_out(), &cache)?;
-    let known = source.known.iter().copied();
-    let known = known.filter(|known| known.position > end);
-    let longer = notes.after(end).into_iter().chain(known);
+    let acknowledged = source.acknowledged().filter(|known| known.position > end);
+    let longer = notes.after(end).into_iter().chain(acknowledged);
     let longer = longer.filter(|known| copied.statements.loss_at(known.position).is_none());
     Ok(Taken {
         manifest,
@@ -172,6 +186,10 @@ fn same_log(folder: &Folder, source: &Source, log: LogId) -> Result<(), Error> {
         if backup != found {
             return Err(another(backup, "the broker", found));
         }
+    }
+    if let Some(acknowledged) = source.acknowledged.filter(|known| known.log != log) {
+        let of = format!("log {}", acknowledged.log);
+        return Err(another(found, "intake's watermark", of));
     }
     match &source.verifier {
         Some(verifier) if verifier.origin().log != log => Err(another(
@@ -263,8 +281,8 @@ impl Run<'_> {
         let part = cache.map_or_else(VerifiedPart::default, Cache::into_part);
         let after = part.frontier.position();
         let mut checkpoints = notes.up_to(*end);
-        let known = self.source.known.iter().copied();
-        checkpoints.extend(known.filter(|known| known.position <= *end));
+        let acknowledged = self.source.acknowledged();
+        checkpoints.extend(acknowledged.filter(|known| known.position <= *end));
         checkpoints.retain(|checkpoint| checkpoint.position >= after);
         let mut verification = Verification::behind(part, Arc::clone(statements), checkpoints)?;
         read_segments(&self.folder.segments()?, self.log, after, |segment| {

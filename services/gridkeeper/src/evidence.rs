@@ -54,14 +54,7 @@ impl Evidence {
         let folder = &layout.config.intake.folder;
         let files = checkpoints(folder, verifier)?.into_iter();
         let mut checkpoints: Vec<_> = files.map(|file| file.checkpoint).collect();
-        if let Some(watermark) = read_watermark(folder) {
-            let expected = verifier.origin().log;
-            if watermark.log != expected {
-                let found = Some(watermark.log);
-                return Err(LogError::AnotherLog { expected, found }.into());
-            }
-            checkpoints.push(watermark.checkpoint);
-        }
+        checkpoints.extend(watermark(folder, verifier)?);
         // A log of an earlier version has none, and one that is gone neither.
         let notes = match log.checkpoints().await?.all().await {
             Err(LogError::NoStream { .. }) => Vec::new(),
@@ -89,6 +82,25 @@ impl Evidence {
         }
         diagnosed
     }
+}
+
+/// What intake's watermark in the folder says of the log of the verifier; `None` where there is no watermark.
+///
+/// # Errors
+/// [`LogError::AnotherLog`] if it is a watermark of another log.
+pub(crate) fn watermark(
+    folder: &Path,
+    verifier: &CheckpointVerifier,
+) -> Result<Option<Checkpoint>, LogError> {
+    let Some(watermark) = read_watermark(folder) else {
+        return Ok(None);
+    };
+    let expected = verifier.origin().log;
+    if watermark.log != expected {
+        let found = Some(watermark.log);
+        return Err(LogError::AnotherLog { expected, found });
+    }
+    Ok(Some(watermark.checkpoint))
 }
 
 /// What the views of a running aggregator know of the log from a position on; `None` where none answers.

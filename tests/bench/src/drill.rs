@@ -154,7 +154,7 @@ impl There {
 
     async fn take(&self, figures: &mut Figures, folder: &Path, name: &str) {
         let source = Source {
-            known: Vec::new(),
+            acknowledged: None,
             log: self.log.clone(),
             keys: self.keys.clone(),
             notes: Vec::new(),

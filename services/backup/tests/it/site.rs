@@ -296,7 +296,7 @@ impl Site {
 
     pub(crate) fn source(&self) -> Source {
         Source {
-            known: Vec::new(),
+            acknowledged: None,
             log: self.log.clone(),
             keys: self.keys.clone(),
             notes: Vec::new(),

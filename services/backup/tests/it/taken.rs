@@ -2,15 +2,17 @@
 
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt as _};
 
-use gridkeeper_backup::{Source, check, take};
+use gridkeeper_backup::{Acknowledged, Source, check, take};
 use gridkeeper_proto::{
     checkpoint::Checkpoint,
     code::{Code, Coded as _},
     envelope::Position,
+    id::LogId,
     sealed::CaseKey,
     time::Timestamp,
     tree::TreeHash,
 };
+use uuid::Uuid;
 
 use crate::site::{copy, files, site};
 
@@ -193,10 +195,12 @@ async fn a_log_that_is_known_to_have_been_another_is_not_taken_for_the_right_one
     let site = site(70).await;
     let end = site.verified().await.end;
     let now = Timestamp::EPOCH;
-    let known = |known| Source {
-        known: vec![known],
+    let log = site.signer.verifier().origin().log;
+    let of_log = |log, up_to| Source {
+        acknowledged: Some(Acknowledged { log, up_to }),
         ..site.source()
     };
+    let known = |up_to| of_log(log, up_to);
     let path = site.path("backup");
     let changed = Checkpoint {
         root: TreeHash::EMPTY,
@@ -212,4 +216,7 @@ async fn a_log_that_is_known_to_have_been_another_is_not_taken_for_the_right_one
     assert_eq!(taken.longer, Some(longer));
     let taken = take(&path, &known(end), now, |_| {}).await.unwrap();
     assert_eq!(taken.longer, None);
+    let of_another = of_log(LogId::new(Uuid::max()), end);
+    let refused = take(&path, &of_another, now, |_| {}).await.unwrap_err();
+    assert_eq!(refused.code(), Code(346));
 }

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use gridkeeper_backup::{Checked, Error as BackupError, Limits, Source, Taken, check, take};
+use gridkeeper_backup::{
+    Acknowledged, Checked, Error as BackupError, Limits, Source, Taken, check, take,
+};
 use gridkeeper_eventlog::{EventLog, KeyStore};
 use gridkeeper_identity::load_checkpoint_verifier;
-use gridkeeper_intake::read_watermark;
+use gridkeeper_intake::{Watermark, read_watermark};
 
 use crate::{
     error::Error,
@@ -57,10 +59,14 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
         log: EventLog::open(&broker.url, district, options).await?,
         keys: KeyStore::open(&broker.url, district, options).await?,
         notes: files.into_iter().map(|file| file.note).collect(),
-        known: watermark
-            .map(|known| known.checkpoint)
-            .into_iter()
-            .collect(),
+        acknowledged: watermark.map(
+            |Watermark {
+                 log, checkpoint, ..
+             }| Acknowledged {
+                log,
+                up_to: checkpoint,
+            },
+        ),
         verifier,
         limits: Limits::default(),
     };

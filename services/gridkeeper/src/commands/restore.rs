@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use gridkeeper_backup::{Known, Missing, Restored, Target, restore};
 use gridkeeper_eventlog::Restoration;
 use gridkeeper_identity::load_checkpoint_verifier;
-use gridkeeper_intake::read_watermark;
 use gridkeeper_proto::checkpoint::CheckpointVerifier;
 
 use crate::{
@@ -61,11 +60,12 @@ fn known(layout: &Layout, verifier: &CheckpointVerifier) -> Result<Vec<Known>, E
             by: format!("the signed checkpoint {}", file.path.display()),
         })
         .collect();
-    let watermark = read_watermark(folder).filter(|found| found.log == verifier.origin().log);
-    known.extend(watermark.map(|watermark| Known {
-        checkpoint: watermark.checkpoint,
-        by: "intake's watermark".to_owned(),
-    }));
+    known.extend(
+        evidence::watermark(folder, verifier)?.map(|checkpoint| Known {
+            checkpoint,
+            by: "intake's watermark".to_owned(),
+        }),
+    );
     Ok(known)
 }
 
