@@ -1,6 +1,6 @@
 //! `/metrics`: one recorder per process, which all of its services share, as Prometheus text.
 
-use std::{fs, sync::OnceLock, time::Duration};
+use std::{fs, io, sync::OnceLock, thread, time::Duration};
 
 use gridkeeper_proto::time::Timestamp;
 use metrics::{
@@ -26,6 +26,10 @@ const SECONDS: [f64; 13] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
 ];
 
+/// How often what the histograms were given is counted into their buckets. Until then each value is kept by itself, and
+/// it may be that nobody ever reads the metrics.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// The recorder of this process, installed by the first who asks.
 ///
 /// # Errors
@@ -33,7 +37,11 @@ const SECONDS: [f64; 13] = [
 pub fn recorder() -> Result<PrometheusHandle, HttpError> {
     static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     RECORDER
-        .get_or_init(|| install().ok())
+        .get_or_init(|| {
+            let handle = install().ok()?;
+            keep_up(handle.clone()).ok()?;
+            Some(handle)
+        })
         .clone()
         .ok_or(HttpError::Recorder)
 }
@@ -62,6 +70,17 @@ fn install() -> Result<PrometheusHandle, metrics_exporter_prometheus::BuildError
     describe_gauge!(OPEN_FDS, "Open files and connections of the process");
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
+}
+
+fn keep_up(handle: PrometheusHandle) -> io::Result<()> {
+    let thread = thread::Builder::new().name("metrics".to_owned());
+    thread.spawn(move || {
+        loop {
+            thread::sleep(UPKEEP);
+            handle.run_upkeep();
+        }
+    })?;
+    Ok(())
 }
 
 /// The text that Prometheus reads, with the figures of the process as they are now.

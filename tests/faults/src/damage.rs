@@ -10,7 +10,8 @@ use async_nats::HeaderMap;
 use rand::{RngExt as _, rngs::Xoshiro256PlusPlus};
 
 use crate::{
-    blocks::{self, Block, CHECKSUM, Record, copy_folder},
+    blocks::{self, Block, CHECKSUM, Message, Record, copy_folder},
+    raw_log::RawLog,
     scenario::{Damage, Headers, Part, Scenario, Stream, Subject, Which, random},
 };
 
@@ -76,7 +77,9 @@ impl Files {
     ) -> String {
         let older = blocks::stream_folder(&self.copy, scenario.stream.name());
         match scenario.damage {
-            Damage::Nothing | Damage::RemoveIndex | Damage::Garbage(..) => "nothing".to_owned(),
+            Damage::Nothing | Damage::RemoveIndex | Damage::Garbage(..) | Damage::Republish(..) => {
+                "nothing".to_owned()
+            }
             Damage::OlderBlock => older_block(stream, &older),
             Damage::RepeatBlock => repeat_block(stream),
             Damage::RemoveConfiguration => remove(&stream.join("meta.inf")),
@@ -233,32 +236,53 @@ fn repeat_block(stream: &Path) -> String {
     }
 }
 
-/// Publishes a message that is no event, or no key, and waits until the broker has it.
-pub(crate) async fn publish_garbage(
-    client: &async_nats::Client,
-    scenario: &Scenario,
-    known_case: &str,
-) -> String {
-    let Damage::Garbage(subject, headers) = scenario.damage else {
-        unreachable!("{:?} publishes nothing", scenario.damage)
-    };
+/// Publishes what a scenario of a running broker asks for, and waits until the broker has it.
+pub(crate) async fn publish(raw: &RawLog, scenario: &Scenario, known_case: &str) -> String {
     let mut random = random(scenario.seed ^ 0xdada);
-    let bytes: Vec<u8> = (0..80).map(|_| random.random()).collect();
-    let subject = match (scenario.stream, subject) {
-        (Stream::Events, Subject::Known) => "evt.510402.002.005.07".to_owned(),
-        (Stream::Events, Subject::Unknown) => "evt.510402.999.999.99".to_owned(),
-        (Stream::Keys, Subject::Known) => format!("key.510402.{known_case}"),
-        (Stream::Keys, Subject::Unknown) => "key.510402.nobody".to_owned(),
+    let (what, subject, bytes, headers) = match scenario.damage {
+        Damage::Garbage(subject, headers) => {
+            let bytes: Vec<u8> = (0..80).map(|_| random.random()).collect();
+            let subject = garbage_subject(scenario.stream, subject, known_case);
+            (
+                "a message of 80 random bytes".to_owned(),
+                subject,
+                bytes,
+                headers,
+            )
+        }
+        Damage::Republish(headers) => {
+            let stream = scenario.stream.name();
+            let last = raw.state(stream).await.last();
+            let mut all = raw.messages(stream, last).await;
+            let position = random.random_range(1..=last);
+            let Message { subject, payload } =
+                all.remove(&position).expect("the log was whole before");
+            (
+                format!("the message of {position}"),
+                subject,
+                payload,
+                headers,
+            )
+        }
+        damage => unreachable!("{damage:?} publishes nothing"),
     };
     let mut map = HeaderMap::new();
     if headers == Headers::Id {
         map.insert("Nats-Msg-Id", uuid::Uuid::now_v7().to_string());
     }
-    let jetstream = async_nats::jetstream::new(client.clone());
+    let jetstream = async_nats::jetstream::new(raw.client.clone());
     let sent = jetstream.publish_with_headers(subject.clone(), map, bytes.into());
     let stored = sent.await.unwrap().await.unwrap();
-    format!(
-        "a message of 80 random bytes on {subject} at position {}",
-        stored.sequence
-    )
+    let position = stored.sequence;
+    format!("{what} on {subject} at position {position}")
+}
+
+/// The subject of a message that is no event, or no key.
+fn garbage_subject(stream: Stream, subject: Subject, known_case: &str) -> String {
+    match (stream, subject) {
+        (Stream::Events, Subject::Known) => "evt.510402.002.005.07".to_owned(),
+        (Stream::Events, Subject::Unknown) => "evt.510402.999.999.99".to_owned(),
+        (Stream::Keys, Subject::Known) => format!("key.510402.{known_case}"),
+        (Stream::Keys, Subject::Unknown) => "key.510402.nobody".to_owned(),
+    }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, interval, timeout};
 use crate::{
     blocks::{self, Message},
     client::Client,
-    damage::{Files, publish_garbage},
+    damage::{self, Files},
     health::{State, codes_in},
     judge::{self, Found},
     phones::{self, Phones},
@@ -128,7 +128,7 @@ impl<'a> Round<'a> {
         let before = if self.scenario.damage.needs_broker() {
             let known = self.case_with_parties();
             let before = blocks::messages(&self.files.stream(Stream::Events));
-            self.evidence.done = publish_garbage(&self.raw.client, self.scenario, &known).await;
+            self.evidence.done = damage::publish(&self.raw, self.scenario, &known).await;
             before
         } else {
             self.stop_broker().await;

@@ -141,6 +141,8 @@ pub enum Damage {
     ChangeEvent(Which),
     /// A message of random bytes is published on a subject of the stream.
     Garbage(Subject, Headers),
+    /// A message of the stream is published once more, as it is.
+    Republish(Headers),
 }
 
 /// Whether a message has the headers of an event.
@@ -165,7 +167,7 @@ impl Damage {
     /// Whether it is done through the broker rather than to its files.
     #[must_use]
     pub fn needs_broker(self) -> bool {
-        matches!(self, Self::Garbage(..))
+        matches!(self, Self::Garbage(..) | Self::Republish(..))
     }
 
     /// The kind of damage, without its particulars.
@@ -190,6 +192,7 @@ impl Damage {
             Self::OlderBroker => "older broker",
             Self::ChangeEvent(..) => "event changed",
             Self::Garbage(..) => "garbage",
+            Self::Republish(..) => "published again",
         }
     }
 }
@@ -244,10 +247,9 @@ impl Scenario {
             true => Stream::Keys,
             false => Stream::Events,
         };
-        let damage = match Self::changed_event(seed) {
-            Some(changed) => changed,
-            None => Self::any_damage(random),
-        };
+        let damage = Self::changed_event(seed)
+            .or_else(|| Self::republished(seed))
+            .unwrap_or_else(|| Self::any_damage(random));
         let moments = [
             Moment::Stopped,
             Moment::Killed,
@@ -276,6 +278,15 @@ impl Scenario {
         random
             .random_ratio(1, 10)
             .then_some(Damage::ChangeEvent(which))
+    }
+
+    /// In one round of twenty a message is published once more, decided in the same way.
+    fn republished(seed: u64) -> Option<Damage> {
+        let random = &mut random(seed ^ 0xbeef);
+        let headers = any(random, &[Headers::Id, Headers::None]);
+        random
+            .random_ratio(1, 20)
+            .then_some(Damage::Republish(headers))
     }
 
     fn any_damage(random: &mut Xoshiro256PlusPlus) -> Damage {

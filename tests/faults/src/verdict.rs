@@ -9,7 +9,7 @@ use crate::{
     health::{State, codes_in},
     raw_log::Difference,
     round::line,
-    scenario::{Damage, Scenario},
+    scenario::Scenario,
 };
 
 const MAX_SHOWN: usize = 4;
@@ -211,7 +211,7 @@ impl Evidence {
 
     /// What may not be while a service is red with a code.
     fn red_failures(&self, scenario: &Scenario, fail: &mut impl FnMut(&str, &[String])) {
-        let garbage = matches!(scenario.damage, Damage::Garbage(..)) && !scenario.spares_log();
+        let garbage = scenario.damage.needs_broker() && !scenario.spares_log();
         let damaged = !self.log.keeps_all() || garbage;
         if damaged && !self.state.is_wordless() && !self.state.is_red_at("intake") {
             fail("intake is not red", &[self.state.line()]);

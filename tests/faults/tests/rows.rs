@@ -123,6 +123,21 @@ async fn a_message_that_is_no_event_is_named_and_nothing_is_appended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_published_once_more_is_named_and_counted_once() {
+    let moments = [
+        (Headers::Id, Moment::Stopped),
+        (Headers::None, Moment::UnderServices),
+        (Headers::Id, Moment::UnderServices),
+    ];
+    let scenarios = moments.into_iter().zip(900..);
+    let scenarios = scenarios.map(|((headers, moment), seed)| Scenario {
+        reports: 96,
+        ..Scenario::new(seed, Damage::Republish(headers), moment)
+    });
+    assert_named(&hold(scenarios).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_nothing_is_damaged_every_answer_agrees_with_the_ledger() {
     let moments = [Moment::Stopped, Moment::Killed, Moment::KilledUnderServices];
     let scenarios = moments.into_iter().zip(700..);
