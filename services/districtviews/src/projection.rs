@@ -8,6 +8,7 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
+use foldhash::fast::RandomState;
 use gridkeeper_liveviews::{Cache, log::LogEvent};
 use gridkeeper_proto::{
     area::AreaCode,
@@ -125,7 +126,7 @@ struct Touched {
 #[derive(Clone, Debug, Default)]
 struct Batch {
     last: Position,
-    cases: HashMap<CaseId, Touched>,
+    cases: HashMap<CaseId, Touched, RandomState>,
     /// What is about the work of units, by unit and day.
     units: HashMap<(String, Day), DayRollup>,
     rules: Option<Rules>,

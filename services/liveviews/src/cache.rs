@@ -5,13 +5,15 @@ use std::{
     hash::Hash,
 };
 
+use foldhash::fast::RandomState;
+
 /// Values by key, and which of them changed since they were last written.
 ///
 /// What is kept is what the views hold, as long as nobody else changes them; so it belongs to the one who folds
 /// into them.
 #[derive(Clone, Debug)]
 pub struct Cache<K, V> {
-    values: HashMap<K, Value<V>>,
+    values: HashMap<K, Value<V>, RandomState>,
     changed: Vec<K>,
 }
 
@@ -32,7 +34,7 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            values: HashMap::new(),
+            values: HashMap::default(),
             changed: Vec::new(),
         }
     }
@@ -72,7 +74,7 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
             }
         }
         if self.values.len() > most {
-            self.values = HashMap::new();
+            self.values = HashMap::default();
         }
         Ok(())
     }

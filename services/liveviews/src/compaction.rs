@@ -25,7 +25,8 @@ const MEASURE_EVERY: Duration = Duration::from_secs(60);
 /// How long to wait after the disk refused a compaction.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// How long to wait after the views have caught up with the log: others catch up at the same time.
+/// How long views count as being filled after they have caught up with the log: others catch up at
+/// the same time.
 const AFTER_FILLING: Duration = Duration::from_secs(60);
 
 /// Measures the folder now and then, and compacts the views where it is time.
@@ -60,6 +61,9 @@ impl Compactions {
             return Ok(());
         }
         let waits = self.not_before.is_some_and(|not_before| now < not_before);
+        if !waits {
+            views.store.generation().set_filling(false);
+        }
         let recent = self
             .measured
             .is_some_and(|measured| now < measured + MEASURE_EVERY);

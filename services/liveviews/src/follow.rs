@@ -160,7 +160,6 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
                 let caught_up = *state == State::CatchingUp;
                 if caught_up {
                     tracing::info!(%position, views = self.name, "caught up with the log");
-                    self.store.generation().set_filling(false);
                     *state = State::Following;
                 }
                 caught_up

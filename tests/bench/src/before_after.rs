@@ -20,6 +20,9 @@ const RATE: f64 = 2_000.0;
 /// Of how many loads in batches the log is made that the views are built from.
 const LOG_LOADS: u32 = 6;
 
+/// How long is filed at a time until a log is as long as the other.
+const STEP: Duration = Duration::from_millis(100);
+
 /// Of which build, and what the views are built from.
 struct Side {
     name: &'static str,
@@ -27,43 +30,86 @@ struct Side {
     last: u64,
 }
 
-/// Runs the benchmark.
-pub(crate) async fn run(rounds: usize, time: Duration, before: &Path) -> Figures {
+/// What of it is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Measured {
+    /// Reports in a second.
+    Reports,
+    /// How soon a report is seen.
+    Freshness,
+    /// Views that are built from the log.
+    CatchUp,
+}
+
+/// Runs the benchmark, or one part of it.
+pub(crate) async fn run(
+    rounds: usize,
+    time: Duration,
+    before: &Path,
+    only: Option<Measured>,
+) -> Figures {
     let mut figures = Figures::of("before-after");
-    let mut sides = begin(before, &["intake"]).await;
-    for round in 1..=rounds {
-        eprintln!("round {round}: reports");
-        for shape in SHAPES {
-            measure_reports(&sides, shape, time, &mut figures).await;
+    let measured = |part| only.is_none_or(|only| only == part);
+    if measured(Measured::Reports) {
+        let mut sides = begin(before, &["intake"]).await;
+        for round in 1..=rounds {
+            eprintln!("round {round}: reports");
+            for shape in SHAPES {
+                measure_reports(&sides, shape, time, &mut figures).await;
+                sides.reverse();
+            }
+        }
+    }
+    if measured(Measured::Freshness) {
+        let mut sides = begin(before, &["intake", "query"]).await;
+        for round in 1..=rounds {
+            eprintln!("round {round}: freshness");
+            measure_freshness(&sides, time * 2, &mut figures).await;
             sides.reverse();
         }
     }
-    let mut fresh = begin(before, &["intake", "query"]).await;
-    for round in 1..=rounds {
-        eprintln!("round {round}: freshness");
-        measure_freshness(&fresh, time * 2, &mut figures).await;
-        fresh.reverse();
-    }
-    drop(fresh);
-    for Side { site, last, .. } in &mut sides {
-        let requests = |number| ingest::reports(&site.grids, &site.token, 500, number);
-        load::run(site.address("intake"), 8, time * LOG_LOADS, requests).await;
-        site.stop("intake").await;
-        *last = site.last_position().await;
-    }
-    for round in 1..=rounds {
-        eprintln!("round {round}: projection");
-        for Side { name, site, last } in &mut sides {
-            let caught_up = catch_up(site, *last).await;
-            let rate = caught_up.per_second;
-            figures.add(&format!("catch-up: {name}"), "events/s", rate);
-            let cpu = micros_each(caught_up.cpu, *last);
-            figures.add(&format!("catch-up, CPU of an event: {name}"), "µs", cpu);
+    if measured(Measured::CatchUp) {
+        let mut sides = begin(before, &["intake"]).await;
+        fill(&mut sides, time).await;
+        for round in 1..=rounds {
+            eprintln!("round {round}: projection");
+            measure_catch_up(&mut sides, &mut figures).await;
+            sides.reverse();
         }
-        sides.reverse();
     }
     compare(&mut figures);
     figures
+}
+
+/// Writes the logs that views are built from, of nearly the same length, and stops intake.
+async fn fill(sides: &mut [Side; 2], time: Duration) {
+    let mut wanted = 0;
+    for Side { site, last, .. } in sides {
+        let requests = |number| ingest::reports(&site.grids, &site.token, 500, number);
+        // The first is as long as it gets in the time; the other follows it.
+        let time = if wanted == 0 { time * LOG_LOADS } else { STEP };
+        while *last <= wanted {
+            load::run(site.address("intake"), 8, time, requests).await;
+            *last = site.last_position().await;
+        }
+        wanted = *last;
+        site.stop("intake").await;
+        eprintln!("a log of {last} events");
+    }
+}
+
+async fn measure_catch_up(sides: &mut [Side; 2], figures: &mut Figures) {
+    for Side { name, site, last } in sides {
+        let caught_up = catch_up(site, *last).await;
+        let rate = caught_up.per_second;
+        figures.add(&format!("catch-up: {name}"), "events/s", rate);
+        let cpu = micros_each(caught_up.cpu, *last);
+        figures.add(&format!("catch-up, CPU of an event: {name}"), "µs", cpu);
+        let there = micros_each(caught_up.until_there, *last);
+        figures.add(&format!("catch-up, time of an event: {name}"), "µs", there);
+        let ended = caught_up.until_ended.as_secs_f64() * 1e3;
+        figures.add(&format!("catch-up, end after it: {name}"), "ms", ended);
+    }
 }
 
 /// Both sides, with these services.

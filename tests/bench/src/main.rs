@@ -114,6 +114,9 @@ enum What {
     BeforeAfter {
         /// The other build's `gridkeeper`.
         before: PathBuf,
+        /// Measure only this.
+        #[arg(long)]
+        only: Option<before_after::Measured>,
     },
     /// Write pages and plots again from the figures that were measured.
     Draw,
@@ -163,8 +166,8 @@ async fn main() {
         What::Growth { grids, cases } => {
             growth::run(arguments.rounds, time(2.0), &grids, cases).await
         }
-        What::BeforeAfter { before } => {
-            before_after::run(arguments.rounds, time(1.5), &before).await
+        What::BeforeAfter { before, only } => {
+            before_after::run(arguments.rounds, time(1.5), &before, only).await
         }
         What::Draw => return figures::Figures::write_pages(&arguments.out),
     };

@@ -90,6 +90,10 @@ pub(crate) struct CaughtUp {
     pub(crate) peak: f64,
     /// Time of the processor that the aggregator took until it had them.
     pub(crate) cpu: Duration,
+    /// How long it took until it had them.
+    pub(crate) until_there: Duration,
+    /// How long it took to hand them to the disk and to end.
+    pub(crate) until_ended: Duration,
 }
 
 /// Lets the aggregator make its views anew.
@@ -101,12 +105,16 @@ pub(crate) async fn catch_up(site: &mut Site, last: u64) -> CaughtUp {
     let began = Instant::now();
     site.spawn("aggregator");
     site.until_at("aggregator", last).await;
+    let until_there = began.elapsed();
     let (peak, cpu) = (site.memory("aggregator").peak, site.cpu("aggregator"));
     // It hands its views to the disk before it ends.
     site.stop("aggregator").await;
+    let took = began.elapsed();
     CaughtUp {
-        per_second: last as f64 / began.elapsed().as_secs_f64(),
+        per_second: last as f64 / took.as_secs_f64(),
         peak,
         cpu,
+        until_there,
+        until_ended: took - until_there,
     }
 }
