@@ -1,7 +1,7 @@
 //! Another build of the services and this one, each with a broker of its own, in turn: what changes
 //! on the machine meanwhile changes for both.
 
-use std::{path::Path, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use crate::{
     figures::{Figures, Goal},
@@ -41,17 +41,26 @@ pub(crate) enum Measured {
     CatchUp,
 }
 
-/// Runs the benchmark, or one part of it.
-pub(crate) async fn run(
-    rounds: usize,
-    time: Duration,
-    before: &Path,
+/// What is compared.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Builds {
+    /// The other build's `gridkeeper`.
+    before: PathBuf,
+    /// Measure only this.
+    #[arg(long)]
     only: Option<Measured>,
-) -> Figures {
+    /// So many bytes of the disk may this build's views take in any case, instead of the default: builds before the
+    /// bound know none, and keeping to it has its price.
+    #[arg(long, value_name = "BYTES")]
+    views_disk: Option<u64>,
+}
+
+/// Runs the benchmark, or one part of it.
+pub(crate) async fn run(rounds: usize, time: Duration, builds: &Builds) -> Figures {
     let mut figures = Figures::of("before-after");
-    let measured = |part| only.is_none_or(|only| only == part);
+    let measured = |part| builds.only.is_none_or(|only| only == part);
     if measured(Measured::Reports) {
-        let mut sides = begin(before, &["intake"]).await;
+        let mut sides = begin(builds, &["intake"]).await;
         for round in 1..=rounds {
             eprintln!("round {round}: reports");
             for shape in SHAPES {
@@ -61,7 +70,7 @@ pub(crate) async fn run(
         }
     }
     if measured(Measured::Freshness) {
-        let mut sides = begin(before, &["intake", "query"]).await;
+        let mut sides = begin(builds, &["intake", "query"]).await;
         for round in 1..=rounds {
             eprintln!("round {round}: freshness");
             measure_freshness(&sides, time * 2, &mut figures).await;
@@ -69,7 +78,7 @@ pub(crate) async fn run(
         }
     }
     if measured(Measured::CatchUp) {
-        let mut sides = begin(before, &["intake"]).await;
+        let mut sides = begin(builds, &["intake"]).await;
         fill(&mut sides, time).await;
         for round in 1..=rounds {
             eprintln!("round {round}: projection");
@@ -113,10 +122,14 @@ async fn measure_catch_up(sides: &mut [Side; 2], figures: &mut Figures) {
 }
 
 /// Both sides, with these services.
-async fn begin(before: &Path, services: &[&'static str]) -> [Side; 2] {
+async fn begin(builds: &Builds, services: &[&'static str]) -> [Side; 2] {
+    let after = Site::of_build(&beside_this("gridkeeper")).await;
+    if let Some(bytes) = builds.views_disk {
+        after.allow_views(bytes);
+    }
     let mut sides = [
-        ("before", Site::of_build(before).await),
-        ("after", Site::of_build(&beside_this("gridkeeper")).await),
+        ("before", Site::of_build(&builds.before).await),
+        ("after", after),
     ]
     .map(|(name, site)| Side {
         name,

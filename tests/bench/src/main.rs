@@ -111,13 +111,7 @@ enum What {
     },
     /// Another build of the services and this one in turn, load by load; `tests/bench/before-after`
     /// makes the other.
-    BeforeAfter {
-        /// The other build's `gridkeeper`.
-        before: PathBuf,
-        /// Measure only this.
-        #[arg(long)]
-        only: Option<before_after::Measured>,
-    },
+    BeforeAfter(before_after::Builds),
     /// Write pages and plots again from the figures that were measured.
     Draw,
     /// Serve with handlers that only parse; started by the others.
@@ -166,9 +160,7 @@ async fn main() {
         What::Growth { grids, cases } => {
             growth::run(arguments.rounds, time(2.0), &grids, cases).await
         }
-        What::BeforeAfter { before, only } => {
-            before_after::run(arguments.rounds, time(1.5), &before, only).await
-        }
+        What::BeforeAfter(builds) => before_after::run(arguments.rounds, time(1.5), &builds).await,
         What::Draw => return figures::Figures::write_pages(&arguments.out),
     };
     figures.write(&arguments.out);

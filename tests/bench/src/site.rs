@@ -133,6 +133,13 @@ impl Site {
         self.folder.path().join(name)
     }
 
+    /// Lets the aggregator's views take so many bytes of the disk in any case.
+    pub(crate) fn allow_views(&self, bytes: u64) {
+        let mut text = self.configuration("query");
+        text += &format!("[aggregator.views.store]\nallowed_disk_bytes = {bytes}\n");
+        std::fs::write(self.config("aggregator"), text).unwrap();
+    }
+
     fn configuration(&self, query: &str) -> String {
         let url = self.broker.url();
         // Of the broker that a build has while it begins an installation.

@@ -282,7 +282,7 @@ impl Scenario {
 
     /// In one round of twenty a message is published once more, decided in the same way.
     fn republished(seed: u64) -> Option<Damage> {
-        let random = &mut random(seed ^ 0xbeef);
+        let random = &mut random(seed ^ 0xfeed);
         let headers = any(random, &[Headers::Id, Headers::None]);
         random
             .random_ratio(1, 20)
