@@ -51,9 +51,29 @@ pub(crate) fn error(error: &Error) {
         Some(page) => page
             .split("\n\n")
             .skip(2)
-            .for_each(|part| progress(part.trim_end().replace("**", ""))),
+            .for_each(|part| progress(plain(part.trim_end()))),
         None => progress(format!("docs/errors/{code}.md tells more.")),
     }
+}
+
+/// A part of an error's page without its Markdown; links lead from the repository's folder.
+fn plain(part: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = part;
+    while let Some((before, after)) = rest.split_once("](") {
+        let (Some((before, text)), Some((to, after))) =
+            (before.rsplit_once('['), after.split_once(')'))
+        else {
+            break;
+        };
+        let to = match to.strip_prefix("../") {
+            Some(document) => format!("docs/{document}"),
+            None => format!("docs/errors/{to}"),
+        };
+        plain += &format!("{before}{text} ({to})");
+        rest = after;
+    }
+    (plain + rest).replace("**", "")
 }
 
 /// Progress that is shown once a second.
@@ -77,5 +97,21 @@ impl Paced {
             progress(format!("{}: {} of {}", at.doing, at.done, at.end));
             self.shown.set(Instant::now());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn links_of_a_page_lead_from_the_repository_on_the_console() {
+        assert_eq!(
+            plain(
+                "**What to do.** See [the\nrunbook](../runbook.md#restore), or [GK0308](GK0308.md)."
+            ),
+            "What to do. See the\nrunbook (docs/runbook.md#restore), or GK0308 (docs/errors/GK0308.md)."
+        );
+        assert_eq!(plain("`a[0](b` stays"), "`a[0](b` stays");
     }
 }
