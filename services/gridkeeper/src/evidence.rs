@@ -84,7 +84,8 @@ impl Evidence {
     }
 }
 
-/// What intake's watermark in the folder says of the log of the verifier; `None` where there is no watermark.
+/// What intake's watermark in the folder says of the log of the verifier; `None` where there is
+/// none.
 ///
 /// # Errors
 /// [`LogError::AnotherLog`] if it is a watermark of another log.

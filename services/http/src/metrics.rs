@@ -26,8 +26,8 @@ const SECONDS: [f64; 13] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
 ];
 
-/// How often what the histograms were given is counted into their buckets. Until then each value is kept by itself, and
-/// it may be that nobody ever reads the metrics.
+/// How often what the histograms were given is counted into their buckets. Until then each value is
+/// kept by itself, and it may be that nobody ever reads the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// The recorder of this process, installed by the first who asks.

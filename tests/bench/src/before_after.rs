@@ -49,8 +49,8 @@ pub(crate) struct Builds {
     /// Measure only this.
     #[arg(long)]
     only: Option<Measured>,
-    /// So many bytes of the disk may this build's views take in any case, instead of the default: builds before the
-    /// bound know none, and keeping to it has its price.
+    /// So many bytes of the disk may this build's views take in any case, instead of the default:
+    /// builds before the bound know none, and keeping to it has its price.
     #[arg(long, value_name = "BYTES")]
     views_disk: Option<u64>,
 }

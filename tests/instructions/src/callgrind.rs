@@ -106,8 +106,9 @@ impl Valgrind {
 async fn run_once(name: &str, counts: &Path) -> io::Result<Option<Output>> {
     let child = Command::new("valgrind")
         .args(["--tool=callgrind", "--quiet"])
-        // Valgrind runs one thread at a time. Left to itself it may choose for ever those that wait in a loop for the
-        // one that it never chooses; the threads that write the views' files do so at their start.
+        // Valgrind runs one thread at a time. Left to itself it may choose for ever those that
+        // wait in a loop for the one that it never chooses; the threads that write the views'
+        // files do so at their start.
         .arg("--fair-sched=try")
         .arg(format!("--toggle-collect={COUNTED}"))
         .arg(format!("--callgrind-out-file={}", counts.display()))
