@@ -266,7 +266,7 @@ impl Walk {
             return Err((error.code(), error.to_string()));
         }
         let head = self.chains.head(area);
-        if self.misses_between(head.position, position) {
+        if self.misses_between(head.position, position) && !self.chains.repeats(&event) {
             self.chains.follow(area, event);
             return Ok(());
         }

@@ -4,7 +4,7 @@
 //! may be the one that was changed; the next event of the area tells which, since it carries the
 //! hash of the one that was there when it was recorded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use gridkeeper_proto::{
     area::AreaCode,
@@ -38,7 +38,12 @@ pub(super) enum Link {
 
 /// The chains of all areas.
 #[derive(Default)]
-pub(super) struct Chains(HashMap<AreaCode, Chain>);
+pub(super) struct Chains {
+    areas: HashMap<AreaCode, Chain>,
+    /// The hashes of all events. What is there once more is no event, and speaks for none: nothing
+    /// but the copy of a copy follows it.
+    seen: HashSet<EventHash>,
+}
 
 /// The events of one area.
 #[derive(Default)]
@@ -51,25 +56,34 @@ struct Chain {
 
 impl Chains {
     pub(super) fn head(&self, area: AreaCode) -> Message {
-        let chain = self.0.get(&area);
+        let chain = self.areas.get(&area);
         chain.map_or_else(Message::default, |chain| chain.head)
     }
 
     /// Goes on with an event that follows the area's last one, or one that is missing.
     pub(super) fn follow(&mut self, area: AreaCode, event: Message) {
-        let chain = self.0.entry(area).or_default();
+        self.seen.insert(event.hash);
+        let chain = self.areas.entry(area).or_default();
         chain.head = event;
         chain.doubtful.clear();
     }
 
     /// Adds a message that cannot be told to be an event of the area.
     pub(super) fn doubt(&mut self, area: AreaCode, message: Message) {
-        self.0.entry(area).or_default().doubtful.push(message);
+        self.areas.entry(area).or_default().doubtful.push(message);
+    }
+
+    /// Whether an event with the same bytes was there before.
+    pub(super) fn repeats(&self, event: &Message) -> bool {
+        self.seen.contains(&event.hash)
     }
 
     /// Adds an event of the area.
     pub(super) fn link(&mut self, area: AreaCode, event: Message) -> Link {
-        let chain = self.0.entry(area).or_default();
+        if !self.seen.insert(event.hash) {
+            return Link::Doubtful;
+        }
+        let chain = self.areas.entry(area).or_default();
         let follows = |before: &Message| event.previous == Some(before.hash);
         if follows(&chain.head) {
             self.follow(area, event);
@@ -95,12 +109,12 @@ impl Chains {
 
     /// The last event of each area that nothing after it speaks for.
     pub(super) fn heads(&self) -> impl Iterator<Item = Position> {
-        self.0.values().map(|chain| chain.head.position)
+        self.areas.values().map(|chain| chain.head.position)
     }
 
     /// What nothing follows and what follows nothing, each with what is before it in its area.
     pub(super) fn doubtful(&self) -> impl Iterator<Item = (Position, Position)> {
-        self.0.values().flat_map(|chain| {
+        self.areas.values().flat_map(|chain| {
             let befores = [chain.head]
                 .into_iter()
                 .chain(chain.doubtful.iter().copied());

@@ -307,6 +307,47 @@ async fn given_a_message_that_is_no_event_readers_stop_until_it_is_quarantined()
 }
 
 #[tokio::test]
+async fn given_events_that_were_published_once_more_they_are_foreign_and_can_be_quarantined() {
+    let Written { events, roots } = written(20);
+    let again: [&[usize]; 4] = [&[19], &[4], &[17, 18, 19], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]];
+    for (again, known) in again
+        .into_iter()
+        .flat_map(|again| [(again, 0), (again, 20)])
+    {
+        let site = site().await;
+        let damaged = Damaged::begin(&site, &events).await;
+        let copies = (21..).zip(again).map(|(position, &index)| RawEvent {
+            position: Position(position),
+            ..events[index].clone()
+        });
+        let copies: Vec<_> = copies.collect();
+        damaged.publish(&copies).await;
+        damaged.close().await;
+        let log = site.log().await;
+        let found = diagnose(&log, &roots[..known]).await.unwrap();
+        let foreign: Vec<_> = found.foreign.iter().map(|found| found.position).collect();
+        let wanted: Vec<_> = copies.iter().map(|copy| copy.position).collect();
+        assert_eq!(foreign, wanted, "{again:?} {known} {:?}", found.changed);
+        assert!(
+            found.changed.is_empty(),
+            "{again:?} {known} {:?}",
+            found.changed
+        );
+        let mut last = found.last;
+        for foreign in found.foreign {
+            let quarantined = MessageQuarantined {
+                position: foreign.position,
+                leaf: foreign.leaf,
+                reason: "published once more".into(),
+            };
+            last = state(&log, IntegrityEvent::MessageQuarantined(quarantined), last).await;
+        }
+        let whole = verified(&log, &roots).await;
+        assert_eq!(whole.statements.quarantined().count(), again.len());
+    }
+}
+
+#[tokio::test]
 async fn a_statement_on_a_log_that_went_on_meanwhile_is_refused() {
     let site = site().await;
     let Written { events, .. } = written(5);
