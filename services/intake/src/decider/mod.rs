@@ -1,10 +1,11 @@
 //! The one task that decides and appends.
 //!
-//! While an append is under way, the commands that come in are decided on top of it and make the next one; a
-//! command that comes alone goes alone and at once. Where many send, a small append waits a moment for those who
-//! were just answered: a batch costs the broker nearly the same with ten jobs and with two hundred. Nothing is answered before the log has acknowledged it, and
-//! nothing is refused on a state that may be old: a refusal stands when the events decided beside it landed in
-//! the very next places, or when the log's last position is the state's own.
+//! While an append is under way, the commands that come in are decided on top of it and make the
+//! next one; a command that comes alone goes alone and at once. Where many send, a small append
+//! waits a moment for those who were just answered: a batch costs the broker nearly the same with
+//! ten jobs and with two hundred. Nothing is answered before the log has acknowledged it, and
+//! nothing is refused on a state that may be old: a refusal stands when the events decided beside
+//! it landed in the very next places, or when the log's last position is the state's own.
 
 mod history;
 pub(crate) mod line;
