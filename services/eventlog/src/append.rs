@@ -108,7 +108,7 @@ impl EventLog {
             Err(error @ (AppendError::Conflict { .. } | AppendError::Unknown { .. })) => error,
             Err(error) => return Err(error),
         };
-        self.read_back(appends, unsure).await
+        Box::pin(self.read_back(appends, unsure)).await
     }
 
     /// Keeps which run of a server left an append without an answer.

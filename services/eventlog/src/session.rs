@@ -47,9 +47,15 @@ impl EventLog {
             return Ok(Arc::clone(session));
         }
         *session = None;
+        // Apart, since each append carries the room for it.
+        let opened = Box::pin(self.open_confirmed_session(anchor)).await?;
+        Ok(Arc::clone(session.insert(Arc::new(opened))))
+    }
+
+    async fn open_confirmed_session(&self, anchor: &Anchor) -> Result<Session, LogError> {
         let opened = self.open_session().await?;
         self.confirm_over(&opened.connection, anchor).await?;
-        Ok(Arc::clone(session.insert(Arc::new(opened))))
+        Ok(opened)
     }
 
     async fn open_session(&self) -> Result<Session, LogError> {

@@ -11,7 +11,7 @@ use gridkeeper_proto::{code::Coded, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Options;
+use crate::{Options, metrics::PartGauges};
 
 /// The checks of one service.
 #[derive(Clone, Debug)]
@@ -27,6 +27,7 @@ pub struct Health {
 pub struct Check {
     name: Arc<str>,
     state: Arc<Mutex<State>>,
+    gauges: Arc<PartGauges>,
 }
 
 #[derive(Debug)]
@@ -115,7 +116,8 @@ impl Health {
     }
 
     /// Adds a part. Until it first tells of itself it is healthy, for as long as a follower may be
-    /// silent, and not ready.
+    /// silent, and not ready. Its gauges go to the recorder that is installed when it tells
+    /// ([`crate::metrics::recorder`]).
     #[must_use]
     pub fn register(&self, name: &str, now: Timestamp) -> Check {
         let state = State {
@@ -125,8 +127,10 @@ impl Health {
             reported: false,
             starting: true,
         };
+        let name: Arc<str> = name.into();
         let check = Check {
-            name: name.into(),
+            gauges: Arc::new(PartGauges::of(Arc::clone(&name))),
+            name,
             state: Arc::new(Mutex::new(state)),
         };
         locked(&self.checks).push(check.clone());
@@ -179,26 +183,26 @@ impl Check {
         state.starting = starting;
         let confirmed = state.confirmed;
         drop(state);
-        crate::metrics::position(&self.name, position, last_known, confirmed);
+        self.gauges.position(position, last_known, confirmed);
     }
 
     /// Tells that the part does not work. It stays failed until it tells progress or readiness again.
     pub fn failed<E: Coded + ToString + ?Sized>(&self, error: &E) {
         self.fails(error, Severity::Failed);
-        crate::metrics::failed(&self.name);
+        self.gauges.failed();
     }
 
     /// Reports that a part without a position of its own does a part of its job: health is red, and requests still
     /// come.
     pub fn impaired<E: Coded + ToString + ?Sized>(&self, error: &E) {
         self.fails(error, Severity::Impaired);
-        crate::metrics::failed(&self.name);
+        self.gauges.failed();
     }
 
     /// Reports that a part without a position of its own works, and that it will not if nobody looks after it.
     pub fn warns<E: Coded + ToString + ?Sized>(&self, error: &E) {
         self.fails(error, Severity::Warning);
-        crate::metrics::works(&self.name);
+        self.gauges.works();
     }
 
     fn fails<E: Coded + ToString + ?Sized>(&self, error: &E, severity: Severity) {
@@ -222,7 +226,7 @@ impl Check {
         state.reported = true;
         state.starting = false;
         drop(state);
-        crate::metrics::works(&self.name);
+        self.gauges.works();
     }
 
     fn report(&self, now: Timestamp, ready_behind: u64, stuck_after_ms: i64) -> CheckReport {

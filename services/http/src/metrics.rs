@@ -1,10 +1,15 @@
 //! `/metrics`: one recorder per process, which all of its services share, as Prometheus text.
 
-use std::{fs, io, sync::OnceLock, thread, time::Duration};
+use std::{
+    fs, io,
+    sync::{Arc, OnceLock},
+    thread,
+    time::Duration,
+};
 
 use gridkeeper_proto::time::Timestamp;
 use metrics::{
-    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+    Gauge, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -126,17 +131,58 @@ pub(crate) fn panicked() {
     counter!(PANICS).increment(1);
 }
 
-pub(crate) fn position(part: &str, position: u64, last_known: u64, confirmed: Timestamp) {
-    gauge!(POSITION, "part" => part.to_owned()).set(position as f64);
-    gauge!(BEHIND, "part" => part.to_owned()).set((last_known - position) as f64);
-    gauge!(CONFIRMED, "part" => part.to_owned()).set(confirmed.millis() as f64 / 1000.0);
-    works(part);
+/// The gauges of one part of a service. Whoever tells of it with each batch of events does not look
+/// them up each time.
+#[derive(Debug)]
+pub(crate) struct PartGauges {
+    part: Arc<str>,
+    works: OnceLock<Gauge>,
+    /// Of followers alone.
+    position: OnceLock<PositionGauges>,
 }
 
-pub(crate) fn failed(part: &str) {
-    gauge!(WORKS, "part" => part.to_owned()).set(0.0);
+#[derive(Debug)]
+struct PositionGauges {
+    position: Gauge,
+    behind: Gauge,
+    confirmed: Gauge,
 }
 
-pub(crate) fn works(part: &str) {
-    gauge!(WORKS, "part" => part.to_owned()).set(1.0);
+impl PartGauges {
+    /// Gauges that are shown once they are set first. The recorder has to be installed by then.
+    pub(crate) fn of(part: Arc<str>) -> Self {
+        Self {
+            part,
+            works: OnceLock::new(),
+            position: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn position(&self, position: u64, last_known: u64, confirmed: Timestamp) {
+        let gauges = self.position.get_or_init(|| PositionGauges {
+            position: self.gauge(POSITION),
+            behind: self.gauge(BEHIND),
+            confirmed: self.gauge(CONFIRMED),
+        });
+        gauges.position.set(position as f64);
+        gauges.behind.set((last_known - position) as f64);
+        gauges.confirmed.set(confirmed.millis() as f64 / 1000.0);
+        self.works();
+    }
+
+    pub(crate) fn failed(&self) {
+        self.show(0.0);
+    }
+
+    pub(crate) fn works(&self) {
+        self.show(1.0);
+    }
+
+    fn show(&self, works: f64) {
+        self.works.get_or_init(|| self.gauge(WORKS)).set(works);
+    }
+
+    fn gauge(&self, name: &'static str) -> Gauge {
+        gauge!(name, "part" => self.part.to_string())
+    }
 }

@@ -133,6 +133,7 @@ pub(crate) async fn run_watched<L: Log, K: Keys>(
         clock,
         signer,
     } = parts;
+    let metrics = gridkeeper_http::metrics::recorder().map_err(|error| endpoint(&error))?;
     let signer = Arc::new(signer);
     let compared = ComparedClock::new(clock, options.clock_tolerance_ms);
     // Whatever asks for the time gets the one that commands are decided at.
@@ -184,7 +185,6 @@ pub(crate) async fn run_watched<L: Log, K: Keys>(
         signer: Arc::clone(&signer),
         disk: disk.clone(),
     };
-    let metrics = gridkeeper_http::metrics::recorder().map_err(|error| endpoint(&error))?;
     let standard = Standard {
         health,
         clock: clock.clone(),

@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use crate::{
     figures::{Figures, Goal},
     freshness,
-    ingest::{self, SHAPES, name_of},
+    ingest::{self, SHAPES, Shape, name_of},
     load,
     projection::catch_up,
     site::{Site, beside_this},
@@ -49,6 +49,9 @@ pub(crate) struct Builds {
     /// Measure only this.
     #[arg(long)]
     only: Option<Measured>,
+    /// Of the reports, measure only those over so many connections.
+    #[arg(long, value_name = "NUMBER")]
+    connections: Option<usize>,
     /// So many bytes of the disk may this build's views take in any case, instead of the default:
     /// builds before the bound know none, and keeping to it has its price.
     #[arg(long, value_name = "BYTES")]
@@ -63,7 +66,8 @@ pub(crate) async fn run(rounds: usize, time: Duration, builds: &Builds) -> Figur
         let mut sides = begin(builds, &["intake"]).await;
         for round in 1..=rounds {
             eprintln!("round {round}: reports");
-            for shape in SHAPES {
+            let wanted = |shape: &Shape| builds.connections.is_none_or(|wanted| shape.0 == wanted);
+            for shape in SHAPES.into_iter().filter(wanted) {
                 measure_reports(&sides, shape, time, &mut figures).await;
                 sides.reverse();
             }
@@ -153,12 +157,7 @@ async fn measure_freshness(sides: &[Side], time: Duration, figures: &mut Figures
     }
 }
 
-async fn measure_reports(
-    sides: &[Side],
-    shape: (usize, usize),
-    time: Duration,
-    figures: &mut Figures,
-) {
+async fn measure_reports(sides: &[Side], shape: Shape, time: Duration, figures: &mut Figures) {
     let (connections, count) = shape;
     for Side { name, site, .. } in sides {
         let requests = |number| ingest::reports(&site.grids, &site.token, count, number);

@@ -72,10 +72,13 @@ impl ParseOnly {
 }
 
 /// Connections, and reports in each request.
-pub(crate) const SHAPES: [(usize, usize); 5] = [(1, 1), (64, 1), (1_000, 1), (8, 20), (8, 500)];
+pub(crate) type Shape = (usize, usize);
+
+/// The loads that are measured.
+pub(crate) const SHAPES: [Shape; 5] = [(1, 1), (64, 1), (1_000, 1), (8, 20), (8, 500)];
 
 /// What a load of a shape is called.
-pub(crate) fn name_of((connections, count): (usize, usize)) -> String {
+pub(crate) fn name_of((connections, count): Shape) -> String {
     match count {
         1 => format!("reports, {connections} connections"),
         _ => format!("reports in batches of {count}"),
