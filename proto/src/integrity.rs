@@ -6,6 +6,7 @@
 //!
 //! # Invariants
 //! - A statement stands for the positions before it only: what is appended after it is never lost by it.
+//! - A statement that is there once more is none.
 //! - The leaf of a lost position is [`TreeHash::of_lost_leaf`], whether or not its bytes can still be read.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,6 +121,9 @@ impl Integrity {
     /// Takes in a statement.
     pub fn evolve(&mut self, recorded: &Recorded<IntegrityEvent>) {
         let header = &recorded.header;
+        if self.answered.to(header.command_id).is_some() {
+            return;
+        }
         self.version += 1;
         self.position = recorded.position;
         self.answered
@@ -128,7 +132,9 @@ impl Integrity {
         let by = header.actor.id.clone();
         match &recorded.event {
             IntegrityEvent::LossAccepted(accepted) => {
-                self.set_aside.extend(accepted.set_aside.iter().copied());
+                let set_aside = accepted.set_aside.iter().copied();
+                self.set_aside
+                    .extend(set_aside.filter(|at| *at < statement));
                 self.losses.push(Loss {
                     statement,
                     at,
@@ -136,7 +142,7 @@ impl Integrity {
                     accepted: accepted.clone(),
                 });
             }
-            IntegrityEvent::MessageQuarantined(quarantined) => {
+            IntegrityEvent::MessageQuarantined(quarantined) if quarantined.position < statement => {
                 let quarantine = Quarantine {
                     statement,
                     at,
@@ -145,6 +151,7 @@ impl Integrity {
                 };
                 self.quarantined.insert(quarantined.position, quarantine);
             }
+            IntegrityEvent::MessageQuarantined(_) => {}
             IntegrityEvent::KeysLost(lost) => {
                 self.keys_lost.extend(lost.cases.iter().copied());
                 self.key_losses.push(KeyLoss {
@@ -264,7 +271,7 @@ impl Standing {
 mod tests {
     use super::*;
     use crate::{
-        access::Actor,
+        access::{Actor, Role},
         envelope::{EventHash, Header},
         event::Event,
         id::{CommandId, EventId},
@@ -275,7 +282,12 @@ mod tests {
     }
 
     fn said(integrity: &mut Integrity, at: u64, event: IntegrityEvent) {
-        let command = CommandId::new(uuid::Uuid::from_u128(at.into()));
+        stated(integrity, (at, at), event);
+    }
+
+    /// By a person's command with this number.
+    fn stated(integrity: &mut Integrity, (at, command): (u64, u64), event: IntegrityEvent) {
+        let command = CommandId::new(uuid::Uuid::from_u128(command.into()));
         let district: AreaCode = "510402".parse().unwrap();
         let payload = Event::Integrity(event.clone()).encode();
         let header = Header {
@@ -286,7 +298,10 @@ mod tests {
             area: district,
             occurred_at: Timestamp::EPOCH,
             recorded_at: Timestamp::EPOCH,
-            actor: Actor::gridkeeper(),
+            actor: Actor {
+                id: "operator".into(),
+                role: Role::Admin,
+            },
             event_type: payload.event_type,
             schema_version: payload.schema_version,
             previous: EventHash::default(),
@@ -346,6 +361,30 @@ mod tests {
         // Views that hold what was lost are of another history, wherever they are.
         let superseded = |at| integrity.superseding(Position(at), Position(0)).is_some();
         assert!(!superseded(49) && superseded(55) && superseded(200) && !superseded(201));
+    }
+
+    #[test]
+    fn given_a_statement_once_more_or_of_what_comes_later_nothing_follows_from_it() {
+        let mut integrity = Integrity::default();
+        stated(&mut integrity, (91, 1), loss(91..=100, 100, &[]));
+        stated(&mut integrity, (92, 1), loss(91..=100, 100, &[]));
+        assert_eq!((integrity.version, integrity.position), (1, Position(91)));
+        assert_eq!(integrity.standing(Position(91)), Standing::Event);
+        let quarantined = |position| {
+            IntegrityEvent::MessageQuarantined(MessageQuarantined {
+                position: Position(position),
+                leaf: TreeHash::of_leaf(b"garbage"),
+                reason: "published by hand".into(),
+            })
+        };
+        for (at, position) in [(93, 93), (94, 120)] {
+            stated(&mut integrity, (at, at), quarantined(position));
+            assert_eq!(integrity.standing(Position(position)), Standing::Event);
+        }
+        stated(&mut integrity, (95, 95), loss(40..=41, 95, &[60, 95, 97]));
+        assert_eq!(integrity.standing(Position(60)), Standing::SetAside);
+        assert_eq!(integrity.standing(Position(95)), Standing::Event);
+        assert_eq!(integrity.standing(Position(97)), Standing::Event);
     }
 
     #[test]

@@ -17,6 +17,9 @@ use crate::{
 /// The most events that the broker takes in one atomic batch.
 pub(crate) const MOST: usize = 1_000;
 
+/// Between an event's id and the last statement of a loss before it, in the id that the broker knows the message by.
+pub(crate) const AFTER_LOSS: char = '/';
+
 const APPENDS: &str = "gridkeeper_log_appends_total";
 const READ_BACK: &str = "gridkeeper_log_appends_read_back_total";
 
@@ -108,7 +111,7 @@ impl EventLog {
             Err(error @ (AppendError::Conflict { .. } | AppendError::Unknown { .. })) => error,
             Err(error) => return Err(error),
         };
-        Box::pin(self.read_back(appends, unsure)).await
+        Box::pin(self.read_back(anchor, appends, unsure)).await
     }
 
     /// Keeps which run of a server left an append without an answer.
@@ -147,9 +150,11 @@ impl EventLog {
     /// Looks where the areas of an append stand now, by one request.
     ///
     /// A lost acknowledgement makes the next try fail its expectation: if the last event of the append is its
-    /// area's last, it was ours and had landed, and all before it with it.
+    /// area's last, it was ours and had landed, and all before it with it. One that stands before the anchor was read
+    /// and given up: it is appended once more.
     async fn read_back(
         &self,
+        anchor: &Anchor,
         appends: &[Append],
         unsure: AppendError,
     ) -> Result<Appended, AppendError> {
@@ -163,22 +168,24 @@ impl EventLog {
         })?;
         let last = appends.last().and_then(|last| {
             let head = heads.get(&last.area)?;
-            (head.event_id == last.event_id).then_some(head.position)
+            let landed = head.event_id == last.event_id && head.position > anchor.position;
+            landed.then_some(head.position)
         });
         if let Some(last) = last {
             metrics::counter!(READ_BACK).increment(1);
             let first = Position(last.0 + 1 - appends.len() as u64);
             return Ok(Appended { first, last });
         }
-        if matches!(unsure, AppendError::Unknown { .. }) {
+        let AppendError::Conflict { counted, .. } = unsure else {
             return Err(unsure);
-        }
+        };
         expected.retain(|area, expected| {
             let stands = heads.get(area).map(|head| head.position);
             stands.unwrap_or_default() != *expected
         });
         Err(AppendError::Conflict {
             moved: expected.into_keys().collect(),
+            counted,
         })
     }
 
@@ -188,12 +195,19 @@ impl EventLog {
             return Err(AppendError::Shape { most: MOST, what });
         }
         let mut areas = HashSet::with_capacity(appends.len());
+        let given_up = self.statements().losses().last().map(|loss| loss.statement);
         let message = |append: &Append| {
             if !self.district.contains(&append.area) {
                 return Err(outside(append.area, MOST));
             }
             let mut headers = HeaderMap::new();
-            headers.insert(header::NATS_MESSAGE_ID, append.event_id.to_string());
+            let id = append.event_id;
+            let id = match given_up {
+                // The broker may remember the id of an event that was given up, and what is filed again has it.
+                Some(statement) => format!("{id}{AFTER_LOSS}{statement}"),
+                None => id.to_string(),
+            };
+            headers.insert(header::NATS_MESSAGE_ID, id);
             // A second expectation on a subject that the batch writes already is refused.
             if areas.insert(append.area) {
                 headers.insert(
@@ -255,6 +269,12 @@ pub(crate) async fn publish(
     send(client, subject, headers, bytes).await
 }
 
+/// The position in what the broker says of a wrong expectation; `None` where it names none.
+fn counted(description: &str) -> Option<Position> {
+    let (_, last) = description.rsplit_once(' ')?;
+    last.parse().ok().map(Position)
+}
+
 /// Publishes one message and gives its position.
 pub(crate) async fn send(
     client: &async_nats::Client,
@@ -277,7 +297,10 @@ pub(crate) async fn send(
         }) => Err(match err_code {
             codes::WRONG_LAST_SEQUENCE
             | codes::WRONG_LAST_SEQUENCE_UNKNOWN
-            | codes::DUPLICATE_IN_BATCH => AppendError::Conflict { moved: Vec::new() },
+            | codes::DUPLICATE_IN_BATCH => AppendError::Conflict {
+                moved: Vec::new(),
+                counted: counted(&description),
+            },
             codes::DUPLICATE_IN_PROCESS => unknown(description),
             code if codes::PASSING.contains(&code) => unknown(description),
             _ => AppendError::Refused {

@@ -9,12 +9,13 @@ use gridkeeper_proto::{
     id::LogId,
     integrity::{Integrity, Standing},
     time::Timestamp,
+    tree::TreeHash,
 };
 
 use crate::{
     EventLog, LogError,
     connection::{Connection, ServerRun, StreamFacts},
-    witness::Witness,
+    witness::{Witness, Witnessed},
 };
 
 /// A log that was confirmed.
@@ -82,10 +83,11 @@ impl EventLog {
         anchor: &Anchor,
     ) -> Result<Confirmed, LogError> {
         // Before the log is asked, which grows meanwhile.
-        let witnessed = self.witness.as_ref().and_then(Witness::known);
-        let witnessed = witnessed.map(|known| known.anchor);
+        let witnessed = self.witness.as_ref().map(Witness::known);
+        let witnessed = witnessed.unwrap_or_default();
         let read = anchor.position;
-        let known = witnessed.map_or(read, |known| known.position.max(read));
+        let positions = witnessed.iter().map(|known| known.checkpoint.position);
+        let known = positions.fold(read, Position::max);
         let facts = match connection.facts().await {
             Err(LogError::NoStream { .. }) if known > Position(0) => {
                 let last = Position(0);
@@ -98,8 +100,11 @@ impl EventLog {
             last: facts.last,
             time: facts.time,
         };
-        if let Some(known) = witnessed.filter(|known| known.position > read) {
-            match self.confirm_one(connection, &known, &facts).await {
+        for known in &witnessed {
+            if known.checkpoint.position <= read {
+                continue;
+            }
+            match self.confirm_witnessed(connection, known, &facts).await {
                 // The witness has not taken in what was given up; whoever reads on from here has.
                 Ok(()) | Err(LogError::Superseded { .. }) => {}
                 Err(error) => return Err(error),
@@ -107,6 +112,26 @@ impl EventLog {
         }
         self.confirm_one(connection, anchor, &facts).await?;
         Ok(confirmed)
+    }
+
+    async fn confirm_witnessed(
+        &self,
+        connection: &Connection,
+        known: &Witnessed,
+        facts: &StreamFacts,
+    ) -> Result<(), LogError> {
+        let position = known.checkpoint.position;
+        // Where they do not know the leaf, only the length is compared here; the roots are compared with the history.
+        if known.leaf.is_none() && facts.log == Some(known.log) && facts.last >= position {
+            return Ok(());
+        }
+        let anchor = Anchor {
+            log: Some(known.log),
+            position,
+            leaf: known.leaf.unwrap_or(TreeHash::EMPTY),
+            statement: Position(0),
+        };
+        self.confirm_one(connection, &anchor, facts).await
     }
 
     async fn confirm_one(

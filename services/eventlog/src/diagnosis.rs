@@ -174,11 +174,10 @@ struct Walk {
 impl Walk {
     fn missing(&mut self, from: Position, to: Position) {
         for position in (from.0..=to.0).map(Position) {
-            self.go_on(TreeHash::of_lost_leaf());
-            if self.statements.standing(position) == Standing::Lost {
-                continue;
+            if self.statements.standing(position) != Standing::Lost {
+                Stretch::extend(&mut self.missing, position);
             }
-            Stretch::extend(&mut self.missing, position);
+            self.go_on(TreeHash::of_lost_leaf());
         }
     }
 

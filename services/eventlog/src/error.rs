@@ -150,8 +150,10 @@ pub enum AppendError {
     /// Nothing was appended: areas are not at the positions expected.
     #[error("areas went on since their state was read")]
     Conflict {
-        /// Those areas.
+        /// Those areas; none where all that the broker gives is as it was expected.
         moved: Vec<AreaCode>,
+        /// The position of the last message that the broker counts in one of the areas, where it says.
+        counted: Option<Position>,
     },
     /// Nobody knows whether they were appended; the same append again finds out.
     #[error("the broker did not answer: {what}")]

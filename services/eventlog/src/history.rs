@@ -32,11 +32,12 @@ impl EventLog {
     /// [`LogError::AnotherHistory`], [`LogError::Gap`], [`LogError::Foreign`],
     /// [`LogError::NoStream`] and [`LogError::Unavailable`].
     pub async fn compare_history(&self, known: Checkpoint) -> Result<(), LogError> {
-        let witnessed = self.witness.as_ref().and_then(Witness::known);
-        let witnessed = witnessed.map(|known| known.checkpoint());
+        let witnessed = self.witness.as_ref().map(Witness::known);
+        let witnessed = witnessed.unwrap_or_default().into_iter();
+        let witnessed = witnessed.map(|known| known.checkpoint);
         let statements = self.read_statements().await?;
         let mut roots: BTreeMap<Position, Vec<TreeHash>> = BTreeMap::new();
-        for Checkpoint { position, root } in witnessed.into_iter().chain([known]) {
+        for Checkpoint { position, root } in witnessed.chain([known]) {
             if position > Position(0) && statements.loss_at(position).is_none() {
                 roots.entry(position).or_default().push(root);
             }

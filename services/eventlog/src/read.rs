@@ -12,14 +12,15 @@ use gridkeeper_proto::{
     tree::TreeHash,
 };
 
-use crate::{EventLog, LogError};
+use crate::{EventLog, LogError, append};
 
 /// A message as it stands in the log: an event, but for what the log itself says otherwise of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// Its position.
     pub position: Position,
-    /// The area of its subject; `None` where the subject is no area's, as it may be for what is no event.
+    /// The area of its subject; `None` where the subject is no area's, as it may be for what is no event, and where
+    /// nothing is left of what is lost. The broker counts it among the area's messages, whatever it is.
     pub area: Option<AreaCode>,
     /// Its bytes; none where it is lost.
     pub bytes: Bytes,
@@ -41,10 +42,13 @@ impl Stored {
         statements: &Integrity,
     ) -> Result<Self, LogError> {
         let standing = statements.standing(position);
-        if standing == Standing::Lost {
-            return Ok(Self::lost(position));
-        }
         let area = AreaCode::from_subject(subject);
+        if standing == Standing::Lost {
+            return Ok(Self {
+                area,
+                ..Self::lost(position)
+            });
+        }
         if area.is_none() && standing != Standing::Quarantined {
             return Err(LogError::Foreign { position });
         }
@@ -58,7 +62,7 @@ impl Stored {
         })
     }
 
-    /// A message that was given up as lost.
+    /// A message that was given up as lost, and of which nothing is left.
     #[must_use]
     pub fn lost(position: Position) -> Self {
         Self {
@@ -204,7 +208,7 @@ fn head(message: StreamMessage) -> Result<Head, LogError> {
     let position = Position(message.sequence);
     let id = message.headers.get(header::NATS_MESSAGE_ID);
     let event_id = id
-        .and_then(|id| id.as_str().parse().ok())
+        .and_then(|id| id.as_str().split(append::AFTER_LOSS).next()?.parse().ok())
         .ok_or(LogError::Foreign { position })?;
     Ok(Head {
         position,

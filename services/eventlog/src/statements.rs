@@ -3,6 +3,8 @@
 //! A statement is made while no intake can append: the log is not the one that it has written. So it is appended here,
 //! on the whole log as it is: if anybody else appends at the same time, it is refused.
 
+use std::collections::HashSet;
+
 use async_nats::{HeaderMap, HeaderValue, header};
 use gridkeeper_proto::{
     access::Actor,
@@ -28,7 +30,11 @@ impl EventLog {
         last: Position,
     ) -> Result<Position, AppendError> {
         let integrity = self.read_statements().await?;
-        let previous = self.own_head(&integrity).await?;
+        let quarantined = match &statement {
+            IntegrityEvent::MessageQuarantined(message) => Some(message.position),
+            _ => None,
+        };
+        let previous = self.own_head(&integrity, quarantined).await?;
         let event = Event::from(statement);
         let payload = event.encode();
         let aggregate = Integrity::id(self.district);
@@ -59,14 +65,25 @@ impl EventLog {
         Ok(Position(position))
     }
 
-    /// The hash of the last event of the district itself.
-    async fn own_head(&self, integrity: &Integrity) -> Result<EventHash, LogError> {
+    /// The hash of the last event of the district itself. What is no event, or is there once more, is passed over as
+    /// readers do once it is quarantined.
+    async fn own_head(
+        &self,
+        integrity: &Integrity,
+        quarantined: Option<Position>,
+    ) -> Result<EventHash, LogError> {
         let subject = self.district.subject();
         let mut head = EventHash::default();
+        let mut seen = HashSet::new();
         let reading = self.reading.all(&subject, |message| {
-            let standing = integrity.standing(Position(message.sequence));
-            if matches!(standing, Standing::Event | Standing::SetAside) {
-                head = EventHash::of(&message.payload);
+            let position = Position(message.sequence);
+            let standing = integrity.standing(position);
+            let counts = matches!(standing, Standing::Event | Standing::SetAside);
+            let is_own = Header::decode(&message.payload)
+                .is_ok_and(|(header, _)| header.area == self.district);
+            let hash = EventHash::of(&message.payload);
+            if counts && is_own && quarantined != Some(position) && seen.insert(hash) {
+                head = hash;
             }
         });
         reading.await?;

@@ -5,31 +5,24 @@
 
 use std::{fmt, sync::Arc};
 
-use gridkeeper_proto::{anchor::Anchor, checkpoint::Checkpoint, tree::TreeHash};
+use gridkeeper_proto::{checkpoint::Checkpoint, id::LogId, tree::TreeHash};
 
 use crate::EventLog;
 
 /// What somebody else knows of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Witnessed {
-    /// The last position that they know.
-    pub anchor: Anchor,
-    /// The root of the log up to it.
-    pub root: TreeHash,
-}
-
-impl Witnessed {
-    pub(crate) fn checkpoint(&self) -> Checkpoint {
-        Checkpoint {
-            position: self.anchor.position,
-            root: self.root,
-        }
-    }
+    /// The log.
+    pub log: LogId,
+    /// A position that it has reached, and the root up to it.
+    pub checkpoint: Checkpoint,
+    /// The hash of the leaf there; `None` where they do not know it.
+    pub leaf: Option<TreeHash>,
 }
 
 /// Tells what somebody else knows of the log, as of now.
 #[derive(Clone)]
-pub(crate) struct Witness(Arc<dyn Fn() -> Option<Witnessed> + Send + Sync>);
+pub(crate) struct Witness(Arc<dyn Fn() -> Vec<Witnessed> + Send + Sync>);
 
 impl fmt::Debug for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,18 +31,17 @@ impl fmt::Debug for Witness {
 }
 
 impl Witness {
-    pub(crate) fn known(&self) -> Option<Witnessed> {
+    pub(crate) fn known(&self) -> Vec<Witnessed> {
         (self.0)()
     }
 }
 
 impl EventLog {
-    /// The same log, which is compared at each confirmation also with what `known` tells then; `None` from it says
-    /// that nothing is known.
+    /// The same log, which is compared at each confirmation also with all that `known` tells then.
     #[must_use]
     pub fn with_witness(
         mut self,
-        known: impl Fn() -> Option<Witnessed> + Send + Sync + 'static,
+        known: impl Fn() -> Vec<Witnessed> + Send + Sync + 'static,
     ) -> Self {
         self.witness = Some(Witness(Arc::new(known)));
         self

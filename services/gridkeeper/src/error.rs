@@ -14,6 +14,7 @@ use gridkeeper_proto::{
     code::{Code, Coded},
     duty::PlanError,
     envelope::{EnvelopeError, Position},
+    id::LogId,
     time::Day,
     whatif::ReplayError,
 };
@@ -144,6 +145,17 @@ pub(crate) enum Error {
         /// What is missing.
         missing: Vec<Stretch>,
     },
+    /// A part of the lost end of a log.
+    #[error(
+        "the end of the log is lost from position {} to {}: give up all of it, `--from {}` without `--to`",
+        end.from,
+        end.to,
+        end.from
+    )]
+    PartOfEnd {
+        /// The end.
+        end: Stretch,
+    },
     /// Nobody knows of the log that it ever reached a position.
     #[error("position {to} cannot be given up: the log is not known to have reached beyond {last}")]
     BeyondKnown {
@@ -165,7 +177,7 @@ pub(crate) enum Error {
     },
     /// Nothing is added to a log of which events were changed, but that they are given up.
     #[error(
-        "the events at these positions were changed: {}; restore a backup, or give them up first: `gridkeeper log accept-loss --changed`",
+        "the log holds other events than it held, at the positions {}: restore a backup, or give these up first: `gridkeeper log accept-loss --changed`",
         listed_positions(changed)
     )]
     Changed {
@@ -197,6 +209,22 @@ pub(crate) enum Error {
         path: PathBuf,
         /// What is wrong with it.
         source: CheckpointError,
+    },
+    /// A checkpoint that was named is none.
+    #[error("{}: {source}", path.display())]
+    NamedCheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: CheckpointError,
+    },
+    /// The key that was named is not the log's.
+    #[error("the key that `--key` names is of the log {of}, and this log is {found}")]
+    KeyOfAnotherLog {
+        /// The log that the key is of.
+        of: LogId,
+        /// The log.
+        found: LogId,
     },
     /// A break in the log.
     #[error(transparent)]
@@ -254,14 +282,17 @@ impl Coded for Error {
             Self::Broker(error) => error.code(),
             Self::Log(error) => error.code(),
             Self::Unsound => Code(840),
-            Self::NothingLost { .. } => Code(841),
+            Self::NothingLost { .. } | Self::PartOfEnd { .. } => Code(841),
             Self::NotForeign { .. } => Code(842),
             Self::Changed { .. } => Code(328),
             Self::NothingChanged => Code(841),
             Self::Reason { .. } => Code(843),
             Self::BeyondKnown { .. } => Code(844),
             Self::Append(error) => error.code(),
-            Self::Checkpoint(error) | Self::CheckpointFile { source: error, .. } => error.code(),
+            Self::Checkpoint(error)
+            | Self::CheckpointFile { source: error, .. }
+            | Self::NamedCheckpoint { source: error, .. } => error.code(),
+            Self::KeyOfAnotherLog { .. } => Code(346),
             Self::Break(error) => error.code(),
             Self::Event(error) => error.code(),
             Self::Replay(error) => error.code(),

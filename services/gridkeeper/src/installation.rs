@@ -11,8 +11,11 @@ use gridkeeper_district::District;
 use gridkeeper_districtviews::KeptHere;
 use gridkeeper_eventlog::{EventLog, KeyStore, LogError, Witnessed};
 use gridkeeper_http::Clock;
-use gridkeeper_identity::{KeyError, SigningKey, Verifier, load_checkpoint_signer};
-use gridkeeper_proto::{anchor::Anchor, area::AreaCode, envelope::Position, rules::RulesCommand};
+use gridkeeper_identity::{
+    KeyError, SigningKey, Verifier, load_checkpoint_signer, load_checkpoint_verifier,
+};
+use gridkeeper_intake::NewestCheckpoint;
+use gridkeeper_proto::{area::AreaCode, rules::RulesCommand};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -301,20 +304,26 @@ impl Installation {
         Ok(gridkeeper_aggregator::run(options, parts, log, stop).await?)
     }
 
-    /// The log, compared also with what the intake of this data folder has acknowledged.
+    /// The log, compared also with what the intake of this data folder has acknowledged and signed.
     fn witnessed(&self, log: EventLog) -> EventLog {
         let folder = self.layout.config.intake.folder.clone();
+        let verifier = load_checkpoint_verifier(&self.layout.keys()).ok();
+        let newest = verifier.map(|verifier| NewestCheckpoint::new(&folder, verifier));
         log.with_witness(move || {
-            let watermark = gridkeeper_intake::read_watermark(&folder)?;
-            Some(Witnessed {
-                anchor: Anchor {
-                    log: Some(watermark.log),
-                    position: watermark.checkpoint.position,
-                    leaf: watermark.leaf,
-                    statement: Position(0),
-                },
-                root: watermark.checkpoint.root,
-            })
+            let watermark = gridkeeper_intake::read_watermark(&folder);
+            let acknowledged = watermark.map(|watermark| Witnessed {
+                log: watermark.log,
+                checkpoint: watermark.checkpoint,
+                leaf: Some(watermark.leaf),
+            });
+            let signed = newest.as_ref().and_then(|newest| {
+                Some(Witnessed {
+                    log: newest.log(),
+                    checkpoint: newest.read()?,
+                    leaf: None,
+                })
+            });
+            acknowledged.into_iter().chain(signed).collect()
         })
     }
 

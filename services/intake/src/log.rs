@@ -37,6 +37,9 @@ pub struct NewEvent {
 pub enum AppendError {
     /// Nothing was appended: these areas went on in between.
     Conflict(Vec<AreaCode>),
+    /// Nothing was appended: the broker counts a message at this position as the last one of this area, and gives
+    /// none there.
+    Counted(AreaCode, Position),
     /// Nobody knows whether they were appended.
     Unknown(String),
     /// Nothing was appended, and never will be.
@@ -59,7 +62,7 @@ pub enum ReadError {
 pub struct Stored {
     /// Its position.
     pub position: Position,
-    /// The area of its subject; `None` where the subject is no area's.
+    /// The area of its subject; `None` where the subject is no area's, and where nothing is left of what is lost.
     pub area: Option<AreaCode>,
     /// Its bytes; none where it is lost.
     pub bytes: Vec<u8>,

@@ -144,16 +144,23 @@ impl State {
                     .map_err(|source| Error::Event { position, source })?;
                 self.link(stored, &header)?;
             }
-            Standing::Quarantined => {
+            Standing::Quarantined | Standing::Lost => {
                 // The broker counts it as the last one on its subject all the same.
                 if let Some(area) = stored.area {
                     self.heads.entry(area).or_default().position = position;
                 }
             }
-            Standing::Lost => {}
         }
         self.go_on(stored.leaf, hashes);
         Ok(())
+    }
+
+    /// The broker counts a message at this position as the last one of the area. One that was given up may be there
+    /// for it and not for its readers; any other is not passed over.
+    pub(crate) fn count_given_up(&mut self, area: AreaCode, last: Position) {
+        if self.statements.standing(last) == Standing::Lost {
+            self.heads.entry(area).or_default().position = last;
+        }
     }
 
     fn link(&mut self, stored: &Stored, header: &Header) -> Result<(), Error> {

@@ -61,7 +61,7 @@ async fn an_append_that_expects_wrongly_leaves_nothing_behind() {
         append(grid(3), 5, 0),
     ];
     for wrong in [&single[..], &batch] {
-        let Err(AppendError::Conflict { moved }) = log.append(&Anchor::default(), wrong).await
+        let Err(AppendError::Conflict { moved, .. }) = log.append(&Anchor::default(), wrong).await
         else {
             panic!("the grid's first event stands before this one");
         };

@@ -13,7 +13,7 @@ use gridkeeper_eventlog::{
 };
 use gridkeeper_liveviews::log::RawEvent;
 use gridkeeper_proto::{
-    access::Actor,
+    access::{Actor, Role},
     anchor::Anchor,
     checkpoint::Checkpoint,
     code::Coded as _,
@@ -118,7 +118,11 @@ fn loss(diagnosis: &Diagnosis, stretch: Stretch) -> IntegrityEvent {
 }
 
 async fn state(log: &EventLog, statement: IntegrityEvent, last: Position) -> Position {
-    let by = (Actor::gridkeeper(), Timestamp::EPOCH);
+    let operator = Actor {
+        id: "operator".into(),
+        role: Role::Admin,
+    };
+    let by = (operator, Timestamp::EPOCH);
     log.state(statement, by, last).await.unwrap()
 }
 
@@ -185,6 +189,16 @@ async fn given_a_lost_end_nobody_goes_on_until_it_is_given_up_and_then_everybody
     let whole = verified(&log, &roots).await;
     assert_eq!((whole.checkpoints, whole.superseded), (20, 10));
     assert_eq!(whole.statements.losses().len(), 1);
+
+    // The statement once more would give up itself and what came after it.
+    let client = async_nats::connect(site.broker.url()).await.unwrap();
+    let statement = log.read(said).await.unwrap().bytes;
+    let sent = client.request("evt.510402.centre", statement).await;
+    sent.unwrap();
+    let found = diagnose(&log, &roots).await.unwrap();
+    let foreign: Vec<_> = found.foreign.iter().map(|found| found.position.0).collect();
+    assert_eq!((foreign, found.changed.len()), (vec![22], 0));
+    assert_eq!(log.read_statements().await.unwrap().losses().len(), 1);
 }
 
 #[tokio::test]
@@ -380,6 +394,61 @@ fn change(event: &mut RawEvent, number: usize) {
             bytes[number * 131 % length] ^= 1 << (number % 8);
             event.bytes = bytes;
         }
+    }
+}
+
+#[tokio::test]
+async fn given_a_last_message_that_is_counted_and_not_there_it_alone_is_missing() {
+    let site = site().await;
+    let Written { events, roots } = written(30);
+    let damaged = Damaged::begin(&site, &events).await;
+    damaged.lose(30..=30).await;
+    damaged.close().await;
+    let log = site.log().await;
+    let found = diagnose(&log, &roots).await.unwrap();
+    assert_eq!(found.missing, [stretch(30, 30)]);
+    assert_eq!((found.changed, found.other_roots), (vec![], vec![]));
+}
+
+/// What is no event stands under the district's own subject, where the statements are.
+#[tokio::test]
+async fn given_foreign_messages_among_the_statements_each_is_quarantined_and_all_go_on() {
+    for garbage in [&b"garbage"[..], b"", &[0; 64]] {
+        let site = site().await;
+        let Written { events, roots } = written(20);
+        let damaged = Damaged::begin(&site, &events).await;
+        damaged.close().await;
+        let log = site.log().await;
+        let client = async_nats::connect(site.broker.url()).await.unwrap();
+        let publish = async |bytes: &[u8]| {
+            let bytes = bytes.to_vec().into();
+            client.request("evt.510402.centre", bytes).await.unwrap();
+        };
+        publish(garbage).await;
+        let mut last = Position(21);
+        for round in 0..2 {
+            let found = diagnose(&log, &roots).await.unwrap();
+            let foreign: Vec<_> = found.foreign.iter().map(|found| found.position).collect();
+            assert_eq!((foreign, &found.changed), (vec![last], &vec![]));
+            let quarantined = MessageQuarantined {
+                position: last,
+                leaf: found.foreign[0].leaf,
+                reason: "published by hand".into(),
+            };
+            let said = IntegrityEvent::MessageQuarantined(quarantined);
+            last = state(&log, said, last).await;
+            assert!(diagnose(&log, &roots).await.unwrap().is_whole());
+            // The statement itself, once more.
+            if round == 0 {
+                let statement = log.read(last).await.unwrap().bytes;
+                publish(&statement).await;
+                last.0 += 1;
+            }
+        }
+        verified(&log, &roots).await;
+        let standings = standings(&log).await;
+        let quarantined = |standing: &&Standing| **standing == Standing::Quarantined;
+        assert_eq!(standings.iter().filter(quarantined).count(), 2);
     }
 }
 

@@ -164,7 +164,9 @@ fn say(diagnosis: &Diagnosis, keyless: usize, options: &str) -> Result<(), Error
         terminal::answer(format!(
             "3. Where nothing better is left: gridkeeper log accept-loss{options} --changed --reason '...'"
         ))?;
-    } else if let Some(Stretch { from, .. }) = diagnosis.missing.first() {
+    } else if let Some(Stretch { from, .. }) = diagnosis.missing.first()
+        && diagnosis.other_roots.is_empty()
+    {
         terminal::answer(format!(
             "3. Where nothing better is left: gridkeeper log accept-loss{options} --from {from} --reason '...'"
         ))?;

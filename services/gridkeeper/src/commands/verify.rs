@@ -41,6 +41,12 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
         installation, log, ..
     } = &opened;
     let verifier = named_verifier(command.key.as_deref())?;
+    if let (Some(named), Ok(log)) = (&verifier, log.facts().await)
+        && let Some(found) = log.log.filter(|log| *log != named.origin().log)
+    {
+        let of = named.origin().log;
+        return Err(Error::KeyOfAnotherLog { of, found });
+    }
     let evidence = Evidence::of(installation, log, verifier.as_ref()).await?;
     if !evidence.has_key {
         terminal::progress("there is no key of checkpoints: their roots are not compared");
@@ -53,6 +59,10 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
             Some(verifier) => verifier.open(&note),
             None => load_checkpoint_verifier(&installation.layout.keys())?.open(&note),
         };
+        let opened = opened.map_err(|source| Error::NamedCheckpoint {
+            path: path.clone(),
+            source,
+        });
         checkpoints.push(opened?);
     }
     let against = Against {

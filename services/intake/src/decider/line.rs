@@ -84,6 +84,25 @@ impl Line {
         self.groups.push_front(group.collect());
     }
 
+    /// Puts the jobs of an append back that landed elsewhere than expected, and those of the next one; gives those to
+    /// which that happened too often.
+    pub(crate) fn put_back_landed(&mut self, decided: Vec<(Job, Outcome)>, tries: u32) -> Vec<Job> {
+        self.put_plan_back();
+        self.put_back(decided, |job| {
+            job.sent = true;
+            job.conflicts += 1;
+        });
+        let Some(group) = self.groups.pop_front() else {
+            return Vec::new();
+        };
+        let (given_up, rest): (Vec<_>, Vec<_>) =
+            group.into_iter().partition(|job| job.conflicts >= tries);
+        if !rest.is_empty() {
+            self.groups.push_front(rest.into());
+        }
+        given_up
+    }
+
     /// Puts the jobs of the next append back: what they were decided on did not come about.
     pub(crate) fn put_plan_back(&mut self) {
         if let Some(plan) = self.take_plan() {
@@ -99,7 +118,8 @@ impl Line {
     }
 
     /// Puts the jobs of a refused append and of the next one back, those of the areas that went on apart from the
-    /// others; gives those that were refused too often. Where no area is named, any may have gone on.
+    /// others; gives those that were refused too often. Where no area is named, any may have gone on, and each goes
+    /// alone.
     pub(crate) fn put_apart(
         &mut self,
         decided: Vec<(Job, Outcome)>,
@@ -127,6 +147,13 @@ impl Line {
                 true => hindered.push_back(job),
                 false => unmoved.push_back(job),
             }
+        }
+        if moved.is_empty() {
+            // Whichever of them it is hinders no other, and is named where it goes alone.
+            for job in hindered.into_iter().rev() {
+                self.groups.push_front(VecDeque::from([job]));
+            }
+            return given_up;
         }
         for group in [hindered, unmoved] {
             if !group.is_empty() {

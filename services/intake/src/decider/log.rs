@@ -139,7 +139,10 @@ impl<L: Log, K: Keys> Decider<L, K> {
         self.keys.begin(id, last == Position(0)).await?;
         for note in self.log.checkpoints().await? {
             match signer.verifier().open(&note) {
-                Ok(checkpoint) => self.evidence().expect(checkpoint),
+                Ok(checkpoint) => {
+                    let taken = self.evidence().take_in(checkpoint, &note);
+                    taken.map_err(ReadError::Broken)?;
+                }
                 // Whoever may publish there can add a message, and not one that says something.
                 Err(error) => {
                     tracing::error!(code = %error.code(), %error, "a message among the checkpoints is none");

@@ -259,18 +259,18 @@ impl<L: Log, K: Keys> Decider<L, K> {
             }
             // They landed behind events of others: their places are read from the log.
             Ok(_) => {
-                work.line.put_plan_back();
-                work.line.put_back(flight.jobs, |job| {
-                    job.sent = true;
-                    job.conflicts += 1;
-                });
+                let tries = self.options.conflict_tries;
+                let given_up = work.line.put_back_landed(flight.jobs, tries);
+                refuse_all(given_up, &Error::Contended { tries });
                 self.read_on(work).await
             }
             Err(AppendError::Conflict(moved)) => {
-                metrics::counter!("gridkeeper_intake_conflicts_total").increment(1);
-                let tries = self.options.conflict_tries;
-                let given_up = work.line.put_apart(flight.jobs, &moved, tries);
-                refuse_all(given_up, &Error::Contended { tries });
+                self.put_apart(flight.jobs, &moved, work);
+                self.read_on(work).await
+            }
+            Err(AppendError::Counted(area, last)) => {
+                self.write().count_given_up(area, last);
+                self.put_apart(flight.jobs, &[area], work);
                 self.read_on(work).await
             }
             Err(AppendError::Unknown(detail)) => {
@@ -289,6 +289,14 @@ impl<L: Log, K: Keys> Decider<L, K> {
                 Ok(())
             }
         }
+    }
+
+    /// Puts back what was not appended since areas went on; what that happened to too often is refused.
+    fn put_apart(&self, jobs: Vec<(Job, Outcome)>, moved: &[AreaCode], work: &mut Work) {
+        metrics::counter!("gridkeeper_intake_conflicts_total").increment(1);
+        let tries = self.options.conflict_tries;
+        let given_up = work.line.put_apart(jobs, moved, tries);
+        refuse_all(given_up, &Error::Contended { tries });
     }
 
     /// Takes over what was decided, sends the next append, and then answers.

@@ -30,12 +30,15 @@ use gridkeeper_proto::{
 };
 
 use self::watermark::WATERMARK;
-pub use self::watermark::{Watermark, read_watermark};
 pub(crate) use self::{
     checkpoints::CheckpointFolder,
     notary::Notary,
     tree::{TreeFile, TreeReader},
     watermark::WatermarkFile,
+};
+pub use self::{
+    checkpoints::NewestCheckpoint,
+    watermark::{Watermark, read_watermark},
 };
 use crate::Error;
 
@@ -44,6 +47,7 @@ use crate::Error;
 pub(crate) struct Evidence {
     log: LogId,
     watermark: WatermarkFile,
+    checkpoints: CheckpointFolder,
     tree: TreeFile,
     /// The roots that the log has to have, by position: those of the watermark and of all checkpoints that are still
     /// to be compared.
@@ -61,10 +65,12 @@ impl Evidence {
         gridkeeper_private::folder(folder).map_err(failed(folder))?;
         let log = verifier.origin().log;
         let watermark = WatermarkFile::open(&folder.join(WATERMARK))?;
+        let checkpoints = CheckpointFolder::open(folder)?;
         let tree = TreeFile::begin(&folder.join("tree"))?;
         let mut evidence = Self {
             log,
             watermark,
+            checkpoints,
             tree,
             known: BTreeMap::new(),
             failure: None,
@@ -78,7 +84,7 @@ impl Evidence {
             }
             evidence.expect(watermark.checkpoint);
         }
-        for checkpoint in CheckpointFolder::open(folder)?.all(verifier)? {
+        for checkpoint in evidence.checkpoints.all(verifier)? {
             evidence.expect(checkpoint);
         }
         Ok(evidence)
@@ -90,6 +96,19 @@ impl Evidence {
         if !roots.contains(&checkpoint.root) {
             roots.push(checkpoint.root);
         }
+    }
+
+    /// Adds a signed checkpoint that the broker keeps. One that is newer than all that is known here is kept here too:
+    /// others of the installation look at this folder.
+    ///
+    /// # Errors
+    /// [`Error::Evidence`] for one that cannot be written.
+    pub(crate) fn take_in(&mut self, checkpoint: Checkpoint, note: &str) -> Result<(), Error> {
+        if checkpoint.position > self.known_to() {
+            self.checkpoints.add(checkpoint.position, note)?;
+        }
+        self.expect(checkpoint);
+        Ok(())
     }
 
     /// Up to which position the log is known to have reached.

@@ -68,6 +68,11 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
         return give_up_keys(&opened, &keys, by).await;
     }
     let diagnosis = evidence.diagnose(log).await?;
+    if !command.changed && !(diagnosis.changed.is_empty() && diagnosis.other_roots.is_empty()) {
+        return Err(Error::Changed {
+            changed: diagnosis.changed,
+        });
+    }
     let first = match command.changed {
         true => diagnosis.changed.first().copied(),
         false => command.from.map(Position),
@@ -174,7 +179,9 @@ async fn begin_where_gone(log: &EventLog, keys: &KeyStore, own: LogId) -> Result
     Ok(())
 }
 
-/// The stretch to give up: what is missing from a position on, or all up to another one.
+/// The stretch to give up: what is missing from a position on, or all up to another one. The end of a log is given up
+/// from its first position that is missing to the last one: what is appended next takes these positions, and whoever
+/// holds a receipt of any of them has to be told.
 fn stretch(
     diagnosis: &Diagnosis,
     (from, to): (Position, Option<Position>),
@@ -189,6 +196,14 @@ fn stretch(
     let last = diagnosis.known_to.max(beyond);
     if let Some(to) = to.filter(|to| *to > last) {
         return Err(Error::BeyondKnown { to, last });
+    }
+    let end = Stretch {
+        from: Position(diagnosis.last.0 + 1),
+        to: last,
+    };
+    let into_end = to.is_some_and(|to| (end.from..end.to).contains(&to));
+    if from > end.from && from <= end.to || into_end {
+        return Err(Error::PartOfEnd { end });
     }
     match (found.or(behind), to) {
         (Some(_), Some(to)) if to >= from => Ok(Stretch { from, to }),
@@ -227,6 +242,34 @@ mod tests {
         Stretch {
             from: Position(from),
             to: Position(to),
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_log_is_given_up_as_a_whole() {
+        let diagnosis = Diagnosis {
+            last: Position(248),
+            known_to: Position(273),
+            missing: vec![positions(11, 13), positions(249, 273)],
+            ..Diagnosis::default()
+        };
+        let given_up = |from: u64, to: Option<u64>, views: u64| {
+            let asked = (Position(from), to.map(Position));
+            stretch(&diagnosis, asked, Position(views))
+        };
+        assert_eq!(given_up(249, None, 0).unwrap(), positions(249, 273));
+        assert_eq!(given_up(249, Some(280), 280).unwrap(), positions(249, 280));
+        assert_eq!(given_up(11, Some(13), 0).unwrap(), positions(11, 13));
+        for (from, to, views) in [
+            (250, None, 0),
+            (273, None, 0),
+            (249, Some(260), 0),
+            (249, Some(273), 280),
+            (11, Some(249), 0),
+            (274, None, 280),
+        ] {
+            let refused = given_up(from, to, views).unwrap_err();
+            assert!(matches!(refused, Error::PartOfEnd { .. }), "{from} {to:?}");
         }
     }
 
