@@ -1,6 +1,9 @@
 //! From a log that lost its end, or holds what is no event, back to green: doctor, a statement, a restart.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use gridkeeper_proto::api::Receipt;
 use gridkeeper_tests::{installation::SERVICES, sample_district, until};
@@ -16,13 +19,23 @@ impl Site {
         self.path("broker/streams/jetstream/$G/streams/EVT_510402")
     }
 
-    /// Intake's health is red with this code.
+    /// A service's health is red with this code.
     pub(crate) async fn until_red(&self, service: &'static str, code: &str) {
+        self.until_red_with_any(service, &[code]).await;
+    }
+
+    /// A service's health is red with one of these codes.
+    async fn until_red_with_any(&self, service: &'static str, codes: &[&str]) {
         let url = format!("{}/healthz", self.url(service));
-        until(&format!("{service} is red with {code}"), async || {
+        until(&format!("{service} is red with {codes:?}"), async || {
             let health: Value = self.http.get(&url).send().await.ok()?.json().await.ok()?;
             let mut checks = health["checks"].as_array()?.iter();
-            checks.any(|check| check["code"] == code).then_some(())
+            let is_one = |check: &Value| {
+                check["code"]
+                    .as_str()
+                    .is_some_and(|code| codes.contains(&code))
+            };
+            checks.any(is_one).then_some(())
         })
         .await;
     }
@@ -194,7 +207,7 @@ async fn a_message_that_is_no_event_is_named_quarantined_and_passed_over() {
     );
 }
 
-fn copy(from: &std::path::Path, to: &std::path::Path) {
+fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -233,4 +246,120 @@ async fn keys_that_are_gone_under_running_services_are_named_and_given_up() {
         shown.contains(named) && shown.contains("a bad disk"),
         "{shown}"
     );
+}
+
+/// Changes a byte of the one record in the log's files that holds this text, so that the broker gives no message there.
+fn damage_record(stream: &Path, text: &str) {
+    let entries = fs::read_dir(stream.join("msgs")).unwrap();
+    let mut blocks = entries.map(|entry| entry.unwrap().path());
+    let (path, mut bytes, at) = blocks
+        .find_map(|path| {
+            let bytes = fs::read(&path).ok()?;
+            let mut windows = bytes.windows(text.len());
+            let at = windows.position(|window| window == text.as_bytes())?;
+            Some((path, bytes, at))
+        })
+        .unwrap();
+    bytes[at] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+/// What was given up is filed again, and new reports come, in the grids where the broker still counts it.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_messages_are_given_up_that_the_broker_still_has_all_grids_go_on() {
+    for (damaged, given_up) in [(4, 8), (11, 1)] {
+        let mut site = Site::started(&sample_district()).await;
+        let reports: Vec<_> = (0..12)
+            .map(|number| {
+                let grid = [GRID, OTHER][number % 2];
+                let mut report = report(&new_id(), grid);
+                report["description"] = json!(format!("the roof of house {number:03} leaks"));
+                report
+            })
+            .collect();
+        for report in &reports {
+            site.door().file(std::slice::from_ref(report)).await;
+        }
+        let last = site.last_position().await;
+        site.stop_all().await;
+        site.broker.stop().await.unwrap();
+        let text = format!("house {damaged:03} leaks");
+        damage_record(&site.stream(), &text);
+        site.broker.restart().await.unwrap();
+        for service in SERVICES {
+            site.start(service);
+        }
+        for service in ["intake", "aggregator", "escalator"] {
+            site.until_red_with_any(service, &["GK0302", "GK0309", "GK0323"])
+                .await;
+        }
+        let (said, _) = site.fails(&["doctor"]).await;
+        assert!(!said.contains("other events"), "{said}");
+        let from = (last + 1 - given_up).to_string();
+        let to = last.to_string();
+        let accept = [
+            "log",
+            "accept-loss",
+            "--from",
+            &from,
+            "--to",
+            &to,
+            "--reason",
+            "disk",
+        ];
+        site.run(&accept).await;
+        site.kill_all().await;
+        site.start_all().await;
+        let gone = reports.len() - given_up as usize;
+        let again = site.door().file(&reports[gone..]).await;
+        assert!(again.iter().all(|receipt| receipt.position.0 > last));
+        for grid in [GRID, OTHER] {
+            site.file(2, grid).await;
+        }
+        let now = site.last_position().await;
+        let all = format!("/v1/areas/510402?at_least={now}&wait_ms=10000");
+        assert_eq!(site.answer(&all).await["reported"], 12 + 4);
+        site.run(&["verify"]).await;
+        let same = site.run(&["rebuild", "--diff"]).await;
+        assert!(same.contains(" 0 different"), "{same}");
+        // A start later as well.
+        site.stop_all().await;
+        site.start_all().await;
+        for grid in [GRID, OTHER] {
+            site.file(1, grid).await;
+        }
+    }
+}
+
+/// The signed checkpoints are all that is left of what the log had.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_only_a_checkpoint_knows_to_be_short_is_named_by_every_service() {
+    let mut site = Site::started(&sample_district()).await;
+    site.file(5, GRID).await;
+    site.stop_all().await;
+    site.broker.stop().await.unwrap();
+    let aside = site.path("older");
+    copy(&site.stream(), &aside);
+    site.broker.restart().await.unwrap();
+    site.start_all().await;
+    site.file(5, OTHER).await;
+    // A clean stop signs a checkpoint.
+    site.stop_all().await;
+    site.broker.stop().await.unwrap();
+    fs::remove_dir_all(site.stream()).unwrap();
+    copy(&aside, &site.stream());
+    for gone in ["data/log/watermark", "data/aggregator", "data/escalator"] {
+        let path = site.path(gone);
+        match path.is_dir() {
+            true => fs::remove_dir_all(path).unwrap(),
+            false => fs::remove_file(path).unwrap(),
+        }
+    }
+    site.broker.restart().await.unwrap();
+    for service in SERVICES {
+        site.start(service);
+    }
+    for service in ["intake", "aggregator", "query", "escalator"] {
+        site.until_red(service, "GK0308").await;
+    }
 }

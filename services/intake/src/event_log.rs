@@ -80,12 +80,10 @@ impl Log for EventLog {
         let area = area.filter(|area| appends.iter().all(|append| append.area == *area));
         match Self::append(self, &anchor, &appends).await {
             Ok(appended) => Ok(appended.first),
-            Err(StreamAppendError::Conflict { moved, counted }) => {
-                Err(match (area, counted.filter(|_| moved.is_empty())) {
-                    (Some(area), Some(last)) => AppendError::Counted(area, last),
-                    _ => AppendError::Conflict(moved),
-                })
-            }
+            Err(StreamAppendError::Conflict { moved, counted }) => Err(match (area, counted) {
+                (Some(area), Some(last)) => AppendError::Counted(area, last),
+                _ => AppendError::Conflict(moved),
+            }),
             Err(StreamAppendError::Unknown { what }) => Err(AppendError::Unknown(what)),
             Err(StreamAppendError::Log(error)) => Err(match ReadError::from(error) {
                 ReadError::Unavailable(detail) => AppendError::Unknown(detail),

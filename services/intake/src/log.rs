@@ -37,8 +37,7 @@ pub struct NewEvent {
 pub enum AppendError {
     /// Nothing was appended: these areas went on in between.
     Conflict(Vec<AreaCode>),
-    /// Nothing was appended: the broker counts a message at this position as the last one of this area, and gives
-    /// none there.
+    /// Nothing was appended: for the broker, the last message of this area is at this position; zero for none.
     Counted(AreaCode, Position),
     /// Nobody knows whether they were appended.
     Unknown(String),

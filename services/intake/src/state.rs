@@ -155,10 +155,11 @@ impl State {
         Ok(())
     }
 
-    /// The broker counts a message at this position as the last one of the area. One that was given up may be there
-    /// for it and not for its readers; any other is not passed over.
-    pub(crate) fn count_given_up(&mut self, area: AreaCode, last: Position) {
-        if self.statements.standing(last) == Standing::Lost {
+    /// Takes over where the broker sees the last message of an area, after the log was read to its end. Where messages
+    /// were given up, it may count one that it does not give, or none where there are some; what it sees is what an
+    /// append has to expect. The hash of the last event stays.
+    pub(crate) fn count_as_broker(&mut self, area: AreaCode, last: Position) {
+        if last <= self.position() && !self.statements.losses().is_empty() {
             self.heads.entry(area).or_default().position = last;
         }
     }

@@ -269,9 +269,10 @@ impl<L: Log, K: Keys> Decider<L, K> {
                 self.read_on(work).await
             }
             Err(AppendError::Counted(area, last)) => {
-                self.write().count_given_up(area, last);
                 self.put_apart(flight.jobs, &[area], work);
-                self.read_on(work).await
+                self.read_on(work).await?;
+                self.write().count_as_broker(area, last);
+                Ok(())
             }
             Err(AppendError::Unknown(detail)) => {
                 work.line.put_plan_back();
