@@ -295,7 +295,7 @@ async fn where_messages_are_given_up_that_the_broker_still_has_all_grids_go_on()
         }
         let (said, _) = site.fails(&["doctor"]).await;
         assert!(!said.contains("other events"), "{said}");
-        let from = (last + 1 - given_up).to_string();
+        let from = (last + 1 - given_up as u64).to_string();
         let to = last.to_string();
         let accept = [
             "log",
@@ -310,7 +310,7 @@ async fn where_messages_are_given_up_that_the_broker_still_has_all_grids_go_on()
         site.run(&accept).await;
         site.kill_all().await;
         site.start_all().await;
-        let gone = reports.len() - given_up as usize;
+        let gone = reports.len() - given_up;
         let again = site.door().file(&reports[gone..]).await;
         assert!(again.iter().all(|receipt| receipt.position.0 > last));
         for grid in [GRID, OTHER] {
