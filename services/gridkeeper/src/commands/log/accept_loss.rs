@@ -68,7 +68,8 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
         return give_up_keys(&opened, &keys, by).await;
     }
     let diagnosis = evidence.diagnose(log).await?;
-    if !command.changed && !(diagnosis.changed.is_empty() && diagnosis.other_roots.is_empty()) {
+    let holds_other = !diagnosis.changed.is_empty() || !diagnosis.other_roots.is_empty();
+    if holds_other && !command.changed {
         return Err(Error::Changed {
             changed: diagnosis.changed,
         });
