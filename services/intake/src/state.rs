@@ -30,6 +30,8 @@ pub(crate) struct State {
     aggregates: Aggregates,
     timetables: Arc<Timetables>,
     heads: HashMap<AreaCode, AreaHead>,
+    /// Where the broker sees the last message of an area, where that is not the area's last event.
+    counted: HashMap<AreaCode, Position>,
     /// The tree over the log.
     frontier: Frontier,
     anchor: Anchor,
@@ -147,7 +149,7 @@ impl State {
             Standing::Quarantined | Standing::Lost => {
                 // The broker counts it as the last one on its subject all the same.
                 if let Some(area) = stored.area {
-                    self.heads.entry(area).or_default().position = position;
+                    self.counted.insert(area, position);
                 }
             }
         }
@@ -157,10 +159,20 @@ impl State {
 
     /// Takes over where the broker sees the last message of an area, after the log was read to its end. Where messages
     /// were given up, it may count one that it does not give, or none where there are some; what it sees is what an
-    /// append has to expect. The hash of the last event stays.
+    /// append has to expect.
     pub(crate) fn count_as_broker(&mut self, area: AreaCode, last: Position) {
         if last <= self.position() && !self.statements.losses().is_empty() {
-            self.heads.entry(area).or_default().position = last;
+            self.counted.insert(area, last);
+        }
+    }
+
+    /// The hash of the last event of an area, and where the broker sees the last message of it.
+    fn head(&self, area: AreaCode) -> AreaHead {
+        let head = self.heads.get(&area).copied().unwrap_or_default();
+        let counted = self.counted.get(&area).copied();
+        AreaHead {
+            position: counted.unwrap_or(head.position),
+            ..head
         }
     }
 
@@ -173,6 +185,7 @@ impl State {
             position,
             hash: EventHash::of(&stored.bytes),
         };
+        self.counted.remove(&header.area);
         Ok(())
     }
 
@@ -208,6 +221,8 @@ impl State {
             self.aggregates.insert(id, aggregate);
         }
         self.timetables = changes.timetables;
+        self.counted
+            .retain(|area, _| !changes.heads.contains_key(area));
         self.heads.extend(changes.heads);
         let mut hashes = Vec::with_capacity(2 * changes.leaves.len());
         for leaf in changes.leaves {
@@ -251,8 +266,7 @@ impl<'a> Base<'a> {
 
     fn head(self, area: AreaCode) -> AreaHead {
         let ahead = self.ahead.and_then(|ahead| ahead.heads.get(&area));
-        let head = ahead.or_else(|| self.state.heads.get(&area));
-        head.copied().unwrap_or_default()
+        ahead.copied().unwrap_or_else(|| self.state.head(area))
     }
 
     fn timetables(self) -> &'a Arc<Timetables> {
