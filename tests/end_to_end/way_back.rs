@@ -248,7 +248,8 @@ async fn keys_that_are_gone_under_running_services_are_named_and_given_up() {
     );
 }
 
-/// Changes a byte of the one record in the log's files that holds this text, so that the broker gives no message there.
+/// Changes a byte of the one record in the log's files that holds this text, so that the broker
+/// gives no message there.
 fn damage_record(stream: &Path, text: &str) {
     let entries = fs::read_dir(stream.join("msgs")).unwrap();
     let mut blocks = entries.map(|entry| entry.unwrap().path());
@@ -264,7 +265,8 @@ fn damage_record(stream: &Path, text: &str) {
     fs::write(path, bytes).unwrap();
 }
 
-/// What was given up is filed again, and new reports come, in the grids where the broker still counts it.
+/// What was given up is filed again, and new reports come, in the grids where the broker still
+/// counts it.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_messages_are_given_up_that_the_broker_still_has_all_grids_go_on() {
     for (damaged, given_up) in [(4, 8), (11, 1)] {

@@ -17,7 +17,8 @@ use crate::{
 /// The most events that the broker takes in one atomic batch.
 pub(crate) const MOST: usize = 1_000;
 
-/// Between an event's id and the last statement of a loss before it, in the id that the broker knows the message by.
+/// Between an event's id and the last statement of a loss before it, in the id that the broker
+/// knows the message by.
 pub(crate) const AFTER_LOSS: char = '/';
 
 const APPENDS: &str = "gridkeeper_log_appends_total";
@@ -149,9 +150,9 @@ impl EventLog {
 
     /// Looks where the areas of an append stand now, by one request.
     ///
-    /// A lost acknowledgement makes the next try fail its expectation: if the last event of the append is its
-    /// area's last, it was ours and had landed, and all before it with it. One that stands before the anchor was read
-    /// and given up: it is appended once more.
+    /// A lost acknowledgement makes the next try fail its expectation: if the last event of the
+    /// append is its area's last, it was ours and had landed, and all before it with it. One that
+    /// stands before the anchor was read and given up: it is appended once more.
     async fn read_back(
         &self,
         anchor: &Anchor,
@@ -203,7 +204,8 @@ impl EventLog {
             let mut headers = HeaderMap::new();
             let id = append.event_id;
             let id = match given_up {
-                // The broker may remember the id of an event that was given up, and what is filed again has it.
+                // The broker may remember the id of an event that was given up, and what is filed
+                // again has it.
                 Some(statement) => format!("{id}{AFTER_LOSS}{statement}"),
                 None => id.to_string(),
             };

@@ -121,7 +121,8 @@ impl EventLog {
         facts: &StreamFacts,
     ) -> Result<(), LogError> {
         let position = known.checkpoint.position;
-        // Where they do not know the leaf, only the length is compared here; the roots are compared with the history.
+        // Where they do not know the leaf, only the length is compared here; the roots are compared
+        // with the history.
         if known.leaf.is_none() && facts.log == Some(known.log) && facts.last >= position {
             return Ok(());
         }

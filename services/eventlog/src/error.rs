@@ -152,7 +152,8 @@ pub enum AppendError {
     Conflict {
         /// Those areas; none where all that the broker gives is as it was expected.
         moved: Vec<AreaCode>,
-        /// The position of the last message that the broker counts in one of the areas, where it says.
+        /// The position of the last message that the broker counts in one of the areas, where it
+        /// says.
         counted: Option<Position>,
     },
     /// Nobody knows whether they were appended; the same append again finds out.

@@ -19,8 +19,9 @@ use crate::{EventLog, LogError, append};
 pub struct Stored {
     /// Its position.
     pub position: Position,
-    /// The area of its subject; `None` where the subject is no area's, as it may be for what is no event, and where
-    /// nothing is left of what is lost. The broker counts it among the area's messages, whatever it is.
+    /// The area of its subject; `None` where the subject is no area's, as it may be for what is no
+    /// event, and where nothing is left of what is lost. The broker counts it among the area's
+    /// messages, whatever it is.
     pub area: Option<AreaCode>,
     /// Its bytes; none where it is lost.
     pub bytes: Bytes,

@@ -65,8 +65,8 @@ impl EventLog {
         Ok(Position(position))
     }
 
-    /// The hash of the last event of the district itself. What is no event, or is there once more, is passed over as
-    /// readers do once it is quarantined.
+    /// The hash of the last event of the district itself. What is no event, or is there once more,
+    /// is passed over as readers do once it is quarantined.
     async fn own_head(
         &self,
         integrity: &Integrity,

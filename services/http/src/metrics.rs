@@ -131,8 +131,8 @@ pub(crate) fn panicked() {
     counter!(PANICS).increment(1);
 }
 
-/// The gauges of one part of a service. Whoever tells of it with each batch of events does not look
-/// them up each time.
+/// The gauges of one part of a service, kept so that a report with each batch of events does not
+/// look them up.
 #[derive(Debug)]
 pub(crate) struct PartGauges {
     part: Arc<str>,

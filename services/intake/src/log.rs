@@ -37,7 +37,8 @@ pub struct NewEvent {
 pub enum AppendError {
     /// Nothing was appended: these areas went on in between.
     Conflict(Vec<AreaCode>),
-    /// Nothing was appended: for the broker, the last message of this area is at this position; zero for none.
+    /// Nothing was appended: for the broker, the last message of this area is at this position;
+    /// zero for none.
     Counted(AreaCode, Position),
     /// Nobody knows whether they were appended.
     Unknown(String),
@@ -61,7 +62,8 @@ pub enum ReadError {
 pub struct Stored {
     /// Its position.
     pub position: Position,
-    /// The area of its subject; `None` where the subject is no area's, and where nothing is left of what is lost.
+    /// The area of its subject; `None` where the subject is no area's, and where nothing is left of
+    /// what is lost.
     pub area: Option<AreaCode>,
     /// Its bytes; none where it is lost.
     pub bytes: Vec<u8>,

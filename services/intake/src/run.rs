@@ -25,7 +25,7 @@ use crate::{
     appends::Appends,
     decider::Decider,
     disk::{DiskWatch, FreeSpace},
-    evidence::{CheckpointFolder, Evidence, Notary},
+    evidence::{Evidence, Notary},
     http::{self, Handle, Intake},
     log::{Keys, Log, ReadError},
     queue::Queue,
@@ -161,7 +161,7 @@ pub(crate) async fn run_watched<L: Log, K: Keys>(
     let log = Arc::new(log);
     let notary = Notary {
         signer: Arc::clone(&signer),
-        folder: CheckpointFolder::open(&options.folder)?,
+        folder: evidence.checkpoints().clone(),
         watermark: evidence.watermark().clone(),
         state: Arc::clone(&state),
         appends: appends.clone(),

@@ -157,9 +157,9 @@ impl State {
         Ok(())
     }
 
-    /// Takes over where the broker sees the last message of an area, after the log was read to its end. Where messages
-    /// were given up, it may count one that it does not give, or none where there are some; what it sees is what an
-    /// append has to expect.
+    /// Takes over where the broker sees the last message of an area, after the log was read to its
+    /// end. Where messages were given up, it may count one that it does not give, or none where there
+    /// are some; what it sees is what an append has to expect.
     pub(crate) fn count_as_broker(&mut self, area: AreaCode, last: Position) {
         if last <= self.position() && !self.statements.losses().is_empty() {
             self.counted.insert(area, last);

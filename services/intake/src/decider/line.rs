@@ -84,23 +84,20 @@ impl Line {
         self.groups.push_front(group.collect());
     }
 
-    /// Puts the jobs of an append back that landed elsewhere than expected, and those of the next one; gives those to
-    /// which that happened too often.
+    /// Puts the jobs of an append back that landed elsewhere than expected, and those of the next
+    /// one; gives those to which that happened too often.
     pub(crate) fn put_back_landed(&mut self, decided: Vec<(Job, Outcome)>, tries: u32) -> Vec<Job> {
         self.put_plan_back();
-        self.put_back(decided, |job| {
-            job.sent = true;
-            job.conflicts += 1;
-        });
-        let Some(group) = self.groups.pop_front() else {
-            return Vec::new();
-        };
-        let (given_up, rest): (Vec<_>, Vec<_>) =
-            group.into_iter().partition(|job| job.conflicts >= tries);
+        let (given_up, rest): (Vec<_>, Vec<_>) = decided
+            .into_iter()
+            .partition(|(job, outcome)| outcome.has_events() && job.conflicts + 1 >= tries);
         if !rest.is_empty() {
-            self.groups.push_front(rest.into());
+            self.put_back(rest, |job| {
+                job.sent = true;
+                job.conflicts += 1;
+            });
         }
-        given_up
+        given_up.into_iter().map(|(job, _)| job).collect()
     }
 
     /// Puts the jobs of the next append back: what they were decided on did not come about.
@@ -111,15 +108,15 @@ impl Line {
     }
 
     /// Puts decided jobs back, each in a group of its own.
-    pub(crate) fn put_back_singly(&mut self, decided: Vec<(Job, Outcome)>) {
-        for (job, _) in decided.into_iter().rev() {
+    pub(crate) fn put_back_singly(&mut self, jobs: impl DoubleEndedIterator<Item = Job>) {
+        for job in jobs.rev() {
             self.groups.push_front(VecDeque::from([job]));
         }
     }
 
     /// Puts the jobs of a refused append and of the next one back, those of the areas that went on apart from the
-    /// others; gives those that were refused too often. Where no area is named, any may have gone on, and each goes
-    /// alone.
+    /// others; gives those that were refused too often. Where no area is named, any may have gone
+    /// on, and each goes alone.
     pub(crate) fn put_apart(
         &mut self,
         decided: Vec<(Job, Outcome)>,
@@ -150,9 +147,7 @@ impl Line {
         }
         if moved.is_empty() {
             // Whichever of them it is hinders no other, and is named where it goes alone.
-            for job in hindered.into_iter().rev() {
-                self.groups.push_front(VecDeque::from([job]));
-            }
+            self.put_back_singly(hindered.into_iter());
             return given_up;
         }
         for group in [hindered, unmoved] {

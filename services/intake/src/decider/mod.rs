@@ -292,7 +292,8 @@ impl<L: Log, K: Keys> Decider<L, K> {
         }
     }
 
-    /// Puts back what was not appended since areas went on; what that happened to too often is refused.
+    /// Puts back what was not appended since areas went on; what that happened to too often is
+    /// refused.
     fn put_apart(&self, jobs: Vec<(Job, Outcome)>, moved: &[AreaCode], work: &mut Work) {
         metrics::counter!("gridkeeper_intake_conflicts_total").increment(1);
         let tries = self.options.conflict_tries;
@@ -514,7 +515,7 @@ fn not_taken(mut jobs: Vec<(Job, Outcome)>, detail: String, line: &mut Line) {
         }
         last => {
             jobs.extend(last);
-            line.put_back_singly(jobs);
+            line.put_back_singly(jobs.into_iter().map(|(job, _)| job));
         }
     }
 }

@@ -44,7 +44,8 @@ impl CheckpointFolder {
         opened.collect()
     }
 
-    /// The newest checkpoint that can be read, and when the folder was changed last, unless it was not since `seen`.
+    /// The newest checkpoint that can be read, and when the folder was changed last, unless it was
+    /// not since `seen`.
     fn newest_since(
         &self,
         seen: Option<SystemTime>,
@@ -81,7 +82,8 @@ impl CheckpointFolder {
         Ok(())
     }
 
-    /// The files of checkpoints by the positions that they are named by, however many zeros stand before these.
+    /// The files of checkpoints by the positions that they are named by, however many zeros stand
+    /// before these.
     fn files(&self) -> Result<Vec<(Position, PathBuf)>, Error> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.folder).map_err(failed(&self.folder))? {

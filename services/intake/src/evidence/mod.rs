@@ -98,8 +98,8 @@ impl Evidence {
         }
     }
 
-    /// Adds a signed checkpoint that the broker keeps. One that is newer than all that is known here is kept here too:
-    /// others of the installation look at this folder.
+    /// Adds a signed checkpoint that the broker keeps. One that is newer than all that is known here
+    /// is kept here too: others of the installation look at this folder.
     ///
     /// # Errors
     /// [`Error::Evidence`] for one that cannot be written.
@@ -198,6 +198,11 @@ impl Evidence {
     /// Where the hashes of the tree are read.
     pub(crate) fn tree(&self) -> TreeReader {
         self.tree.reader()
+    }
+
+    /// The folder of checkpoints.
+    pub(crate) fn checkpoints(&self) -> &CheckpointFolder {
+        &self.checkpoints
     }
 
     /// A handle by which the watermark is forced onto the disk away from the decider.

@@ -180,9 +180,9 @@ async fn begin_where_gone(log: &EventLog, keys: &KeyStore, own: LogId) -> Result
     Ok(())
 }
 
-/// The stretch to give up: what is missing from a position on, or all up to another one. The end of a log is given up
-/// from its first position that is missing to the last one: what is appended next takes these positions, and whoever
-/// holds a receipt of any of them has to be told.
+/// The stretch to give up: what is missing from a position on, or all up to another one. The end of
+/// a log is given up from its first position that is missing to the last one: what is appended next
+/// takes these positions, and whoever holds a receipt of any of them has to be told.
 fn stretch(
     diagnosis: &Diagnosis,
     (from, to): (Position, Option<Position>),
