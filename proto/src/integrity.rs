@@ -104,6 +104,12 @@ impl Loss {
         (from <= last).then_some((from, last))
     }
 
+    /// Whether another history than the log's was given up, and nothing that is in the log.
+    #[must_use]
+    pub fn is_of_other_history(&self) -> bool {
+        self.accepted.to < self.accepted.from
+    }
+
     /// Whether a position may be one of the history that was given up.
     #[must_use]
     pub fn supersedes(&self, position: Position) -> bool {

@@ -18,5 +18,6 @@ mod killed;
 mod other_tree;
 mod own_views;
 mod site;
+mod two_histories;
 mod up;
 mod way_back;

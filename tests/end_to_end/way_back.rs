@@ -25,7 +25,7 @@ impl Site {
     }
 
     /// A service's health is red with one of these codes.
-    async fn until_red_with_any(&self, service: &'static str, codes: &[&str]) {
+    pub(crate) async fn until_red_with_any(&self, service: &'static str, codes: &[&str]) {
         let url = format!("{}/healthz", self.url(service));
         until(&format!("{service} is red with {codes:?}"), async || {
             let health: Value = self.http.get(&url).send().await.ok()?.json().await.ok()?;
@@ -53,7 +53,7 @@ impl Site {
         self.door().file(&reports).await
     }
 
-    async fn step(&self, case: &str) -> (u16, Value) {
+    pub(crate) async fn step(&self, case: &str) -> (u16, Value) {
         let url = format!("{}/v1/cases/{case}/commands", self.url("intake"));
         let body = json!({ "id": new_id(), "command": { "step": "accept" } });
         let asked = self.http.post(url).bearer_auth(self.admin()).json(&body);
@@ -207,7 +207,7 @@ async fn a_message_that_is_no_event_is_named_quarantined_and_passed_over() {
     );
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();

@@ -8,7 +8,7 @@ use gridkeeper_liveviews::{LiveViews, blocking};
 use gridkeeper_viewstore::Reader;
 use tokio::{
     task::{JoinError, JoinSet},
-    time::{Duration, Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval},
 };
 
 use crate::{
@@ -17,9 +17,6 @@ use crate::{
     intake::{Intake, Outcome},
     timers::{Timers, beyond, due},
 };
-
-/// How often the broker is asked for its time.
-const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
 const STEPS: &str = "gridkeeper_escalator_steps_total";
 const BEYOND: &str = "gridkeeper_escalator_cases_beyond_calendar";
@@ -66,9 +63,8 @@ impl Fire {
         let mut positions = self.views.store().subscribe();
         let mut ticks = interval(self.options.tick());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut compared = None;
         loop {
-            self.compare_clocks(&mut compared).await;
+            self.compare_clocks().await;
             self.fire(&mut sending, &mut attempts).await?;
             tokio::select! {
                 Some(back) = sending.join_next() => note(back, &mut attempts)?,
@@ -79,20 +75,11 @@ impl Fire {
         }
     }
 
-    /// Asks for the broker's time, if that was not done a moment ago or the time is in doubt.
-    async fn compare_clocks(&self, compared: &mut Option<Instant>) {
-        let fresh = compared.is_some_and(|at| at.elapsed() < COMPARE_EVERY);
-        if fresh && !self.clock.asks_for_comparison() {
-            return;
-        }
-        *compared = Some(Instant::now());
+    /// Compares the clock with the broker's where it is time to.
+    async fn compare_clocks(&self) {
         // The timers follow the same log, and say what is wrong with it.
-        if let Ok(Ok(facts)) = timeout(COMPARE_EVERY, self.log.facts()).await
-            && let Some(time) = facts.time
-        {
-            self.clock.compare(time);
-        }
-        self.clock.report_health(&self.clock_check);
+        let ask = async { self.log.facts().await.ok()?.time };
+        self.clock.tend(&self.clock_check, ask).await;
     }
 
     /// Sends what is due and may be sent, and tells how that goes.

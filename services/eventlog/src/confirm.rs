@@ -15,7 +15,7 @@ use gridkeeper_proto::{
 use crate::{
     EventLog, LogError,
     connection::{Connection, ServerRun, StreamFacts},
-    witness::{Witness, Witnessed},
+    witness::Witnessed,
 };
 
 /// A log that was confirmed.
@@ -83,8 +83,7 @@ impl EventLog {
         anchor: &Anchor,
     ) -> Result<Confirmed, LogError> {
         // Before the log is asked, which grows meanwhile.
-        let witnessed = self.witness.as_ref().map(Witness::known);
-        let witnessed = witnessed.unwrap_or_default();
+        let witnessed = self.witnessed();
         let read = anchor.position;
         let positions = witnessed.iter().map(|known| known.checkpoint.position);
         let known = positions.fold(read, Position::max);

@@ -1,6 +1,7 @@
 //! What is wrong with a log, all of it at once, and what would have to be given up to go on.
 
 mod chains;
+mod roots;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,7 +18,10 @@ use gridkeeper_proto::{
     tree::{Frontier, TreeHash},
 };
 
-use self::chains::{Chains, Link, Message};
+use self::{
+    chains::{Chains, Link, Message},
+    roots::Roots,
+};
 use crate::{EventLog, LogError, scan::Scanned};
 
 /// Positions next to each other.
@@ -73,8 +77,12 @@ pub struct Diagnosis {
     /// Positions of events that were changed, and that nobody gave up; where nothing tells which
     /// of some was changed, all of these.
     pub changed: Vec<Position>,
-    /// Positions up to which the log has another root than the one that is known.
+    /// Positions up to which the log has another root than the one that is known, and behind which
+    /// no root of it is known.
     pub other_roots: Vec<Position>,
+    /// Positions of which another history is known than this log's: what was acknowledged there is
+    /// not in it.
+    pub other_history: Option<Stretch>,
     /// The statements so far.
     pub statements: Integrity,
 }
@@ -88,7 +96,23 @@ impl Diagnosis {
             self.foreign.is_empty(),
             self.changed.is_empty(),
         ];
-        all == [true; 3] && self.other_roots.is_empty()
+        all == [true; 3] && self.other_roots.is_empty() && self.other_history.is_none()
+    }
+
+    /// Adds that another history than this log's is known from a position on, up to another one.
+    /// What it holds behind the end of the log is a part of it, and not missing.
+    pub fn add_other_history(&mut self, found: Stretch) {
+        let known = self.other_history.unwrap_or(found);
+        let mut all = Stretch {
+            from: known.from.min(found.from),
+            to: known.to.max(found.to),
+        };
+        if self.known_to.max(all.to) > self.last {
+            all.to = self.known_to.max(all.to);
+            self.known_to = all.to;
+        }
+        self.other_history = Some(all);
+        self.missing.retain(|missing| missing.from <= self.last);
     }
 
     /// What was changed, in stretches.
@@ -110,17 +134,22 @@ pub async fn diagnose(log: &EventLog, known: &[Checkpoint]) -> Result<Diagnosis,
     let statements = (*log.read_statements().await?).clone();
     let facts = log.facts().await?;
     let first = walk(log, statements.clone(), known, BTreeSet::new()).await?;
-    let (changed, other_roots) = (first.all_changed(), first.other_roots.clone());
+    let (changed, other_roots) = (first.all_changed(), first.roots.last_others());
+    let other_history = first.roots.other_history();
     // What needs a changed event is told only by folding the log without it.
     let walk = match changed.is_empty() {
         true => first,
         false => walk(log, statements, known, changed.clone()).await?,
     };
-    Ok(Diagnosis {
+    let mut diagnosis = Diagnosis {
         changed: changed.into_iter().collect(),
         other_roots,
         ..walk.diagnosis(facts.log)
-    })
+    };
+    if let Some(other_history) = other_history {
+        diagnosis.add_other_history(other_history);
+    }
+    Ok(diagnosis)
 }
 
 async fn walk(
@@ -132,12 +161,9 @@ async fn walk(
     let mut walk = Walk {
         statements,
         without,
+        roots: Roots::of(known),
         ..Walk::default()
     };
-    for checkpoint in known {
-        let roots = walk.known.entry(checkpoint.position).or_default();
-        roots.insert(checkpoint.root.0);
-    }
     walk.last = log
         .scan(Position(0), |scanned| match scanned {
             Scanned::Message {
@@ -157,10 +183,8 @@ struct Walk {
     frontier: Frontier,
     chains: Chains,
     aggregates: HashMap<AggregateId, Aggregate>,
-    /// Roots that the log has to have, by position.
-    known: BTreeMap<Position, BTreeSet<[u8; 32]>>,
-    /// The last known position up to which the log has the root that it has to have.
-    same_root: Position,
+    /// Roots that the log has to have.
+    roots: Roots,
     /// Positions that are passed over as if they were missing.
     without: BTreeSet<Position>,
     last: Position,
@@ -168,7 +192,6 @@ struct Walk {
     foreign: BTreeMap<Position, Foreign>,
     unfounded: Vec<Position>,
     changed: BTreeSet<Position>,
-    other_roots: Vec<Position>,
 }
 
 impl Walk {
@@ -317,50 +340,44 @@ impl Walk {
     fn go_on(&mut self, leaf: TreeHash) {
         self.frontier.append(leaf);
         let position = self.frontier.position();
-        let Some(roots) = self.known.get(&position) else {
-            return;
-        };
         // Behind what is missing no root can be the one that is known.
-        if !self.missing.is_empty() || self.statements.loss_at(position).is_some() {
-            return;
-        }
-        let root = self.frontier.root().0;
-        match roots.iter().any(|known| *known != root) {
-            true => self.other_roots.push(position),
-            false => self.same_root = position,
+        if self.missing.is_empty() && self.statements.loss_at(position).is_none() {
+            self.roots.compare(&self.frontier);
         }
     }
 
     /// All that was changed, as far as chains and roots tell.
     fn all_changed(&self) -> BTreeSet<Position> {
         let mut changed = self.changed.clone();
-        let last = self.other_roots.last().copied();
+        let same_root = self.roots.last_same();
+        let other_roots = self.roots.last_others();
+        let last = other_roots.last().copied();
         // Nobody signs a root over a message that is no event: up to there it was one.
         for (before, doubtful) in self.chains.doubtful() {
-            if doubtful <= self.same_root {
+            if doubtful <= same_root {
                 changed.insert(doubtful);
             } else if Some(doubtful) <= last {
                 changed.insert(doubtful);
-                changed.extend(Some(before).filter(|before| *before > self.same_root));
+                changed.extend(Some(before).filter(|before| *before > same_root));
             }
         }
-        let Some(first) = self.other_roots.first() else {
+        let Some(first) = other_roots.first() else {
             return changed;
         };
         // What others follow is what it was.
-        let between = |position: &Position| *position > self.same_root && position <= first;
+        let between = |position: &Position| *position > same_root && position <= first;
         if !changed.iter().any(between) {
             changed.extend(self.chains.heads().filter(between));
         }
         if changed.is_empty() {
-            changed.extend((self.same_root.0 + 1..=first.0).map(Position));
+            changed.extend((same_root.0 + 1..=first.0).map(Position));
         }
         changed
     }
 
     fn diagnosis(self, log: Option<LogId>) -> Diagnosis {
         let Self { last, missing, .. } = self;
-        let known = self.known.keys().copied();
+        let known = self.roots.positions();
         let known = known.filter(|known| self.statements.loss_at(*known).is_none());
         let known_to = known.max().unwrap_or_default().max(last);
         let mut missing = missing;

@@ -12,7 +12,7 @@ use gridkeeper_proto::{
 };
 use tokio::time::sleep;
 
-use crate::{EventLog, LogError, connection::ServerRun, witness::Witness};
+use crate::{EventLog, LogError, connection::ServerRun};
 
 /// How many messages, and how many bytes of them, are read at once.
 const RANGE: (usize, usize) = (1_024, 1 << 20);
@@ -32,8 +32,7 @@ impl EventLog {
     /// [`LogError::AnotherHistory`], [`LogError::Gap`], [`LogError::Foreign`],
     /// [`LogError::NoStream`] and [`LogError::Unavailable`].
     pub async fn compare_history(&self, known: Checkpoint) -> Result<(), LogError> {
-        let witnessed = self.witness.as_ref().map(Witness::known);
-        let witnessed = witnessed.unwrap_or_default().into_iter();
+        let witnessed = self.witnessed().into_iter();
         let witnessed = witnessed.map(|known| known.checkpoint);
         let statements = self.read_statements().await?;
         let mut roots: BTreeMap<Position, Vec<TreeHash>> = BTreeMap::new();

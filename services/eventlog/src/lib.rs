@@ -21,6 +21,7 @@ mod session;
 mod statements;
 mod stream;
 pub mod verify;
+mod watermark;
 mod witness;
 
 pub use append::{Append, Appended};
@@ -35,4 +36,5 @@ pub use read::{Head, Stored};
 pub use restore::Restoration;
 pub use scan::Scanned;
 pub use stream::{EventLog, LogFacts, Options};
+pub use watermark::{Watermark, WatermarkFile, read_watermark};
 pub use witness::Witnessed;

@@ -184,8 +184,20 @@ pub(crate) enum Error {
         /// Where they are.
         changed: Vec<Position>,
     },
+    /// Positions are of another history that is known, and are given up together with it.
+    #[error(
+        "of positions {from} to {to} another history is known than this log's: put aside what was exchanged, or give that history up: `gridkeeper log accept-loss --other-history`"
+    )]
+    OtherHistory {
+        /// The first.
+        from: Position,
+        /// The last.
+        to: Position,
+    },
     /// No event was changed.
-    #[error("no event of the log was changed, as far as its chains and the known roots tell")]
+    #[error(
+        "no event of the log was changed, and no other history is known, as far as chains, roots and views tell"
+    )]
     NothingChanged,
     /// A reason that says nothing, or too much.
     #[error("a reason takes 1 to 4,000 characters, not {characters}")]
@@ -284,7 +296,7 @@ impl Coded for Error {
             Self::Unsound => Code(840),
             Self::NothingLost { .. } | Self::PartOfEnd { .. } => Code(841),
             Self::NotForeign { .. } => Code(842),
-            Self::Changed { .. } => Code(328),
+            Self::Changed { .. } | Self::OtherHistory { .. } => Code(328),
             Self::NothingChanged => Code(841),
             Self::Reason { .. } => Code(843),
             Self::BeyondKnown { .. } => Code(844),

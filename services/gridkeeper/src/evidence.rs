@@ -1,4 +1,4 @@
-//! What an installation knows of its log besides the log: signed checkpoints, the watermark, and the views.
+//! What an installation knows of its log besides the log: signed checkpoints, watermarks, and the views.
 
 use std::{
     fs,
@@ -12,13 +12,19 @@ use gridkeeper_eventlog::{
     diagnosis::{Diagnosis, diagnose},
 };
 use gridkeeper_identity::load_checkpoint_verifier;
-use gridkeeper_intake::read_watermark;
 use gridkeeper_proto::{
     checkpoint::{Checkpoint, CheckpointVerifier},
     envelope::Position,
 };
 
-use crate::{error::Error, files, installation::Installation, layout::io_error, terminal};
+use crate::{
+    error::Error,
+    files,
+    installation::Installation,
+    layout::io_error,
+    terminal,
+    watermarks::{Kept, kept_of},
+};
 
 /// How long to wait for an aggregator that tells what its views know.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,8 +34,12 @@ const QUIET: Duration = Duration::from_secs(2);
 /// The roots that the log has to have.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
-    /// Those of checkpoints and of the watermark.
+    /// Those of checkpoints and of watermarks.
     pub(crate) checkpoints: Vec<Checkpoint>,
+    /// The watermarks among them.
+    pub(crate) watermarks: Vec<Kept>,
+    /// Watermarks of what was made from another log.
+    pub(crate) of_other_logs: Vec<Kept>,
     /// How many messages among the broker's checkpoints the log's key did not sign.
     pub(crate) unsigned: usize,
     /// Whether there is a key by which checkpoints can be checked.
@@ -54,7 +64,8 @@ impl Evidence {
         let folder = &layout.config.intake.folder;
         let files = checkpoints(folder, verifier)?.into_iter();
         let mut checkpoints: Vec<_> = files.map(|file| file.checkpoint).collect();
-        checkpoints.extend(watermark(folder, verifier)?);
+        let (watermarks, of_other_logs) = kept_of(&layout.config, verifier.origin().log)?;
+        checkpoints.extend(watermarks.iter().map(|kept| kept.watermark.checkpoint));
         // A log of an earlier version has none, and one that is gone neither.
         let notes = match log.checkpoints().await?.all().await {
             Err(LogError::NoStream { .. }) => Vec::new(),
@@ -65,6 +76,8 @@ impl Evidence {
         checkpoints.extend(opened.into_iter().flatten());
         Ok(Self {
             checkpoints,
+            watermarks,
+            of_other_logs,
             unsigned,
             has_key: true,
         })
@@ -82,26 +95,6 @@ impl Evidence {
         }
         diagnosed
     }
-}
-
-/// What intake's watermark in the folder says of the log of the verifier; `None` where there is
-/// none.
-///
-/// # Errors
-/// [`LogError::AnotherLog`] if it is a watermark of another log.
-pub(crate) fn watermark(
-    folder: &Path,
-    verifier: &CheckpointVerifier,
-) -> Result<Option<Checkpoint>, LogError> {
-    let Some(watermark) = read_watermark(folder) else {
-        return Ok(None);
-    };
-    let expected = verifier.origin().log;
-    if watermark.log != expected {
-        let found = Some(watermark.log);
-        return Err(LogError::AnotherLog { expected, found });
-    }
-    Ok(Some(watermark.checkpoint))
 }
 
 /// What the views of a running aggregator know of the log from a position on; `None` where none answers.

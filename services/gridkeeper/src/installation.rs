@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     error::Error,
     layout::{Layout, exists, io_error, keys_in},
+    watermarks,
 };
 
 /// How long to wait before asking a broker again that is not there.
@@ -278,10 +279,9 @@ impl Installation {
             clock: self.clock.clone(),
             own_views: self.keeps_views_for_query().then(|| self.views.clone()),
         };
-        let Some((log, keys)) = self.stores(&options.nats_url, &stop).await? else {
+        let Some(stores) = self.stores(&options.nats_url, &stop).await? else {
             return Ok(());
         };
-        let stores = (self.witnessed(log), keys);
         Ok(gridkeeper_query::run(options, parts, stores, stop).await?)
     }
 
@@ -304,18 +304,15 @@ impl Installation {
         Ok(gridkeeper_aggregator::run(options, parts, log, stop).await?)
     }
 
-    /// The log, compared also with what the intake of this data folder has acknowledged and signed.
+    /// The log, compared also with what the services of this data folder have acknowledged, signed and read.
     fn witnessed(&self, log: EventLog) -> EventLog {
-        let folder = self.layout.config.intake.folder.clone();
+        let config = self.layout.config.clone();
         let verifier = load_checkpoint_verifier(&self.layout.keys()).ok();
-        let newest = verifier.map(|verifier| NewestCheckpoint::new(&folder, verifier));
+        let newest =
+            verifier.map(|verifier| NewestCheckpoint::new(&config.intake.folder, verifier));
         log.with_witness(move || {
-            let watermark = gridkeeper_intake::read_watermark(&folder);
-            let acknowledged = watermark.map(|watermark| Witnessed {
-                log: watermark.log,
-                checkpoint: watermark.checkpoint,
-                leaf: Some(watermark.leaf),
-            });
+            let reached = watermarks::kept(&config).into_iter();
+            let reached = reached.map(|kept| Witnessed::from(kept.watermark));
             let signed = newest.as_ref().and_then(|newest| {
                 Some(Witnessed {
                     log: newest.log(),
@@ -323,7 +320,7 @@ impl Installation {
                     leaf: None,
                 })
             });
-            acknowledged.into_iter().chain(signed).collect()
+            reached.chain(signed).collect()
         })
     }
 
@@ -338,7 +335,7 @@ impl Installation {
             return Ok(None);
         };
         let keys = patiently(|| broker.clone().keys(), stop).await?;
-        Ok(keys.map(|keys| (log, keys)))
+        Ok(keys.map(|keys| (self.witnessed(log), keys)))
     }
 
     fn broker(&self, url: &str) -> BrokerOfDistrict {

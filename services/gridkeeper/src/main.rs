@@ -10,6 +10,7 @@ mod config;
 mod door;
 mod error;
 mod evidence;
+mod examination;
 mod files;
 mod import;
 mod installation;
@@ -25,6 +26,7 @@ mod terminal;
 #[cfg(test)]
 mod testdoor;
 mod tokens;
+mod watermarks;
 
 use std::process::ExitCode;
 

@@ -45,6 +45,10 @@ impl Log for Memory {
 
     fn server_run(&self) {}
 
+    fn witnessed_roots(&self, _: LogId) -> Vec<Checkpoint> {
+        Vec::new()
+    }
+
     async fn compare_history(&self, _: Checkpoint) -> Result<(), ReadError> {
         Ok(())
     }

@@ -11,7 +11,7 @@ use gridkeeper_proto::{
     code::{Code, Coded},
     time::Timestamp,
 };
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, timeout};
 
 use crate::{Check, Clock};
 
@@ -20,6 +20,9 @@ const DIFFERENCE: &str = "gridkeeper_clock_difference_seconds";
 /// By how many milliseconds a clock may be behind the log: machines of one installation differ by that much, and
 /// clocks that are kept right are set back by no more. The log's time decides then.
 const SLEW_MS: i64 = 1_000;
+
+/// How often the broker is asked for its time, and how long it may take to answer.
+const COMPARE_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a comparison that found a difference stays good.
 const DOUBT: Duration = Duration::from_millis(250);
@@ -114,6 +117,8 @@ struct Inner {
 struct Compared {
     /// The broker's time, and when it said so.
     broker: Option<(Timestamp, Instant)>,
+    /// When the broker was asked last.
+    asked: Option<Instant>,
     /// The latest recorded time of the log.
     recorded: Option<Timestamp>,
 }
@@ -174,6 +179,21 @@ impl ComparedClock {
         let fresh = |(_, at): (Timestamp, Instant)| at.elapsed() < DOUBT;
         let compared = self.compared().broker;
         compared.is_some_and(|broker| !fresh(broker)) && self.read().fault.is_some()
+    }
+
+    /// Asks for the broker's time, if that was not done a moment ago or the time is in doubt, and
+    /// reports to a part's health. `ask` gives `None` where the broker does not answer.
+    pub async fn tend(&self, check: &Check, ask: impl Future<Output = Option<Timestamp>>) {
+        let asked = self.compared().asked;
+        let fresh = asked.is_some_and(|at| at.elapsed() < COMPARE_EVERY);
+        if fresh && !self.asks_for_comparison() {
+            return;
+        }
+        self.compared().asked = Some(Instant::now());
+        if let Ok(Some(time)) = timeout(COMPARE_EVERY, ask).await {
+            self.compare(time);
+        }
+        self.report_health(check);
     }
 
     /// Reports to a part's health whether the time is in doubt.

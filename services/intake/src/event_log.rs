@@ -31,6 +31,10 @@ impl Log for EventLog {
         Ok(Self::compare_history(self, known).await?)
     }
 
+    fn witnessed_roots(&self, log: LogId) -> Vec<Checkpoint> {
+        Self::witnessed_roots(self, log)
+    }
+
     async fn begin(&self, log: LogId, known_to: Position) -> Result<(), ReadError> {
         match self.facts().await {
             Err(LogError::NoStream { .. }) if known_to > Position(0) => {

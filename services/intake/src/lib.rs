@@ -24,6 +24,6 @@ mod validate;
 
 pub use disk::DiskOptions;
 pub use error::Error;
-pub use evidence::{NewestCheckpoint, Watermark, read_watermark};
+pub use evidence::NewestCheckpoint;
 pub use options::Options;
 pub use run::{Parts, document, run, run_on};

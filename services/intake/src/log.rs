@@ -98,6 +98,9 @@ pub trait Log: Send + Sync + 'static {
         known: Checkpoint,
     ) -> impl Future<Output = Result<(), ReadError>> + Send;
 
+    /// The roots that others of the installation know the log with this id to have.
+    fn witnessed_roots(&self, log: LogId) -> Vec<Checkpoint>;
+
     /// Begins the log with this id, its keys and its checkpoints, where the district has none and none was known to
     /// reach beyond its start. A log that is there and has no id gets it.
     fn begin(

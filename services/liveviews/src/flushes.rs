@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gridkeeper_proto::code::Coded as _;
-use gridkeeper_viewstore::{Error as StoreError, Generation};
+use gridkeeper_viewstore::Generation;
 use tokio::{
     task::JoinHandle,
     time::{Duration, Instant},
@@ -17,7 +17,7 @@ pub(crate) struct Flushes {
     /// From how many views in memory on folding waits for a flush.
     most: usize,
     began: Instant,
-    under_way: Option<JoinHandle<Result<(), StoreError>>>,
+    under_way: Option<JoinHandle<Result<(), Error>>>,
 }
 
 impl Flushes {
@@ -31,8 +31,12 @@ impl Flushes {
     }
 
     /// Begins a flush where it is time for one, or where enough waits for it; the latter only as soon as the one
-    /// before has ended.
-    pub(crate) async fn tend(&mut self, generation: Arc<Generation>) -> Result<(), Error> {
+    /// before has ended. After it comes `then`, which may block.
+    pub(crate) async fn tend(
+        &mut self,
+        generation: Arc<Generation>,
+        then: impl FnOnce() -> Result<(), Error> + Send + 'static,
+    ) -> Result<(), Error> {
         let full = generation.waiting() >= self.most;
         if let Some(under_way) = &mut self.under_way {
             if !full && !under_way.is_finished() {
@@ -45,9 +49,12 @@ impl Flushes {
         if full || self.began.elapsed() >= self.every {
             self.began = Instant::now();
             self.under_way = Some(tokio::task::spawn_blocking(move || {
+                let flushed = generation.flush().map_err(Error::from);
+                let flushed = flushed.and_then(|()| then());
                 // Told here as well, since nobody may ask for the outcome any more.
-                let told = |error: &StoreError| tracing::error!(code = %error.code(), %error, "views are not flushed");
-                generation.flush().inspect_err(told)
+                flushed.inspect_err(|error| {
+                    tracing::error!(code = %error.code(), %error, "views are not flushed");
+                })
             }));
         }
         Ok(())

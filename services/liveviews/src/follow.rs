@@ -121,7 +121,10 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
             if let Err(error) = self.take(portion, &mut progress).await {
                 return Ended::Failed(error);
             }
-            if let Err(error) = flushes.tend(self.store.generation()).await {
+            if let Err(error) = flushes
+                .tend(self.store.generation(), self.note_reached())
+                .await
+            {
                 return Ended::Failed(error);
             }
             if let Err(error) = compactions.tend(self).await {

@@ -16,6 +16,7 @@ mod history;
 mod live;
 pub mod log;
 mod options;
+mod reached;
 mod read_ahead;
 mod rebuild;
 mod reopening;

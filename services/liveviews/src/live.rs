@@ -16,6 +16,7 @@ use tokio::{
 use crate::{
     Error, Options, Progress, Verified,
     log::{LogEvent, Source},
+    reached::Reached,
 };
 
 const QUARANTINED: &str = "gridkeeper_views_quarantined_total";
@@ -42,6 +43,7 @@ pub struct LiveViews<P> {
     pub(crate) options: Options,
     pub(crate) store: ViewStore,
     pub(crate) projection: Verified<P>,
+    pub(crate) reached: Reached,
     /// What the projection is called in metrics.
     pub(crate) name: &'static str,
     /// Who holds it folds into the serving generation; a rebuild holds it while it takes its place.
@@ -74,6 +76,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         let store = options.store.clone();
         let (store, opened) = blocking(move || ViewStore::open(folder, schema, store)).await?;
         tell(&store, &opened);
+        let reached = Reached::open(store.folder())?;
         store.generation().set_filling(true);
         let projection = Verified::new(projection);
         let projector = Projector::new(store.generation(), projection.clone());
@@ -81,6 +84,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
             options,
             store,
             projection,
+            reached,
             name: schema.name,
             projector: Arc::new(Mutex::new(projector)),
             compacting: Arc::default(),
@@ -143,14 +147,22 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
             return Err(stopped);
         }
         let store = self.store.clone();
+        let note_reached = self.note_reached();
         blocking(move || {
             folding.commit()?;
             // A compaction keeps flushes waiting while it waits for the projector.
             drop(folding);
-            store.flush()
+            store.flush()?;
+            note_reached()
         })
-        .await?;
-        Ok(())
+        .await
+    }
+
+    /// Writes how far the views are beside them, where they are read.
+    pub(crate) fn note_reached(&self) -> impl FnOnce() -> Result<(), Error> + Send + use<P> {
+        let (store, reached) = (self.store.clone(), self.reached.clone());
+        let catching_up = self.is_unused();
+        move || reached.write(&store.read(Progress::read)?, catching_up)
     }
 
     /// Turns health red, for good.

@@ -152,7 +152,7 @@ impl<P: Projection<LogEvent> + Clone + 'static> Filling<'_, P> {
             {
                 folded = 0;
             }
-            self.flushes.tend(generation).await?;
+            self.flushes.tend(generation, || Ok(())).await?;
         }
     }
 }

@@ -43,6 +43,9 @@ pub struct Options {
     pub live_buffer: usize,
     /// How long to wait before asking a broker again that does not answer, in milliseconds, at least 1.
     pub retry_ms: u64,
+    /// How far the clock may be from the broker's, in milliseconds. While it is further, answers
+    /// are given as of the broker's time.
+    pub clock_tolerance_ms: u64,
     /// The HTTP endpoint.
     pub http: gridkeeper_http::Options,
 }
@@ -60,6 +63,7 @@ impl Default for Options {
             live_clients: 1_000,
             live_buffer: 1_024,
             retry_ms: 1_000,
+            clock_tolerance_ms: 60_000,
             http: gridkeeper_http::Options::default(),
         }
     }

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use gridkeeper_district::District;
 use gridkeeper_districtviews::KeptHere;
 use gridkeeper_eventlog::{EventLog, KeyStore};
-use gridkeeper_http::{Check, Clock, Health, HttpError, Standard, application};
+use gridkeeper_http::{Check, Clock, ComparedClock, Health, HttpError, Standard, application};
 use gridkeeper_identity::Verifier;
 use gridkeeper_proto::{code::Coded as _, view::ViewQuestion};
-use tokio::{net::TcpListener, sync::Semaphore, time::sleep};
+use tokio::{
+    net::TcpListener,
+    sync::Semaphore,
+    time::{Duration, MissedTickBehavior, interval, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -22,6 +26,9 @@ use crate::{
 
 /// How many questions read the whole log at once.
 const PAST_AT_ONCE: usize = 2;
+
+/// How often it is looked whether the time is in doubt.
+const LOOK_AT_CLOCK_EVERY: Duration = Duration::from_millis(250);
 
 /// What the whole process shares.
 pub struct Parts {
@@ -73,9 +80,12 @@ pub async fn run_on(
         clock,
         own_views,
     } = parts;
+    let compared = ComparedClock::new(clock, options.clock_tolerance_ms);
+    let clock = compared.clock();
     let health = Health::new(&options.http, clock.now());
     let events = health.register("live events position", clock.now());
     let aggregator = health.register("aggregator position", clock.now());
+    let clock_check = health.register("clock", clock.now());
     let standard = Standard {
         health,
         clock: clock.clone(),
@@ -104,8 +114,9 @@ pub async fn run_on(
     let serving = gridkeeper_http::serve(listener, router, shutdown, drain);
     let working = async {
         tokio::join!(
-            feed.run(log, &questions.options, &events, &clock),
+            feed.run(log.clone(), &questions.options, &events, &clock),
             watch(&questions, &aggregator),
+            compare_clocks(&compared, &log, &clock_check),
         )
     };
     tokio::select! {
@@ -113,6 +124,18 @@ pub async fn run_on(
         _ = working => {}
     }
     Ok(())
+}
+
+/// Compares the clock with the broker's again and again.
+async fn compare_clocks(compared: &ComparedClock, log: &EventLog, check: &Check) {
+    let mut ticks = interval(LOOK_AT_CLOCK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        // What is wrong with the log, the live events say.
+        let ask = async { log.facts().await.ok()?.time };
+        compared.tend(check, ask).await;
+    }
 }
 
 /// Asks again and again how far the views are.

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use gridkeeper_backup::{
     Acknowledged, Checked, Error as BackupError, Limits, Source, Taken, check, take,
 };
-use gridkeeper_eventlog::{EventLog, KeyStore};
+use gridkeeper_eventlog::{EventLog, KeyStore, Watermark, read_watermark};
 use gridkeeper_identity::load_checkpoint_verifier;
-use gridkeeper_intake::{Watermark, read_watermark};
 
 use crate::{
     error::Error,

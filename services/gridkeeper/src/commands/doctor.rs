@@ -10,9 +10,11 @@ use gridkeeper_proto::{code::Coded as _, envelope::Position, id::LogId};
 
 use crate::{
     error::Error,
-    evidence::{Evidence, known_to_views},
+    evidence::Evidence,
+    examination::examine,
     opened_log::{LogPlace, OpenedLog},
     terminal,
+    watermarks::Kept,
 };
 
 /// Reads the log and holds it against all that is known of it: signed checkpoints, the last acknowledged position, the
@@ -27,9 +29,7 @@ pub(super) struct Command {
 pub(super) async fn run(command: Command) -> Result<(), Error> {
     let opened = command.at.open().await?;
     let OpenedLog {
-        installation,
-        url,
-        log,
+        installation, log, ..
     } = &opened;
     let evidence = Evidence::of(installation, log, None).await?;
     let options = command.at.place.arguments();
@@ -40,8 +40,8 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
         .iter()
         .map(|known| known.position)
         .max();
-    let diagnosis = match evidence.diagnose(log).await {
-        Err(LogError::NoStream { .. }) => gone(known_to.unwrap_or_default())?,
+    let diagnosis = match examine(&opened, &evidence).await {
+        Err(Error::Log(LogError::NoStream { .. })) => gone(known_to.unwrap_or_default())?,
         diagnosis => diagnosis?,
     };
     if let (Some(expected), Some(found)) = (own, diagnosis.log)
@@ -49,18 +49,19 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     {
         return another(expected, found);
     }
-    let behind = Position(diagnosis.last.0 + 1);
-    let views = known_to_views(installation, url, (behind, None)).await?;
-    let beyond = views.map_or(Position(0), |known| known.position);
-    let diagnosis = with_views(diagnosis, beyond);
     let keys = opened.keys().await?;
     let keyless = match unreadable_sections(log, &keys).await {
         Ok(cases) => cases.len(),
         // What is missing of the log is said below; keys that are gone altogether are too many to count.
         Err(_) => 0,
     };
-    say(&diagnosis, keyless, &options)?;
-    match diagnosis.is_whole() && keyless == 0 {
+    let seen = Seen {
+        diagnosis,
+        keyless,
+        evidence,
+    };
+    seen.say(&options)?;
+    match seen.is_sound() {
         true => Ok(()),
         false => Err(Error::Unsound),
     }
@@ -91,90 +92,148 @@ fn another(expected: LogId, found: LogId) -> Result<(), Error> {
     Err(error.into())
 }
 
-/// Views may be the last to know how far the log went.
-fn with_views(mut diagnosis: Diagnosis, beyond: Position) -> Diagnosis {
-    if beyond > diagnosis.known_to {
-        let from = Position(diagnosis.known_to.0 + 1);
-        match diagnosis.missing.last_mut() {
-            Some(last) if last.to == diagnosis.known_to => last.to = beyond,
-            _ => diagnosis.missing.push(Stretch { from, to: beyond }),
-        }
-        diagnosis.known_to = beyond;
-    }
-    diagnosis
+/// What was seen.
+struct Seen {
+    diagnosis: Diagnosis,
+    /// How many sealed sections have no key.
+    keyless: usize,
+    evidence: Evidence,
 }
 
-fn say(diagnosis: &Diagnosis, keyless: usize, options: &str) -> Result<(), Error> {
-    let Diagnosis { last, known_to, .. } = diagnosis;
-    terminal::answer(format!(
-        "the log ends at position {last}, and is known to have reached {known_to}"
-    ))?;
-    if diagnosis.is_whole() && keyless == 0 {
-        return terminal::answer(
-            "nothing is wrong with it; services that stopped over it go on when they are started again",
-        );
+impl Seen {
+    fn is_sound(&self) -> bool {
+        self.diagnosis.is_whole() && self.keyless == 0 && self.evidence.of_other_logs.is_empty()
     }
-    for foreign in &diagnosis.foreign {
-        let Foreign {
-            position,
-            code,
-            detail,
-            ..
-        } = foreign;
+
+    fn say(&self, options: &str) -> Result<(), Error> {
+        let Diagnosis { last, known_to, .. } = &self.diagnosis;
         terminal::answer(format!(
-            "{code}: the message at position {position} is no event: {detail}"
+            "the log ends at position {last}, and is known to have reached {known_to}"
         ))?;
-        if diagnosis.changed.is_empty() {
-            terminal::answer(format!(
-                "  gridkeeper log quarantine{options} --position {position} --reason '...'"
-            ))?;
+        if self.is_sound() {
+            return terminal::answer(
+                "nothing is wrong with it; services that stopped over it go on when they are started again",
+            );
+        }
+        for kept in &self.evidence.of_other_logs {
+            terminal::answer(format!("GK0323: {} is of another log", kept.name()))?;
+            exchanged(kept)?;
+        }
+        self.say_foreign(options)?;
+        self.say_changed()?;
+        self.say_other_history()?;
+        self.say_missing()?;
+        self.say_ways_back(options)?;
+        match self.keyless {
+            0 => Ok(()),
+            keyless => terminal::answer(format!(
+                "GK0329, GK0314: {keyless} sealed sections have no key that opens them\n  restore them from a backup, or: gridkeeper log accept-loss{options} --keys --reason '...'"
+            )),
         }
     }
-    if let (Some(first), Some(last)) = (diagnosis.other_roots.first(), diagnosis.other_roots.last())
-    {
+
+    fn say_foreign(&self, options: &str) -> Result<(), Error> {
+        for foreign in &self.diagnosis.foreign {
+            let Foreign {
+                position,
+                code,
+                detail,
+                ..
+            } = foreign;
+            terminal::answer(format!(
+                "{code}: the message at position {position} is no event: {detail}"
+            ))?;
+            if self.diagnosis.changed.is_empty() {
+                terminal::answer(format!(
+                    "  gridkeeper log quarantine{options} --position {position} --reason '...'"
+                ))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn say_changed(&self) -> Result<(), Error> {
+        let roots = &self.diagnosis.other_roots;
+        if let (Some(first), Some(last)) = (roots.first(), roots.last()) {
+            terminal::answer(format!(
+                "GK0328: from position {first} to {last} the log has not the roots that it had: events were changed or exchanged"
+            ))?;
+        }
+        for Stretch { from, to } in self.diagnosis.changed_stretches() {
+            terminal::answer(format!(
+                "positions {from} to {to} hold other events than they held, or one of them does where nothing tells which"
+            ))?;
+        }
+        Ok(())
+    }
+
+    fn say_other_history(&self) -> Result<(), Error> {
+        let Some(Stretch { from, to }) = self.diagnosis.other_history else {
+            return Ok(());
+        };
         terminal::answer(format!(
-            "GK0328: from position {first} to {last} the log has not the roots that it had: events were changed or exchanged"
+            "GK0328: of positions {from} to {to} another history is known than this log's: what was acknowledged in it is not in this log"
         ))?;
+        let within = |kept: &&Kept| {
+            let position = kept.watermark.checkpoint.position;
+            kept.made_from_log.is_some() && (from..=to).contains(&position)
+        };
+        for kept in self.evidence.watermarks.iter().filter(within) {
+            terminal::answer(format!("  {} may be of it", kept.name()))?;
+            exchanged(kept)?;
+        }
+        Ok(())
     }
-    for Stretch { from, to } in diagnosis.changed_stretches() {
-        terminal::answer(format!(
-            "positions {from} to {to} hold other events than they held, or one of them does where nothing tells which"
-        ))?;
+
+    fn say_missing(&self) -> Result<(), Error> {
+        for Stretch { from, to } in &self.diagnosis.missing {
+            terminal::answer(format!("positions {from} to {to} are missing"))?;
+        }
+        match self.diagnosis.unfounded.len() {
+            0 => Ok(()),
+            unfounded => terminal::answer(format!(
+                "{unfounded} events that are there need one that is missing"
+            )),
+        }
     }
-    for Stretch { from, to } in &diagnosis.missing {
-        terminal::answer(format!("positions {from} to {to} are missing"))?;
-    }
-    if !diagnosis.unfounded.is_empty() {
-        terminal::answer(format!(
-            "{} events that are there need one that is missing",
-            diagnosis.unfounded.len()
-        ))?;
-    }
-    if !diagnosis.missing.is_empty()
-        || !diagnosis.other_roots.is_empty()
-        || !diagnosis.changed.is_empty()
-    {
+
+    fn say_ways_back(&self, options: &str) -> Result<(), Error> {
+        let Diagnosis {
+            missing,
+            changed,
+            other_roots,
+            other_history,
+            ..
+        } = &self.diagnosis;
+        let holds_other = !changed.is_empty() || !other_roots.is_empty();
+        if missing.is_empty() && !holds_other && other_history.is_none() {
+            return Ok(());
+        }
         terminal::answer(format!(
             "1. Stop the services. Keep a copy of the broker's folder as it is.\n\
              2. Where there is a backup: `gridkeeper backup{options} DIR` brings into it what is still there behind it; \
              then put the broker's folder aside, start an empty broker, and `gridkeeper restore{options} DIR`."
         ))?;
-    }
-    if !diagnosis.changed.is_empty() {
+        let given_up = match (missing.first(), other_history) {
+            _ if !changed.is_empty() => "--changed".to_owned(),
+            _ if holds_other => return Ok(()),
+            (_, Some(_)) => "--other-history".to_owned(),
+            (Some(Stretch { from, .. }), None) => format!("--from {from}"),
+            (None, None) => return Ok(()),
+        };
         terminal::answer(format!(
-            "3. Where nothing better is left: gridkeeper log accept-loss{options} --changed --reason '...'"
-        ))?;
-    } else if let Some(Stretch { from, .. }) = diagnosis.missing.first()
-        && diagnosis.other_roots.is_empty()
-    {
-        terminal::answer(format!(
-            "3. Where nothing better is left: gridkeeper log accept-loss{options} --from {from} --reason '...'"
-        ))?;
+            "3. Where nothing better is left: gridkeeper log accept-loss{options} {given_up} --reason '...'"
+        ))
     }
-    if keyless > 0 {
-        terminal::answer(format!(
-            "GK0329, GK0314: {keyless} sealed sections have no key that opens them\n  restore them from a backup, or: gridkeeper log accept-loss{options} --keys --reason '...'"
-        ))?;
-    }
-    Ok(())
+}
+
+/// What to do about what was made from another log than this one.
+fn exchanged(kept: &Kept) -> Result<(), Error> {
+    let (what, folder) = (
+        kept.made_from_log.unwrap_or("evidence"),
+        kept.folder.display(),
+    );
+    terminal::answer(format!(
+        "  where {folder} was exchanged, or is of a copy of the installation: stop its service and put the folder aside; the {what} are made anew from the log"
+    ))
 }

@@ -13,6 +13,7 @@ use crate::{
     installation::{BrokerChoice, Installation, Place},
     layout::Layout,
     terminal::{self, Paced},
+    watermarks::kept_of,
 };
 
 /// Restores the log, the keys of sealed parties and the signed checkpoints of a backup into a broker that has none
@@ -60,12 +61,11 @@ fn known(layout: &Layout, verifier: &CheckpointVerifier) -> Result<Vec<Known>, E
             by: format!("the signed checkpoint {}", file.path.display()),
         })
         .collect();
-    known.extend(
-        evidence::watermark(folder, verifier)?.map(|checkpoint| Known {
-            checkpoint,
-            by: "intake's watermark".to_owned(),
-        }),
-    );
+    let (watermarks, _) = kept_of(&layout.config, verifier.origin().log)?;
+    known.extend(watermarks.iter().map(|kept| Known {
+        checkpoint: kept.watermark.checkpoint,
+        by: kept.name(),
+    }));
     Ok(known)
 }
 

@@ -97,10 +97,13 @@ fn show(verified: &Verified, unsigned: usize) -> Result<(), Error> {
     ))?;
     for loss in verified.statements.losses() {
         let accepted = &loss.accepted;
+        let (what, to) = match loss.is_of_other_history() {
+            true => ("another history of positions", accepted.known_to),
+            false => ("positions", accepted.to),
+        };
         terminal::answer(format!(
-            "LOST: positions {} to {} were given up at position {} by {} at {}: {}; {} of their events are known, {} others are set aside",
+            "LOST: {what} {} to {to} were given up at position {} by {} at {}: {}; {} of their events are known, {} others are set aside",
             accepted.from,
-            accepted.to,
             loss.statement,
             loss.by,
             loss.at,

@@ -131,6 +131,9 @@ impl<L: Log, K: Keys> Decider<L, K> {
     /// Begins the log where there is none and none was known, and takes in the checkpoints that the broker keeps.
     pub(crate) async fn begin(&self, signer: &CheckpointSigner) -> Result<(), ReadError> {
         let id = signer.origin().log;
+        for known in self.log.witnessed_roots(id) {
+            self.evidence().expect(known);
+        }
         let known_to = self.evidence().known_to().max(self.position());
         self.log.begin(id, known_to).await?;
         self.write().set_log(id);

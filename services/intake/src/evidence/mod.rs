@@ -13,7 +13,6 @@
 mod checkpoints;
 mod notary;
 mod tree;
-mod watermark;
 
 use std::{
     collections::BTreeMap,
@@ -21,6 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use gridkeeper_eventlog::{Watermark, WatermarkFile};
 use gridkeeper_proto::{
     checkpoint::{Checkpoint, CheckpointVerifier},
     envelope::Position,
@@ -29,16 +29,11 @@ use gridkeeper_proto::{
     tree::{Frontier, TreeHash},
 };
 
-use self::watermark::WATERMARK;
+pub use self::checkpoints::NewestCheckpoint;
 pub(crate) use self::{
     checkpoints::CheckpointFolder,
     notary::Notary,
     tree::{TreeFile, TreeReader},
-    watermark::WatermarkFile,
-};
-pub use self::{
-    checkpoints::NewestCheckpoint,
-    watermark::{Watermark, read_watermark},
 };
 use crate::Error;
 
@@ -46,6 +41,7 @@ use crate::Error;
 #[derive(Debug)]
 pub(crate) struct Evidence {
     log: LogId,
+    folder: PathBuf,
     watermark: WatermarkFile,
     checkpoints: CheckpointFolder,
     tree: TreeFile,
@@ -64,11 +60,12 @@ impl Evidence {
     pub(crate) fn open(folder: &Path, verifier: &CheckpointVerifier) -> Result<Self, Error> {
         gridkeeper_private::folder(folder).map_err(failed(folder))?;
         let log = verifier.origin().log;
-        let watermark = WatermarkFile::open(&folder.join(WATERMARK))?;
+        let watermark = WatermarkFile::open(folder).map_err(failed(folder))?;
         let checkpoints = CheckpointFolder::open(folder)?;
         let tree = TreeFile::begin(&folder.join("tree"))?;
         let mut evidence = Self {
             log,
+            folder: folder.to_owned(),
             watermark,
             checkpoints,
             tree,
@@ -188,11 +185,13 @@ impl Evidence {
     }
 
     fn mark(&mut self, (frontier, leaf): (&Frontier, TreeHash)) -> Result<(), Error> {
-        self.watermark.write(&Watermark {
+        let watermark = Watermark {
             log: self.log,
             checkpoint: Checkpoint::from(frontier),
             leaf,
-        })
+        };
+        let written = self.watermark.write(&watermark);
+        written.map_err(failed(&self.folder))
     }
 
     /// Where the hashes of the tree are read.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use gridkeeper_eventlog::WatermarkFile;
 use gridkeeper_proto::{
     checkpoint::{Checkpoint, CheckpointSigner},
     code::Coded as _,
@@ -13,7 +14,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{CheckpointFolder, WatermarkFile};
+use super::CheckpointFolder;
 use crate::{Error, appends::Appends, decider::Shared, log::Log};
 
 /// How often a checkpoint is signed while events come.
@@ -98,7 +99,7 @@ impl Notary {
         let watermark = self.watermark.clone();
         match spawn_blocking(move || watermark.sync()).await {
             Ok(Err(error)) => {
-                tracing::error!(code = %error.code(), %error, "the watermark is not on the disk");
+                tracing::error!(%error, "the watermark is not on the disk");
             }
             _ => *synced = position,
         }

@@ -8,6 +8,7 @@
 
 mod areas;
 mod cases;
+mod clocks;
 mod duty;
 mod events;
 mod refusals;

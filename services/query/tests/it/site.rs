@@ -61,6 +61,9 @@ pub(crate) struct Site {
     district: Arc<District>,
     key: SigningKey,
     now: Arc<AtomicI64>,
+    /// By how many milliseconds the clock of the query services is off.
+    querys_off: Arc<AtomicI64>,
+    tolerance_ms: u64,
     http: reqwest::Client,
     intake: Running,
     aggregator: Option<Running>,
@@ -87,17 +90,35 @@ impl Site {
 
     /// Services of the district in this folder.
     pub(crate) async fn of(district: &Path, options: Options) -> Self {
+        let start: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
+        // The clock of these tests is none that a broker knows.
+        Self::begun(district, options, (start, u64::MAX)).await
+    }
+
+    /// Services whose clock begins as the broker's, and may be off by a minute.
+    pub(crate) async fn on_time() -> Self {
+        let at = (Clock::system().now(), MINUTE.unsigned_abs());
+        Self::begun(&sample_district(), Options::default(), at).await
+    }
+
+    async fn begun(
+        district: &Path,
+        options: Options,
+        (start, tolerance_ms): (Timestamp, u64),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let broker = gridkeeper_tests::broker(folder.path()).await;
         let district = Arc::new(District::load(district).unwrap());
         let key = SigningKey::create(&folder.path().join("keys")).unwrap();
-        let start: Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
         let now = Arc::new(AtomicI64::new(start.millis()));
+        let querys_off = Arc::new(AtomicI64::new(0));
         let shared = Shared {
             url: broker.url(),
             keys: folder.path().join("keys"),
             district: Arc::clone(&district),
             now: Arc::clone(&now),
+            querys_off: Arc::clone(&querys_off),
+            tolerance_ms,
         };
         let mut site = Self {
             intake: intake(&shared).await,
@@ -106,6 +127,8 @@ impl Site {
             district,
             key,
             now,
+            querys_off,
+            tolerance_ms,
             http: reqwest::Client::new(),
             aggregator: None,
             views: (options.views == Keeper::Own).then(KeptHere::default),
@@ -140,6 +163,8 @@ impl Site {
             keys: self.folder.path().join("keys"),
             district: Arc::clone(&self.district),
             now: Arc::clone(&self.now),
+            querys_off: Arc::clone(&self.querys_off),
+            tolerance_ms: self.tolerance_ms,
         }
     }
 
@@ -161,6 +186,12 @@ impl Site {
 
     pub(crate) fn forward(&self, minutes: i64) {
         self.now.fetch_add(minutes * MINUTE, Ordering::SeqCst);
+    }
+
+    /// Steps the clock of the query services alone.
+    pub(crate) fn forward_query(&self, minutes: i64) {
+        self.querys_off
+            .fetch_add(minutes * MINUTE, Ordering::SeqCst);
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -315,12 +346,20 @@ struct Shared {
     keys: std::path::PathBuf,
     district: Arc<District>,
     now: Arc<AtomicI64>,
+    /// By how many milliseconds the clock of the query services is off.
+    querys_off: Arc<AtomicI64>,
+    tolerance_ms: u64,
 }
 
 impl Shared {
     fn clock(&self) -> Clock {
         let now = Arc::clone(&self.now);
         Clock::new(move || Timestamp::from_millis(now.load(Ordering::SeqCst)).unwrap())
+    }
+
+    fn querys_clock(&self) -> Clock {
+        let (clock, off) = (self.clock(), Arc::clone(&self.querys_off));
+        Clock::new(move || clock.now().plus_millis(off.load(Ordering::SeqCst)))
     }
 
     fn verifier(&self) -> Arc<Verifier> {
@@ -356,8 +395,7 @@ async fn intake(shared: &Shared) -> Running {
     };
     let options = gridkeeper_intake::Options {
         folder: shared.keys.join("log"),
-        // The clock of these tests is none that a broker knows.
-        clock_tolerance_ms: u64::MAX,
+        clock_tolerance_ms: shared.tolerance_ms,
         ..gridkeeper_intake::Options::default()
     };
     let running = gridkeeper_intake::run_on(
@@ -414,12 +452,13 @@ async fn query(shared: &Shared, options: Options, own_views: Option<KeptHere>) -
     let options = Options {
         nats_url: shared.url.clone(),
         retry_ms: 20,
+        clock_tolerance_ms: shared.tolerance_ms,
         ..options
     };
     let parts = gridkeeper_query::Parts {
         district: Arc::clone(&shared.district),
         verifier: shared.verifier(),
-        clock: shared.clock(),
+        clock: shared.querys_clock(),
         own_views,
     };
     let running = gridkeeper_query::run_on(

@@ -16,6 +16,7 @@ use gridkeeper_proto::{
 use crate::{
     error::Error,
     evidence::{Evidence, known_to_views},
+    examination::{examine, not_in},
     opened_log::{LogPlace, OpenedLog},
     terminal,
 };
@@ -29,7 +30,7 @@ pub(crate) struct Command {
     #[command(flatten)]
     at: LogPlace,
     /// The first position that was lost, as `gridkeeper doctor` names it.
-    #[arg(long, required_unless_present_any = ["keys", "changed"])]
+    #[arg(long, required_unless_present_any = ["keys", "changed", "other_history"])]
     from: Option<u64>,
     /// The last position that was lost; the end of the stretch that begins at `--from` when left out. Messages that
     /// are still there up to it are given up too.
@@ -38,6 +39,10 @@ pub(crate) struct Command {
     /// Give up the events that were changed, as `gridkeeper doctor` names them.
     #[arg(long, conflicts_with_all = ["from", "to", "keys"])]
     changed: bool,
+    /// Give up a history that is known besides this log's, as where an older copy of the log was gone on with. Nothing
+    /// that is in this log is given up.
+    #[arg(long, conflicts_with_all = ["from", "to", "keys", "changed"])]
+    other_history: bool,
     /// Give up keys of sealed sections that were lost or changed, instead of messages.
     #[arg(long, conflicts_with_all = ["from", "to"])]
     keys: bool,
@@ -67,32 +72,23 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     if command.keys {
         return give_up_keys(&opened, &keys, by).await;
     }
-    let diagnosis = evidence.diagnose(log).await?;
-    let holds_other = !diagnosis.changed.is_empty() || !diagnosis.other_roots.is_empty();
-    if holds_other && !command.changed {
-        return Err(Error::Changed {
-            changed: diagnosis.changed,
-        });
-    }
-    let first = match command.changed {
-        true => diagnosis.changed.first().copied(),
-        false => command.from.map(Position),
+    let diagnosis = examine(&opened, &evidence).await?;
+    let stretches = command.stretches(&diagnosis)?;
+    let Some(&Stretch { from, .. }) = stretches.first() else {
+        return Err(Error::NothingChanged);
     };
-    let first = first.ok_or(Error::NothingChanged)?;
-    let known = known_to_views(installation, &opened.url, (first, None)).await?;
-    let beyond = known.as_ref().map_or(Position(0), |known| known.position);
-    let stretches = match command.changed {
-        true => diagnosis.changed_stretches(),
-        false => vec![stretch(
-            &diagnosis,
-            (first, command.to.map(Position)),
-            beyond,
-        )?],
-    };
+    let known = known_to_views(installation, &opened.url, (from, None)).await?;
+    let events = known.map(|known| known.events).unwrap_or_default();
     let loss = Loss {
-        known_to: diagnosis.known_to.max(beyond),
-        unfounded: diagnosis.unfounded,
-        events: known.map(|known| known.events).unwrap_or_default(),
+        known_to: diagnosis.known_to,
+        unfounded: match command.other_history {
+            true => Vec::new(),
+            false => diagnosis.unfounded,
+        },
+        events: match command.other_history {
+            true => not_in((log, diagnosis.last), &events).await?,
+            false => events,
+        },
     };
     let mut last = diagnosis.last;
     for stretch in stretches {
@@ -104,6 +100,32 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
         )?;
     }
     terminal::answer("start the services again: they read the log from what is left")
+}
+
+impl Command {
+    /// What to give up. The end of a stretch before its beginning gives up nothing that is in the log.
+    fn stretches(&self, diagnosis: &Diagnosis) -> Result<Vec<Stretch>, Error> {
+        if self.changed {
+            return Ok(diagnosis.changed_stretches());
+        }
+        if !diagnosis.changed.is_empty() || !diagnosis.other_roots.is_empty() {
+            return Err(Error::Changed {
+                changed: diagnosis.changed.clone(),
+            });
+        }
+        match (diagnosis.other_history, self.from) {
+            (Some(Stretch { from, .. }), None) => Ok(vec![Stretch {
+                from,
+                to: Position(from.0 - 1),
+            }]),
+            (Some(Stretch { from, to }), Some(_)) => Err(Error::OtherHistory { from, to }),
+            (None, Some(from)) => Ok(vec![stretch(
+                diagnosis,
+                (Position(from), self.to.map(Position)),
+            )?]),
+            (None, None) => Ok(Vec::new()),
+        }
+    }
 }
 
 /// Who gives something up, and why.
@@ -126,7 +148,9 @@ async fn give_up(
     Stretch { from, to }: Stretch,
     (by, last): (&By, Position),
 ) -> Result<Position, Error> {
-    let is_lost = |event: &&LostEvent| (from..=to).contains(&event.position);
+    let other_history = to < from;
+    let end = if other_history { loss.known_to } else { to };
+    let is_lost = |event: &&LostEvent| (from..=end).contains(&event.position);
     let lost: Vec<_> = loss.events.iter().filter(is_lost).cloned().collect();
     let unfounded = loss.unfounded.iter().copied();
     let set_aside: Vec<_> = unfounded.filter(|at| *at > to).collect();
@@ -142,8 +166,12 @@ async fn give_up(
     let now = opened.installation.clock.now();
     let by = (by.actor.clone(), now);
     let position = opened.log.state(statement, by, last).await?;
+    let what = match other_history {
+        true => format!("another history of positions {from} to {end}"),
+        false => format!("positions {from} to {to}"),
+    };
     terminal::answer(format!(
-        "gave up positions {from} to {to} by the statement at position {position}: {named} of their events are known, {aside} others are set aside"
+        "gave up {what} by the statement at position {position}: {named} of their events are known, {aside} others are set aside"
     ))?;
     Ok(position)
 }
@@ -186,15 +214,11 @@ async fn begin_where_gone(log: &EventLog, keys: &KeyStore, own: LogId) -> Result
 fn stretch(
     diagnosis: &Diagnosis,
     (from, to): (Position, Option<Position>),
-    beyond: Position,
 ) -> Result<Stretch, Error> {
     let missing = diagnosis.missing.iter();
     let mut missing = missing.filter(|stretch| (stretch.from..=stretch.to).contains(&from));
     let found = missing.next().copied();
-    // What only the views know of lies behind the end.
-    let behind = (from.0 == diagnosis.last.0 + 1 && beyond > diagnosis.last)
-        .then_some(Stretch { from, to: beyond });
-    let last = diagnosis.known_to.max(beyond);
+    let last = diagnosis.known_to;
     if let Some(to) = to.filter(|to| *to > last) {
         return Err(Error::BeyondKnown { to, last });
     }
@@ -206,12 +230,9 @@ fn stretch(
     if from > end.from && from <= end.to || into_end {
         return Err(Error::PartOfEnd { end });
     }
-    match (found.or(behind), to) {
+    match (found, to) {
         (Some(_), Some(to)) if to >= from => Ok(Stretch { from, to }),
-        (Some(found), None) => Ok(Stretch {
-            from,
-            to: found.to.max(behind.map_or(Position(0), |behind| behind.to)),
-        }),
+        (Some(found), None) => Ok(Stretch { from, ..found }),
         _ => Err(Error::NothingLost {
             position: from,
             missing: diagnosis.missing.clone(),
@@ -246,57 +267,84 @@ mod tests {
         }
     }
 
+    fn diagnosis(last: u64, known_to: u64, missing: &[(u64, u64)]) -> Diagnosis {
+        Diagnosis {
+            last: Position(last),
+            known_to: Position(known_to),
+            missing: missing
+                .iter()
+                .map(|(from, to)| positions(*from, *to))
+                .collect(),
+            ..Diagnosis::default()
+        }
+    }
+
     #[test]
     fn the_end_of_a_log_is_given_up_as_a_whole() {
-        let diagnosis = Diagnosis {
-            last: Position(248),
-            known_to: Position(273),
-            missing: vec![positions(11, 13), positions(249, 273)],
-            ..Diagnosis::default()
-        };
-        let given_up = |from: u64, to: Option<u64>, views: u64| {
+        let diagnosis = diagnosis(248, 280, &[(11, 13), (249, 280)]);
+        let given_up = |from: u64, to: Option<u64>| {
             let asked = (Position(from), to.map(Position));
-            stretch(&diagnosis, asked, Position(views))
+            stretch(&diagnosis, asked)
         };
-        assert_eq!(given_up(249, None, 0).unwrap(), positions(249, 273));
-        assert_eq!(given_up(249, Some(280), 280).unwrap(), positions(249, 280));
-        assert_eq!(given_up(11, Some(13), 0).unwrap(), positions(11, 13));
-        for (from, to, views) in [
-            (250, None, 0),
-            (273, None, 0),
-            (249, Some(260), 0),
-            (249, Some(273), 280),
-            (11, Some(249), 0),
-            (274, None, 280),
+        assert_eq!(given_up(249, None).unwrap(), positions(249, 280));
+        assert_eq!(given_up(249, Some(280)).unwrap(), positions(249, 280));
+        assert_eq!(given_up(11, Some(13)).unwrap(), positions(11, 13));
+        for (from, to) in [
+            (250, None),
+            (280, None),
+            (249, Some(260)),
+            (249, Some(279)),
+            (11, Some(249)),
         ] {
-            let refused = given_up(from, to, views).unwrap_err();
+            let refused = given_up(from, to).unwrap_err();
             assert!(matches!(refused, Error::PartOfEnd { .. }), "{from} {to:?}");
         }
     }
 
     #[test]
     fn no_more_is_given_up_than_the_log_was_known_to_have() {
-        let diagnosis = Diagnosis {
-            last: Position(20),
-            known_to: Position(20),
-            missing: vec![positions(11, 13)],
-            ..Diagnosis::default()
-        };
-        let given_up = |from: u64, to: Option<u64>, views: u64| {
-            stretch(
-                &diagnosis,
-                (Position(from), to.map(Position)),
-                Position(views),
-            )
-            .ok()
+        let given_up = |from: u64, to: Option<u64>, end: u64| {
+            let mut missing = vec![(11, 13)];
+            missing.extend((end > 20).then_some((21, end)));
+            let asked = (Position(from), to.map(Position));
+            stretch(&diagnosis(20, end, &missing), asked).ok()
         };
         assert_eq!(given_up(11, None, 20), Some(positions(11, 13)));
         assert_eq!(given_up(12, Some(20), 20), Some(positions(12, 20)));
         assert_eq!(given_up(21, None, 25), Some(positions(21, 25)));
         assert_eq!(given_up(21, Some(25), 25), Some(positions(21, 25)));
-        for (from, to, views) in [(11, 21, 20), (11, 99_999_999, 20), (21, 26, 25)] {
-            assert_eq!(given_up(from, Some(to), views), None, "{from} to {to}");
+        for (from, to, end) in [(11, 21, 20), (11, 99_999_999, 20), (21, 26, 25)] {
+            assert_eq!(given_up(from, Some(to), end), None, "{from} to {to}");
         }
         assert_eq!(given_up(14, None, 20), None);
+    }
+
+    fn asked(arguments: &[&str]) -> Command {
+        #[derive(clap::Parser)]
+        struct Parsed {
+            #[command(flatten)]
+            command: Command,
+        }
+        let arguments = ["accept-loss", "--reason", "disk"].iter().chain(arguments);
+        <Parsed as clap::Parser>::parse_from(arguments).command
+    }
+
+    #[test]
+    fn while_another_history_is_known_nothing_is_given_up_but_that_history() {
+        let mut diagnosis = diagnosis(30, 40, &[(31, 40)]);
+        diagnosis.add_other_history(positions(21, 35));
+        assert_eq!(diagnosis.other_history, Some(positions(21, 40)));
+        assert_eq!(diagnosis.missing, []);
+        let other = asked(&["--other-history"]).stretches(&diagnosis).unwrap();
+        assert_eq!(other, [positions(21, 20)]);
+        let refused = asked(&["--from", "31"]).stretches(&diagnosis).unwrap_err();
+        assert!(matches!(refused, Error::OtherHistory { .. }));
+        diagnosis.changed = vec![Position(7)];
+        let refused = asked(&["--other-history"])
+            .stretches(&diagnosis)
+            .unwrap_err();
+        assert!(matches!(refused, Error::Changed { .. }));
+        let changed = asked(&["--changed"]).stretches(&diagnosis).unwrap();
+        assert_eq!(changed, [positions(7, 7)]);
     }
 }

@@ -1,4 +1,5 @@
-//! The last acknowledged position and its root, in a file that is overwritten with each append.
+//! The last position of a log that somebody acknowledged or read, and its root, in a file that is overwritten again and
+//! again: so that a log that lost its end is noticed by whoever still has the file.
 //!
 //! ```text
 //! slot 0 at 0, slot 1 at 512:
@@ -9,24 +10,22 @@
 
 use std::{
     fs::{File, OpenOptions},
+    io,
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
 use gridkeeper_proto::{checkpoint::Checkpoint, envelope::Position, id::LogId, tree::TreeHash};
 
-use super::failed;
-use crate::Error;
-
-/// The name of the file in intake's folder.
-pub(super) const WATERMARK: &str = "watermark";
+/// The name of the file in a service's folder.
+const WATERMARK: &str = "watermark";
 
 const SLOT_BYTES: u64 = 512;
 const CONTENT: usize = 16 + 8 + 32 + 32;
 const LENGTH: usize = CONTENT + 8;
 
-/// The last acknowledged position of a log.
+/// A position that a log has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watermark {
     /// The log.
@@ -37,39 +36,38 @@ pub struct Watermark {
     pub leaf: TreeHash,
 }
 
-/// Reads the watermark in intake's folder and changes nothing; `None` if there is none that can be read.
+/// Reads the watermark in a service's folder and changes nothing; `None` if there is none that can be read.
 #[must_use]
 pub fn read_watermark(folder: &Path) -> Option<Watermark> {
     let file = WatermarkFile {
-        path: Arc::default(),
         file: Arc::new(File::open(folder.join(WATERMARK)).ok()?),
         next: 0,
     };
     file.read()
 }
 
-/// The file of the watermark.
+/// The file of a watermark.
 #[derive(Clone, Debug)]
-pub(crate) struct WatermarkFile {
-    path: Arc<PathBuf>,
+pub struct WatermarkFile {
     file: Arc<File>,
     /// The slot that the next write takes.
     next: u64,
 }
 
 impl WatermarkFile {
-    /// Opens the file, and makes it where it is missing.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+    /// Opens the file in a service's folder, and makes it where it is missing.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(folder: &Path) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(gridkeeper_private::FILE)
-            .open(path)
-            .map_err(failed(path))?;
+            .open(folder.join(WATERMARK))?;
         let mut opened = Self {
-            path: Arc::new(path.to_owned()),
             file: Arc::new(file),
             next: 0,
         };
@@ -81,24 +79,29 @@ impl WatermarkFile {
     }
 
     /// The newest watermark in the file; `None` in a new one.
-    pub(crate) fn read(&self) -> Option<Watermark> {
+    #[must_use]
+    pub fn read(&self) -> Option<Watermark> {
         let slots = [0, 1].into_iter().filter_map(|slot| self.slot(slot));
         slots.max_by_key(|watermark| watermark.checkpoint.position)
     }
 
     /// Writes a watermark. It is in the hands of the system then, and on the disk after [`WatermarkFile::sync`].
-    pub(crate) fn write(&mut self, watermark: &Watermark) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// What the system says; the watermark before it stays.
+    pub fn write(&mut self, watermark: &Watermark) -> io::Result<()> {
         let bytes = encode(watermark);
-        self.file
-            .write_all_at(&bytes, self.next * SLOT_BYTES)
-            .map_err(failed(&self.path))?;
+        self.file.write_all_at(&bytes, self.next * SLOT_BYTES)?;
         self.next = 1 - self.next;
         Ok(())
     }
 
     /// Forces what is written onto the disk. Blocks.
-    pub(crate) fn sync(&self) -> Result<(), Error> {
-        self.file.sync_data().map_err(failed(&self.path))
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
     }
 
     fn slot(&self, slot: u64) -> Option<Watermark> {
@@ -168,15 +171,16 @@ mod tests {
     #[test]
     fn the_newest_whole_one_is_read_whatever_became_of_the_other() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("watermark");
-        let mut file = WatermarkFile::open(&path).unwrap();
+        let path = folder.path().join(WATERMARK);
+        let open = || WatermarkFile::open(folder.path()).unwrap();
+        let mut file = open();
         assert_eq!(file.read(), None);
         for position in 1..=5 {
             file.write(&watermark(position)).unwrap();
             assert_eq!(file.read(), Some(watermark(position)));
         }
         assert_eq!(read_watermark(folder.path()), Some(watermark(5)));
-        let mut again = WatermarkFile::open(&path).unwrap();
+        let mut again = open();
         assert_eq!(again.read(), Some(watermark(5)));
         // A write that was interrupted leaves the one before it.
         again.write(&watermark(6)).unwrap();
@@ -185,7 +189,7 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
             std::fs::write(&path, &damaged).unwrap();
-            let found = WatermarkFile::open(&path).unwrap().read().unwrap();
+            let found = open().read().unwrap();
             let in_a_slot = at % 512 < LENGTH;
             assert!(
                 found == watermark(6) || in_a_slot && found == watermark(5),
@@ -193,7 +197,7 @@ mod tests {
             );
         }
         std::fs::write(&path, &bytes).unwrap();
-        let mut reopened = WatermarkFile::open(&path).unwrap();
+        let mut reopened = open();
         reopened.write(&watermark(7)).unwrap();
         assert_eq!(reopened.slot(reopened.next), Some(watermark(6)));
     }
