@@ -41,7 +41,12 @@ impl Default for Options {
 }
 
 impl Options {
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Whether all of them make sense.
+    ///
+    /// # Errors
+    /// [`Error::Option`] names the first that does not.
+    pub fn check(&self) -> Result<(), Error> {
+        self.views.check()?;
         match self.questions {
             0 => Err(Error::Option {
                 option: "questions",

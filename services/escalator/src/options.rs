@@ -77,7 +77,12 @@ impl Options {
         Duration::from_millis(self.late_after_ms)
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Whether all of them make sense.
+    ///
+    /// # Errors
+    /// [`Error::Option`] names the first that does not.
+    pub fn check(&self) -> Result<(), Error> {
+        self.views.check()?;
         let refused = |option, why| Err(Error::Option { option, why });
         let positive = [
             ("steps_at_once", self.steps_at_once as u64),

@@ -7,11 +7,17 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gridkeeper_proto::{code::Coded, time::Timestamp};
+use gridkeeper_proto::{
+    code::{Code, Coded},
+    time::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{Options, metrics::PartGauges};
+
+/// The code of a part that has not moved, or has told nothing, for too long.
+const STUCK: Code = Code(614);
 
 /// The checks of one service.
 #[derive(Clone, Debug)]
@@ -260,7 +266,10 @@ impl Check {
             last_known: state.follower.map(|follower| follower.last_known),
             behind_events: behind,
             age_ms: ages.then_some(age),
-            code: state.failure.as_ref().map(|failure| failure.code.clone()),
+            code: match &state.failure {
+                Some(failure) => Some(failure.code.clone()),
+                None => stuck.then(|| STUCK.to_string()),
+            },
             detail,
         }
     }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::DiskOptions;
+use crate::{DiskOptions, Error};
 
 /// The options of intake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,5 +69,41 @@ impl Options {
     #[must_use]
     pub const fn follow_every(&self) -> Duration {
         Duration::from_millis(self.follow_every_ms)
+    }
+
+    /// Whether all of them make sense.
+    ///
+    /// # Errors
+    /// [`Error::Option`] names the first that does not.
+    pub fn check(&self) -> Result<(), Error> {
+        let refused = |option, why| Err(Error::Option { option, why });
+        if self.queue_commands == 0 {
+            return refused("queue_commands", "has to be at least 1");
+        }
+        if self.queue_commands_of_area == 0 {
+            return refused("queue_commands_of_area", "has to be at least 1");
+        }
+        if !(2..=1_000).contains(&self.batch_events) {
+            return refused(
+                "batch_events",
+                "has to be 2 to 1,000, what the broker takes at once",
+            );
+        }
+        if self.append_deadline_ms >= self.http.request_timeout_ms {
+            return refused(
+                "append_deadline_ms",
+                "has to be less than http.request_timeout_ms",
+            );
+        }
+        if self.disk.alarm_below_bytes < self.disk.refuse_below_bytes {
+            return refused(
+                "disk.alarm_below_bytes",
+                "has to be at least disk.refuse_below_bytes",
+            );
+        }
+        if self.follow_every_ms == 0 {
+            return refused("follow_every_ms", "has to be at least 1");
+        }
+        Ok(())
     }
 }

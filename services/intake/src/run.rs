@@ -125,7 +125,7 @@ pub(crate) async fn run_watched<L: Log, K: Keys>(
     free: FreeSpace,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    check(&options)?;
+    options.check()?;
     let Parts {
         district,
         rules,
@@ -288,38 +288,6 @@ impl<L: Log, K: Keys> Starting<'_, L, K> {
         adopt::adopt(self.decider, self.own).await?;
         Ok(read_from)
     }
-}
-
-fn check(options: &Options) -> Result<(), Error> {
-    let refused = |option, why| Err(Error::Option { option, why });
-    if options.queue_commands == 0 {
-        return refused("queue_commands", "has to be at least 1");
-    }
-    if options.queue_commands_of_area == 0 {
-        return refused("queue_commands_of_area", "has to be at least 1");
-    }
-    if !(2..=1_000).contains(&options.batch_events) {
-        return refused(
-            "batch_events",
-            "has to be 2 to 1,000, what the broker takes at once",
-        );
-    }
-    if options.append_deadline_ms >= options.http.request_timeout_ms {
-        return refused(
-            "append_deadline_ms",
-            "has to be less than http.request_timeout_ms",
-        );
-    }
-    if options.disk.alarm_below_bytes < options.disk.refuse_below_bytes {
-        return refused(
-            "disk.alarm_below_bytes",
-            "has to be at least disk.refuse_below_bytes",
-        );
-    }
-    if options.follow_every_ms == 0 {
-        return refused("follow_every_ms", "has to be at least 1");
-    }
-    Ok(())
 }
 
 fn endpoint(error: &gridkeeper_http::HttpError) -> Error {

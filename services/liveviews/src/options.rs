@@ -51,7 +51,11 @@ impl Options {
         Duration::from_millis(self.retry_ms)
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Whether all of them make sense.
+    ///
+    /// # Errors
+    /// [`Error::Option`] names the first that does not.
+    pub fn check(&self) -> Result<(), Error> {
         let refused = |option, why| Err(Error::Option { option, why });
         for (option, value) in [
             ("flush_every_ms", self.flush_every_ms),

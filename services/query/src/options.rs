@@ -78,7 +78,11 @@ impl Options {
         Duration::from_millis(self.answer_timeout_ms)
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Whether all of them make sense.
+    ///
+    /// # Errors
+    /// [`Error::Option`] names the first that does not.
+    pub fn check(&self) -> Result<(), Error> {
         let positive = [
             ("answer_timeout_ms", self.answer_timeout_ms),
             ("span_days", self.span_days.into()),

@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use gridkeeper_backup::{
-    Acknowledged, Checked, Error as BackupError, Limits, Source, Taken, check, take,
-};
+use gridkeeper_backup::{Acknowledged, Checked, Limits, Source, Taken, check, take};
 use gridkeeper_eventlog::{EventLog, KeyStore, Watermark, read_watermark};
 use gridkeeper_identity::load_checkpoint_verifier;
 
@@ -120,17 +118,14 @@ fn run_check(command: &Command, paced: &Paced) -> Result<(), Error> {
     let keys = command.place.layout()?.keys();
     let own = load_checkpoint_verifier(&keys).ok();
     let verifier = named.as_ref().or(own.as_ref());
-    let checked = match check(&command.dir, verifier, |at| paced.progress(&at)) {
-        Err(BackupError::AnotherLog { .. }) if named.is_none() => {
-            terminal::progress(format!(
-                "the key of checkpoints in {} is of another log: the backup is checked by the key that it holds itself",
-                keys.display()
-            ));
-            check(&command.dir, None, |at| paced.progress(&at))?
-        }
-        checked => checked?,
-    };
-    show_checked(&checked)
+    if verifier.is_none() {
+        terminal::progress(format!(
+            "there is no key of checkpoints in {}: the backup is checked by the key that it holds itself",
+            keys.display()
+        ));
+    }
+    let checked = check(&command.dir, verifier, |at| paced.progress(&at));
+    show_checked(&checked?)
 }
 
 fn show_checked(checked: &Checked) -> Result<(), Error> {

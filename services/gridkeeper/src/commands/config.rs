@@ -21,6 +21,7 @@ pub(super) fn run(command: &Command) -> Result<(), Error> {
         return terminal::answer(EXPLAINED.trim_end());
     };
     let config = Config::parse(file, &files::read(file)?)?;
+    config.check()?;
     let text = toml::to_string_pretty(&config).map_err(|error| Error::Io {
         action: "write to",
         path: "standard output".into(),

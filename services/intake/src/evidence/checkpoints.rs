@@ -104,7 +104,9 @@ impl CheckpointFolder {
 }
 
 fn open(path: &Path, verifier: &CheckpointVerifier) -> Result<Checkpoint, Error> {
-    let note = fs::read_to_string(path).map_err(failed(path))?;
+    // What is no text is no checkpoint.
+    let note = fs::read(path).map_err(failed(path))?;
+    let note = String::from_utf8_lossy(&note);
     verifier.open(&note).map_err(|source| Error::Checkpoint {
         path: path.to_owned(),
         source,
