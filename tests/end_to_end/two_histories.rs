@@ -91,19 +91,28 @@ impl Site {
     }
 }
 
+/// A stopped installation with a copy of all its parts that is older than its last reports; these.
+async fn with_an_older_copy() -> (Site, Vec<Receipt>) {
+    let mut site = Site::started(&sample_district()).await;
+    site.file(5, GRID).await;
+    site.stop_everything().await;
+    site.set_aside("older");
+    site.broker.restart().await.unwrap();
+    site.start_all().await;
+    let newest = site.file(5, OTHER).await;
+    let last = site.last_position().await;
+    let all = format!("/v1/areas/510402?at_least={last}&wait_ms=10000");
+    assert_eq!(site.answer(&all).await["reported"], 10);
+    site.stop_everything().await;
+    (site, newest)
+}
+
 /// The log and all that intake keeps of it are older than what one of the others has read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_only_views_know_to_be_short_is_named_before_anything_is_appended() {
     for (newer, gone) in [(VIEWS, TIMERS), (TIMERS, VIEWS)] {
-        let mut site = Site::started(&sample_district()).await;
-        site.file(5, GRID).await;
-        site.stop_everything().await;
-        site.set_aside("older");
-        site.broker.restart().await.unwrap();
-        site.start_all().await;
-        let lost = site.file(5, OTHER).await;
-        let end = site.last_position().await;
-        site.stop_everything().await;
+        let (mut site, lost) = with_an_older_copy().await;
+        let end = lost.iter().map(|receipt| receipt.position.0).max().unwrap();
         site.put_back("older", &[BROKER, EVIDENCE]);
         fs::remove_dir_all(site.path(gone)).unwrap();
         site.start_red(&["GK0308"], &ENDPOINTS).await;
@@ -138,17 +147,7 @@ async fn a_log_that_only_views_know_to_be_short_is_named_before_anything_is_appe
 /// An installation whose log was gone on with from an older copy, while views of what came after
 /// the copy are left.
 async fn gone_on_with_from_a_copy(own: usize) -> (Site, Vec<Receipt>) {
-    let mut site = Site::started(&sample_district()).await;
-    site.file(5, GRID).await;
-    site.stop_everything().await;
-    site.set_aside("older");
-    site.broker.restart().await.unwrap();
-    site.start_all().await;
-    let lost = site.file(5, OTHER).await;
-    let last = site.last_position().await;
-    let all = format!("/v1/areas/510402?at_least={last}&wait_ms=10000");
-    assert_eq!(site.answer(&all).await["reported"], 10);
-    site.stop_everything().await;
+    let (mut site, lost) = with_an_older_copy().await;
     site.set_aside("newer");
     site.put_back("older", &ALL);
     site.broker.restart().await.unwrap();
