@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use gridkeeper_proto::code::{Code, Coded};
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
-
 /// The default configuration, with each key explained. A test holds it equal to [`Config::default`].
 pub(crate) const EXPLAINED: &str = include_str!("../../../deploy/gridkeeper.toml");
 
@@ -72,17 +70,6 @@ impl Config {
             reason: error.to_string(),
         })
     }
-
-    /// Checks the options of every service as its start does.
-    ///
-    /// # Errors
-    /// The first that makes no sense.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        self.intake.check()?;
-        self.aggregator.check()?;
-        self.query.check()?;
-        Ok(self.escalator.check()?)
-    }
 }
 
 impl Config {
@@ -146,22 +133,6 @@ mod tests {
                 Config::default(),
                 "{section}"
             );
-        }
-    }
-
-    #[test]
-    fn what_no_service_would_start_with_is_refused() {
-        assert!(Config::default().check().is_ok());
-        for text in [
-            "[intake]\nbatch_events = 1",
-            "[intake.disk]\nalarm_below_bytes = 1",
-            "[aggregator]\nquestions = 0",
-            "[query]\nspan_days = 0",
-            "[escalator]\ntick_ms = 0",
-            "[aggregator.views]\nviews_in_memory = 0",
-            "[escalator.views]\nviews_in_memory = 0",
-        ] {
-            assert!(parsed(text).unwrap().check().is_err(), "{text}");
         }
     }
 
