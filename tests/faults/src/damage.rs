@@ -11,8 +11,9 @@ use rand::{RngExt as _, rngs::Xoshiro256PlusPlus};
 
 use crate::{
     blocks::{self, Block, CHECKSUM, Message, Record, copy_folder},
+    kinds::{Damage, Headers, Part, Subject, Which},
     raw_log::RawLog,
-    scenario::{Damage, Headers, Part, Scenario, Stream, Subject, Which, random},
+    scenario::{Scenario, Stream, random},
 };
 
 const PAGE: usize = 4_096;
@@ -27,6 +28,9 @@ pub(crate) struct Files {
     /// A copy of the broker's folder, where one was made.
     pub(crate) copy: PathBuf,
 }
+
+/// The subject of the events of the district itself, which the statements of the log are.
+const DISTRICT: &str = "evt.510402.centre";
 
 /// The folders of views in the services' data.
 const VIEWS: [&str; 2] = ["aggregator", "escalator"];
@@ -77,9 +81,7 @@ impl Files {
     ) -> String {
         let older = blocks::stream_folder(&self.copy, scenario.stream.name());
         match scenario.damage {
-            Damage::Nothing | Damage::RemoveIndex | Damage::Garbage(..) | Damage::Republish(..) => {
-                "nothing".to_owned()
-            }
+            Damage::Nothing | Damage::RemoveIndex => "nothing".to_owned(),
             Damage::OlderBlock => older_block(stream, &older),
             Damage::RepeatBlock => repeat_block(stream),
             Damage::RemoveConfiguration => remove(&stream.join("meta.inf")),
@@ -250,13 +252,19 @@ pub(crate) async fn publish(raw: &RawLog, scenario: &Scenario, known_case: &str)
                 headers,
             )
         }
-        Damage::Republish(headers) => {
+        Damage::Republish(headers) | Damage::RepublishStatement(headers) => {
             let stream = scenario.stream.name();
             let last = raw.state(stream).await.last();
             let mut all = raw.messages(stream, last).await;
-            let position = random.random_range(1..=last);
-            let Message { subject, payload } =
-                all.remove(&position).expect("the log was whole before");
+            if let Damage::RepublishStatement(_) = scenario.damage {
+                all.retain(|_, message| message.subject == DISTRICT);
+            }
+            let positions: Vec<_> = all.keys().copied().collect();
+            let position = match scenario.damage {
+                Damage::RepublishStatement(_) => *positions.last().expect("there is a statement"),
+                _ => positions[random.random_range(0..positions.len())],
+            };
+            let Message { subject, payload } = all.remove(&position).expect("it is among them");
             (
                 format!("the message of {position}"),
                 subject,
@@ -282,7 +290,8 @@ fn garbage_subject(stream: Stream, subject: Subject, known_case: &str) -> String
     match (stream, subject) {
         (Stream::Events, Subject::Known) => "evt.510402.002.005.07".to_owned(),
         (Stream::Events, Subject::Unknown) => "evt.510402.999.999.99".to_owned(),
+        (Stream::Events, Subject::District) => DISTRICT.to_owned(),
         (Stream::Keys, Subject::Known) => format!("key.510402.{known_case}"),
-        (Stream::Keys, Subject::Unknown) => "key.510402.nobody".to_owned(),
+        (Stream::Keys, Subject::Unknown | Subject::District) => "key.510402.nobody".to_owned(),
     }
 }

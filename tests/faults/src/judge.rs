@@ -7,10 +7,12 @@ use serde_json::Value;
 
 use crate::{
     client::Client,
-    ledger::{Bounds, Case},
+    ledger::{Bounds, Case, Command},
 };
 
 const DISTRICT: &str = "510402";
+/// The code of what was recorded once and was lost.
+const LOST: &str = "GK0530";
 const AT_ONCE: usize = 8;
 /// After how many questions without any answer no more are asked.
 const MAX_SILENT: usize = 4;
@@ -40,6 +42,15 @@ impl Found {
         self.unanswered.push(format!("{path}: no answer"));
         self.silent += 1;
     }
+}
+
+/// What is answered for reports and steps that are lost.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lost {
+    /// Reports of which nothing is known.
+    pub(crate) nameless: Vec<String>,
+    /// Answers that are not those for what is lost.
+    pub(crate) wrong: Vec<String>,
 }
 
 /// An answer, or why there is none.
@@ -107,6 +118,38 @@ pub(crate) async fn compare(client: &Client) -> Found {
         found.add(one);
         if found.silent > MAX_SILENT {
             break;
+        }
+    }
+    found
+}
+
+/// Asks for everything that is lost: a report is gone, and a case of which only steps are lost is
+/// as it was before them.
+pub(crate) async fn ask_for_lost(client: &Client) -> Lost {
+    let (lost, position): (Vec<_>, _) = {
+        let ledger = client.ledger();
+        (ledger.lost().cloned().collect(), ledger.last_position())
+    };
+    let mut found = Lost::default();
+    for Command { id, case, .. } in &lost {
+        let standing = client.ledger().cases().get(case).cloned();
+        let path = format!("/v1/cases/{case}?at_least={position}&wait_ms=500");
+        let (status, text) = client.ask(&path).await.unwrap_or_default();
+        let right = match (id == case, standing) {
+            (true, _) if status == 404 => {
+                found.nameless.push(id.clone());
+                true
+            }
+            (false, Some(Case { accepted, .. })) => {
+                let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+                status == 200 && (accepted || answer["state"] == "reported")
+            }
+            // The steps of a lost report are asked for with it.
+            (false, None) => true,
+            (true, _) => status == 410 && text.contains(LOST),
+        };
+        if !right {
+            found.wrong.push(format!("{id} of {case}: {status} {text}"));
         }
     }
     found

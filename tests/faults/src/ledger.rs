@@ -4,10 +4,14 @@
 //! - A receipt is for ever: the same command gets the same position and leaf hash again, marked as
 //!   repeated.
 //! - No two commands have the same position.
+//! - What is lost is neither: it counts nowhere, and gets another receipt when it is sent again.
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
+use uuid::Uuid;
+
+use crate::blocks::Message;
 
 /// A command: a report, or a step of a case.
 #[derive(Clone, Debug)]
@@ -22,8 +26,12 @@ pub(crate) struct Command {
     pub(crate) position: Option<u64>,
     /// The leaf hash of its receipt, where the receipt names one.
     leaf_hash: Option<String>,
+    /// The version that its receipt names.
+    version: u64,
     /// Whether it was refused for good.
     pub(crate) refused: bool,
+    /// Whether it was acknowledged once and is lost, and not acknowledged again.
+    pub(crate) lost: bool,
 }
 
 impl Command {
@@ -33,7 +41,7 @@ impl Command {
 }
 
 /// What is known of a case.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Case {
     /// The report, as sent.
     pub(crate) report: Value,
@@ -83,7 +91,9 @@ impl Ledger {
             body: body.clone(),
             position: None,
             leaf_hash: None,
+            version: 0,
             refused: false,
+            lost: false,
         });
     }
 
@@ -118,25 +128,54 @@ impl Ledger {
             None => {
                 command.position = Some(position);
                 command.leaf_hash = leaf_hash;
+                command.version = version;
+                command.lost = false;
                 if let Some(other) = self.positions.insert(position, id.to_owned()) {
                     let text = format!("{id} and {other} were both acknowledged at {position}");
                     self.wrong.push(text);
                 }
             }
         }
-        let command = command.clone();
-        let case = self.cases.entry(command.case.clone()).or_insert(Case {
-            report: Value::Null,
-            version: 0,
-            position: 0,
-            accepted: false,
-        });
-        match command.is_report() {
-            true => case.report = command.body,
-            false => case.accepted = true,
+        let case = command.case.clone();
+        self.count(&case);
+    }
+
+    /// Enters that what a command was acknowledged as is lost: it counts no more, until it is
+    /// acknowledged anew.
+    pub(crate) fn give_up(&mut self, id: &str) {
+        let command = &mut self.commands[self.index[id]];
+        let Some(position) = command.position.take() else {
+            return;
+        };
+        command.lost = true;
+        command.leaf_hash = None;
+        if self.positions.get(&position).is_some_and(|of| of == id) {
+            self.positions.remove(&position);
         }
-        case.version = case.version.max(version);
-        case.position = case.position.max(position);
+        let case = command.case.clone();
+        self.count(&case);
+    }
+
+    /// Sums up the acknowledged commands of a case.
+    fn count(&mut self, id: &str) {
+        let of_case = self.commands.iter().filter(|command| command.case == id);
+        let mut case: Option<Case> = None;
+        for command in of_case {
+            let Some(position) = command.position else {
+                continue;
+            };
+            let case = case.get_or_insert_default();
+            match command.is_report() {
+                true => case.report = command.body.clone(),
+                false => case.accepted = true,
+            }
+            case.version = case.version.max(command.version);
+            case.position = case.position.max(position);
+        }
+        match case {
+            Some(case) => self.cases.insert(id.to_owned(), case),
+            None => self.cases.remove(id),
+        };
     }
 
     /// The acknowledged cases by their ids.
@@ -149,10 +188,28 @@ impl Ledger {
         &self.commands
     }
 
-    /// Commands whose fate is not known: sent, neither acknowledged nor refused for good.
+    /// Commands whose fate is not known: sent, neither acknowledged nor refused for good, nor lost.
     pub(crate) fn in_doubt(&self) -> impl Iterator<Item = &Command> {
         let all = self.commands.iter();
-        all.filter(|command| command.position.is_none() && !command.refused)
+        all.filter(|command| command.position.is_none() && !command.refused && !command.lost)
+    }
+
+    /// Commands that were acknowledged and are lost.
+    pub(crate) fn lost(&self) -> impl Iterator<Item = &Command> {
+        self.commands.iter().filter(|command| command.lost)
+    }
+
+    /// The ids of acknowledged commands that a log does not hold where their receipts say.
+    pub(crate) fn not_in(&self, log: &BTreeMap<u64, Message>) -> Vec<String> {
+        let acknowledged = self.commands.iter().filter(|command| {
+            let Some(position) = command.position else {
+                return false;
+            };
+            let case: Uuid = command.case.parse().unwrap();
+            let held = log.get(&position);
+            held.is_none_or(|message| !message.names(case))
+        });
+        acknowledged.map(|command| command.id.clone()).collect()
     }
 
     /// The highest position that was acknowledged.
@@ -213,5 +270,25 @@ mod tests {
         ledger.note_receipt("b", &receipt(1, false));
         ledger.note_refused("a");
         assert_eq!(ledger.wrong.len(), 4, "{:?}", ledger.wrong);
+    }
+
+    #[test]
+    fn what_is_lost_counts_nowhere_until_it_is_acknowledged_again() {
+        let mut ledger = sent(&["a", "b"]);
+        ledger.note_sent("step", "a", &json!({}));
+        ledger.note_receipt("a", &receipt(1, false));
+        ledger.note_receipt("b", &receipt(2, false));
+        ledger.note_receipt("step", &json!({ "position": 3, "version": 2 }));
+        ledger.give_up("step");
+        let case = &ledger.cases()["a"];
+        assert_eq!((case.version, case.position, case.accepted), (1, 1, false));
+        ledger.give_up("a");
+        assert_eq!(ledger.bounds("510402"), Bounds { least: 1, most: 1 });
+        let lost: Vec<_> = ledger.lost().map(|command| &*command.id).collect();
+        assert_eq!(lost, ["a", "step"]);
+        ledger.note_receipt("a", &receipt(3, false));
+        assert_eq!(ledger.bounds("510402"), Bounds { least: 2, most: 2 });
+        assert_eq!(ledger.last_position(), 3);
+        assert_eq!(ledger.wrong, [""; 0]);
     }
 }

@@ -3,7 +3,8 @@
 //! Each round has a seed, which decides what is done. It fills an installation with reports and
 //! keeps a ledger of the receipts, damages files of the broker or publishes what is no event, tries
 //! new reports and old ones at once, and compares every answer with the ledger, every position with
-//! what the broker holds there, and `gridkeeper verify` with both. The judge uses the HTTP API
+//! what the broker holds there, and `gridkeeper verify` with both. Where a fault is named, it does
+//! what the doctor says, as an operator would, and compares again. The judge uses the HTTP API
 //! alone and none of the services' types.
 
 #![allow(
@@ -15,8 +16,11 @@
 mod blocks;
 mod client;
 mod damage;
+mod doctor;
+mod folders;
 mod health;
 mod judge;
+mod kinds;
 mod ledger;
 mod phones;
 mod raw_log;
@@ -24,6 +28,7 @@ mod round;
 mod scenario;
 mod verdict;
 
+pub use kinds::{Damage, Folder, Headers, Part, Subject, Which};
 pub use round::run;
-pub use scenario::{Damage, Headers, Moment, Part, Scenario, Stream, Subject, Which};
+pub use scenario::{Moment, Scenario, Stream};
 pub use verdict::{Report, Verdict};

@@ -31,6 +31,8 @@ struct Ends {
     recovered: u32,
     latent: u32,
     named: u32,
+    /// Those of them, latent or named, from which the doctor's way led back.
+    back: u32,
     failed: u32,
 }
 
@@ -56,6 +58,7 @@ async fn main() -> ExitCode {
             (Verdict::Named(_), _) => &mut ends.named,
         };
         *end += 1;
+        ends.back += u32::from(report.way_back.is_some() && report.failures.is_empty());
         if !report.failures.is_empty() {
             failed.push(seed);
         }
@@ -66,11 +69,12 @@ async fn main() -> ExitCode {
         "recovered",
         "latent",
         "named",
+        "back",
         "FAILED",
     ];
     println!(
-        "\n{:<24}{:>10}{:>11}{:>8}{:>7}{:>8}",
-        head[0], head[1], head[2], head[3], head[4], head[5]
+        "\n{:<26}{:>10}{:>11}{:>8}{:>7}{:>6}{:>8}",
+        head[0], head[1], head[2], head[3], head[4], head[5], head[6]
     );
     for (kind, ends) in &kinds {
         let Ends {
@@ -78,9 +82,12 @@ async fn main() -> ExitCode {
             recovered,
             latent,
             named,
+            back,
             failed,
         } = ends;
-        println!("{kind:<24}{harmless:>10}{recovered:>11}{latent:>8}{named:>7}{failed:>8}");
+        println!(
+            "{kind:<26}{harmless:>10}{recovered:>11}{latent:>8}{named:>7}{back:>6}{failed:>8}"
+        );
     }
     match failed.is_empty() {
         true => ExitCode::SUCCESS,

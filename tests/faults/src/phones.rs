@@ -5,7 +5,11 @@ use std::time::Duration;
 use gridkeeper_tests::until;
 use rand::{RngExt as _, rngs::Xoshiro256PlusPlus};
 use serde_json::json;
-use tokio::{sync::watch, task::JoinHandle, time::interval};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{interval, timeout},
+};
 
 use crate::{
     client::{Client, late_report, new_id, report},
@@ -74,6 +78,46 @@ async fn settle_doubts(client: &Client) {
         client.ledger().in_doubt().next().is_none().then_some(())
     })
     .await;
+}
+
+/// As [`settle_doubts`], as long as there is time; says whether nothing is in doubt any more.
+pub(crate) async fn settle_within(client: &Client, limit: Duration) -> bool {
+    timeout(limit, settle_doubts(client)).await.is_ok()
+}
+
+/// Files a new report in each grid.
+pub(crate) async fn file_everywhere(client: &Client) {
+    for (number, grid) in BEFORE.iter().chain(&AFTER).enumerate() {
+        client.file(&[report(number, grid, 80)]).await;
+    }
+}
+
+/// Sends everything again that is acknowledged.
+pub(crate) async fn repeat_acknowledged(client: &Client) {
+    let all: Vec<_> = {
+        let ledger = client.ledger();
+        let all = ledger.commands().iter();
+        all.filter(|command| command.position.is_some())
+            .cloned()
+            .collect()
+    };
+    repeat_many(client, &all).await;
+}
+
+/// Sends everything again that is lost.
+pub(crate) async fn file_lost_again(client: &Client) {
+    let all: Vec<_> = client.ledger().lost().cloned().collect();
+    repeat_many(client, &all).await;
+}
+
+/// Sends reports again, some in each request, and then steps.
+async fn repeat_many(client: &Client, commands: &[Command]) {
+    let (reports, steps): (Vec<_>, Vec<_>) = commands.iter().cloned().partition(Command::is_report);
+    for some in reports.chunks(REPORTS_A_REQUEST) {
+        let bodies: Vec<_> = some.iter().map(|command| command.body.clone()).collect();
+        client.file(&bodies).await;
+    }
+    repeat(client, &steps).await;
 }
 
 /// As [`settle_doubts`], once: what cannot be settled stays in doubt.

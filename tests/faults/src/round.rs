@@ -1,5 +1,9 @@
 //! One round: an installation is filled, damaged, tried and judged.
 
+mod histories;
+mod treatment;
+mod way_back;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -10,15 +14,18 @@ use gridkeeper_broker::BrokerError;
 use gridkeeper_tests::{installation::Installation, sample_district, until};
 use tokio::time::{Instant, interval, timeout};
 
+use self::treatment::Treatment;
+pub(crate) use self::way_back::WayBack;
 use crate::{
     blocks::{self, Message},
     client::Client,
     damage::{self, Files},
     health::{State, codes_in},
     judge::{self, Found},
+    kinds::Damage,
     phones::{self, Phones},
     raw_log::{Difference, RawLog},
-    scenario::{Damage, Scenario, Stream, random},
+    scenario::{Scenario, Stream, random},
     verdict::{Evidence, Report, Verified},
 };
 
@@ -36,6 +43,7 @@ const VERIFY: Duration = Duration::from_secs(60);
 /// An installation under test.
 struct Round<'a> {
     scenario: &'a Scenario,
+    binary: PathBuf,
     installation: Installation,
     raw: RawLog,
     client: Client,
@@ -57,6 +65,9 @@ pub async fn run(binary: &Path, scenario: &Scenario) -> Report {
     round.compare().await;
     round.verify().await;
     round.look_at_the_logs(&before).await;
+    if scenario.way_back && round.evidence.names_something() {
+        round.way_back(&before).await;
+    }
     let mut report = round.evidence.report(scenario, began.elapsed());
     if !report.failures.is_empty() {
         report.folder = Some(round.leave());
@@ -95,6 +106,7 @@ impl<'a> Round<'a> {
         };
         Self {
             scenario,
+            binary,
             installation,
             raw,
             client,
@@ -115,7 +127,13 @@ impl<'a> Round<'a> {
         if self.scenario.damage.needs_copy() {
             self.files.copy_streams();
         }
+        if self.scenario.damage.needs_folders() {
+            self.copy_folders().await;
+        }
         phones::fill(&self.client, reports / 2, reports, description).await;
+        if let Damage::RepublishStatement(_) = self.scenario.damage {
+            self.make_statement().await;
+        }
         self.until_views_have_all().await;
         // They go on while the broker is away. What is published through it comes between two of
         // their reports.
@@ -130,6 +148,8 @@ impl<'a> Round<'a> {
             let before = blocks::messages(&self.files.stream(Stream::Events));
             self.evidence.done = damage::publish(&self.raw, self.scenario, &known).await;
             before
+        } else if self.scenario.damage.needs_folders() {
+            self.exchange_folders().await
         } else {
             self.stop_broker().await;
             let before = blocks::messages(&self.files.stream(Stream::Events));
@@ -302,8 +322,9 @@ impl<'a> Round<'a> {
         let end = before.keys().next_back().copied().unwrap_or(0);
         let now = raw.messages(stream, state.last().max(end)).await;
         self.evidence.log = Difference::between(before, &now);
-        let ledger = self.client.ledger();
-        self.evidence.wrong.extend(ledger.wrong.iter().cloned());
+        let mut ledger = self.client.ledger();
+        let wrong = std::mem::take(&mut ledger.wrong);
+        self.evidence.wrong.extend(wrong);
         for command in ledger.commands() {
             let Some(position) = command.position else {
                 continue;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
 
+use crate::kinds::{Damage, Folder, Headers, Part, Subject, Which};
+
 /// One round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scenario {
@@ -23,6 +25,8 @@ pub struct Scenario {
     pub reports: usize,
     /// Characters of a report's description.
     pub description: usize,
+    /// Whether the doctor is followed where it names something, and the way back judged.
+    pub way_back: bool,
 }
 
 /// A stream of the district.
@@ -58,142 +62,6 @@ impl Moment {
     #[must_use]
     pub fn kills_broker(self) -> bool {
         matches!(self, Self::Killed | Self::KilledUnderServices)
-    }
-}
-
-/// A block of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// The one that is written to.
-    Newest,
-    /// One that is neither the first nor the newest, where there is one.
-    Middle,
-    /// The first.
-    First,
-}
-
-/// A part of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Its length.
-    Length,
-    /// Its sequence.
-    Sequence,
-    /// Its time.
-    Time,
-    /// The length of its subject.
-    SubjectLength,
-    /// Its subject.
-    Subject,
-    /// Its payload.
-    Payload,
-    /// Its checksum.
-    Checksum,
-    /// Any byte of the block.
-    Anywhere,
-}
-
-/// The subject of a message that is no event, or no key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// One on which there are others.
-    Known,
-    /// One of the stream, but of no area of the district, or of no case.
-    Unknown,
-}
-
-/// What is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Damage {
-    /// Nothing: the ledger has to agree then.
-    Nothing,
-    /// The last records of a block are cut off.
-    CutRecords(Which, usize),
-    /// The last bytes of a block are cut off.
-    CutBytes(Which, usize),
-    /// One bit is flipped.
-    FlipBit(Which, Part),
-    /// 4,096 bytes become zeros.
-    ZeroPage(Which),
-    /// Bytes that are no record are appended to a block.
-    AppendBytes(Which, usize),
-    /// A block's file is removed.
-    RemoveBlock(Which),
-    /// A block is replaced with the copy of it that was made earlier.
-    OlderBlock,
-    /// A block is replaced with the one before it.
-    RepeatBlock,
-    /// The index of the blocks is removed.
-    RemoveIndex,
-    /// The stream's configuration is removed.
-    RemoveConfiguration,
-    /// The folder of the stream's blocks is removed.
-    RemoveBlocks,
-    /// The stream's folder is removed.
-    RemoveStream,
-    /// The stream's folder and all views are removed.
-    RemoveStreamAndViews,
-    /// The stream's folder is replaced with the copy of it that was made earlier.
-    OlderStream,
-    /// All streams are replaced with the copies of them that were made earlier.
-    OlderBroker,
-    /// A bit of an event's payload is flipped, and the record's checksum made right again.
-    ChangeEvent(Which),
-    /// A message of random bytes is published on a subject of the stream.
-    Garbage(Subject, Headers),
-    /// A message of the stream is published once more, as it is.
-    Republish(Headers),
-}
-
-/// Whether a message has the headers of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Headers {
-    /// It has an id.
-    Id,
-    /// It has none.
-    None,
-}
-
-impl Damage {
-    /// Whether it replaces something with an earlier copy.
-    #[must_use]
-    pub fn needs_copy(self) -> bool {
-        matches!(
-            self,
-            Self::OlderBlock | Self::OlderStream | Self::OlderBroker
-        )
-    }
-
-    /// Whether it is done through the broker rather than to its files.
-    #[must_use]
-    pub fn needs_broker(self) -> bool {
-        matches!(self, Self::Garbage(..) | Self::Republish(..))
-    }
-
-    /// The kind of damage, without its particulars.
-    #[must_use]
-    pub fn kind(self) -> &'static str {
-        match self {
-            Self::Nothing => "nothing",
-            Self::CutRecords(..) => "records cut",
-            Self::CutBytes(..) => "bytes cut",
-            Self::FlipBit(..) => "bit flipped",
-            Self::ZeroPage(..) => "page zeroed",
-            Self::AppendBytes(..) => "bytes appended",
-            Self::RemoveBlock(..) => "block removed",
-            Self::OlderBlock => "older block",
-            Self::RepeatBlock => "block repeated",
-            Self::RemoveIndex => "index removed",
-            Self::RemoveConfiguration => "configuration removed",
-            Self::RemoveBlocks => "blocks removed",
-            Self::RemoveStream => "stream removed",
-            Self::RemoveStreamAndViews => "stream and views removed",
-            Self::OlderStream => "older stream",
-            Self::OlderBroker => "older broker",
-            Self::ChangeEvent(..) => "event changed",
-            Self::Garbage(..) => "garbage",
-            Self::Republish(..) => "published again",
-        }
     }
 }
 
@@ -236,6 +104,7 @@ impl Scenario {
             again: false,
             reports: 240,
             description: 200,
+            way_back: true,
         }
     }
 
@@ -247,8 +116,10 @@ impl Scenario {
             true => Stream::Keys,
             false => Stream::Events,
         };
+        let own = Self::own_damage(seed);
         let damage = Self::changed_event(seed)
             .or_else(|| Self::republished(seed))
+            .or(own)
             .unwrap_or_else(|| Self::any_damage(random));
         let moments = [
             Moment::Stopped,
@@ -257,12 +128,17 @@ impl Scenario {
             Moment::KilledUnderServices,
         ];
         let moment = match damage {
-            // Views in use cannot be taken away.
+            // Views in use cannot be taken away, and no folder is exchanged under who uses it.
             Damage::RemoveStreamAndViews => any(random, &moments[..2]),
+            damage if damage.needs_folders() => any(random, &moments[..2]),
             _ => any(random, &moments),
         };
         Self {
-            stream,
+            stream: if own == Some(damage) {
+                Stream::Events
+            } else {
+                stream
+            },
             keeps_index: random.random_ratio(2, 3),
             again: random.random_ratio(1, 3),
             reports: random.random_range(120..=360),
@@ -287,6 +163,23 @@ impl Scenario {
         random
             .random_ratio(1, 20)
             .then_some(Damage::Republish(headers))
+    }
+
+    /// In one round of twelve folders are exchanged, or something is done to statements, decided in
+    /// the same way.
+    fn own_damage(seed: u64) -> Option<Damage> {
+        let random = &mut random(seed ^ 0xf01d);
+        let folder = any(random, &Folder::ALL);
+        let newer = any(random, &Folder::ALL[1..]);
+        let headers = any(random, &[Headers::Id, Headers::None]);
+        let damage = match random.random_range(0..9) {
+            0..2 => Damage::OlderFolder(folder),
+            2..4 => Damage::AllOlderBut(folder),
+            4..7 => Damage::TwoHistories(newer),
+            7 => Damage::Garbage(Subject::District, headers),
+            _ => Damage::RepublishStatement(headers),
+        };
+        random.random_ratio(1, 12).then_some(damage)
     }
 
     fn any_damage(random: &mut Xoshiro256PlusPlus) -> Damage {

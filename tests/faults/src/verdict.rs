@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 use crate::{
     health::{State, codes_in},
     raw_log::Difference,
-    round::line,
+    round::{WayBack, line},
     scenario::Scenario,
 };
 
@@ -44,6 +44,8 @@ pub(crate) struct Evidence {
     pub(crate) lost_after_damage: Vec<String>,
     /// Positions acknowledged before the damage that the log does not hold any more.
     pub(crate) lost_before_damage: Vec<u64>,
+    /// How the way back ended, where one was gone.
+    pub(crate) way_back: Option<WayBack>,
 }
 
 /// What `gridkeeper verify` said.
@@ -101,6 +103,8 @@ pub struct Report {
     pub failures: Vec<String>,
     /// What was seen, in a line.
     pub seen: String,
+    /// What the way back cost, where one was gone.
+    pub way_back: Option<String>,
     /// How long it took.
     pub took: Duration,
     /// The folder of the installation, which stays where the round fails.
@@ -123,9 +127,15 @@ impl Evidence {
                 self.log.added.len(),
                 self.acknowledged_after,
             ),
+            way_back: self.way_back.as_ref().map(WayBack::line),
             took,
             folder: None,
         }
+    }
+
+    /// Whether the doctor has to be asked.
+    pub(crate) fn names_something(&self) -> bool {
+        !self.state.is_green() || self.verified != Verified::Whole
     }
 
     fn verdict(&self) -> Verdict {
@@ -139,16 +149,7 @@ impl Evidence {
 
     fn failures(&self, scenario: &Scenario) -> Vec<String> {
         let mut failures = Vec::new();
-        let mut fail = |what: &str, seen: &[String]| {
-            if let Some(first) = seen.first() {
-                let count = seen.len();
-                let shown = seen[..count.min(MAX_SHOWN)].join("; ");
-                failures.push(match count {
-                    1 => format!("{what}: {first}"),
-                    _ => format!("{what}, {count} times: {shown}"),
-                });
-            }
-        };
+        let mut fail = |what: &str, seen: &[String]| failures.extend(told(what, seen));
         let mut wrong = self.wrong.clone();
         wrong.sort_unstable();
         wrong.dedup();
@@ -180,6 +181,8 @@ impl Evidence {
             true => self.green_failures(scenario, &mut fail),
             false => self.red_failures(scenario, &mut fail),
         }
+        let way_back = self.way_back.iter();
+        failures.extend(way_back.flat_map(|way| way.failures.iter().cloned()));
         failures
     }
 
@@ -231,6 +234,17 @@ impl Evidence {
     }
 }
 
+/// What was seen of something that may not be; `None` where nothing was.
+pub(crate) fn told(what: &str, seen: &[String]) -> Option<String> {
+    let first = seen.first()?;
+    let count = seen.len();
+    let shown = seen[..count.min(MAX_SHOWN)].join("; ");
+    Some(match count {
+        1 => format!("{what}: {first}"),
+        _ => format!("{what}, {count} times: {shown}"),
+    })
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.took.as_secs_f64();
@@ -241,9 +255,16 @@ impl fmt::Display for Report {
             (Verdict::Latent, _) => "latent",
             (Verdict::Named(_), _) => "named",
         };
-        writeln!(f, "{verdict} in {seconds:.1} s: {}", self.scenario)?;
+        let back = match (&self.way_back, self.failures.is_empty()) {
+            (Some(_), true) => ", then back,",
+            _ => "",
+        };
+        writeln!(f, "{verdict}{back} in {seconds:.1} s: {}", self.scenario)?;
         writeln!(f, "    {}", self.done)?;
         write!(f, "    {}", self.seen)?;
+        if let Some(way_back) = &self.way_back {
+            write!(f, "\n    way back: {way_back}")?;
+        }
         for failure in &self.failures {
             write!(f, "\n    - {failure}")?;
         }

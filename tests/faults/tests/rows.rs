@@ -1,7 +1,9 @@
 //! The kinds of damage that were seen to do harm: at several places, and in logs of one block and
 //! of many.
 
-use gridkeeper_faults::{Damage, Headers, Moment, Part, Report, Scenario, Subject, Verdict, Which};
+use gridkeeper_faults::{
+    Damage, Folder, Headers, Moment, Part, Report, Scenario, Subject, Verdict, Which,
+};
 
 use crate::hold;
 
@@ -37,6 +39,15 @@ fn drops(seed: u64) -> impl Iterator<Item = Scenario> {
             description: 1_000,
             ..Scenario::new(seed, damage, Moment::Stopped)
         })
+}
+
+/// Small logs with these damages.
+fn each(seed: u64, damages: impl IntoIterator<Item = Damage>) -> impl Iterator<Item = Scenario> {
+    let scenarios = damages.into_iter().zip(seed..);
+    scenarios.map(|(damage, seed)| Scenario {
+        reports: 96,
+        ..Scenario::new(seed, damage, Moment::Stopped)
+    })
 }
 
 #[track_caller]
@@ -135,6 +146,45 @@ async fn an_event_that_is_published_once_more_is_named_and_counted_once() {
         ..Scenario::new(seed, Damage::Republish(headers), moment)
     });
     assert_named(&hold(scenarios).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_statement_among_the_statements_is_named_and_nothing_more_is_given_up() {
+    let damages = [
+        Damage::Garbage(Subject::District, Headers::None),
+        Damage::RepublishStatement(Headers::Id),
+    ];
+    assert_named(&hold(each(1_000, damages)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_older_than_the_log_catch_up() {
+    let damages = [
+        Damage::OlderFolder(Folder::Intake),
+        Damage::OlderFolder(Folder::Aggregator),
+        Damage::OlderFolder(Folder::Escalator),
+        Damage::AllOlderBut(Folder::Broker),
+    ];
+    for report in hold(each(1_100, damages)).await {
+        let green = matches!(report.verdict, Verdict::Harmless | Verdict::Recovered);
+        assert!(green, "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_older_than_any_folder_is_named_and_given_up() {
+    let damages = [
+        Damage::AllOlderBut(Folder::Intake),
+        Damage::AllOlderBut(Folder::Aggregator),
+        Damage::AllOlderBut(Folder::Escalator),
+    ];
+    assert_named(&hold(each(1_200, damages)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_of_another_history_is_named_and_that_history_given_up() {
+    let damages = Folder::ALL[1..].iter().copied().map(Damage::TwoHistories);
+    assert_named(&hold(each(1_300, damages)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
