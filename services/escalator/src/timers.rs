@@ -221,8 +221,12 @@ fn placed(case: &Case, timetables: &Timetables) -> Result<Option<Placed>, Error>
     if !case.state.is_open() {
         return Ok(None);
     }
-    let next = case.next_moment(timetables.of(case.policy)?);
-    Ok(match next {
+    let timetable = match timetables.of(case.policy) {
+        // The event that adopted it was given up as lost: it is adopted again.
+        Err(RulesError::UnknownPolicy { .. }) => return Ok(Some(Placed::Beyond)),
+        timetable => timetable?,
+    };
+    Ok(match case.next_moment(timetable) {
         Ok(next) => next.map(|next| {
             Placed::At(Due {
                 at: next.at,

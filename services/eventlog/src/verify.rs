@@ -305,7 +305,8 @@ impl Verification {
             hash: EventHash::of(&stored.bytes),
         };
         let id = header.event_id;
-        if !self.ids.insert(id) {
+        // What is set aside did not happen: sent again, it happens by the same id.
+        if stored.standing == Standing::Event && !self.ids.insert(id) {
             return Err(Break::Repeated { position, id });
         }
         self.sealed.note(recorded);

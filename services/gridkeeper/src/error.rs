@@ -194,6 +194,16 @@ pub(crate) enum Error {
         /// The last.
         to: Position,
     },
+    /// The broker counts more messages than it gives.
+    #[error(
+        "the broker counts the log up to position {counted} and gives it up to {last}: start the broker again, which then counts what it has, and repeat the command"
+    )]
+    Counted {
+        /// The last position that it counts.
+        counted: Position,
+        /// The last that it gives.
+        last: Position,
+    },
     /// No event was changed.
     #[error(
         "no event of the log was changed, and no other history is known, as far as chains, roots and views tell"
@@ -298,6 +308,7 @@ impl Coded for Error {
             Self::NotForeign { .. } => Code(842),
             Self::Changed { .. } | Self::OtherHistory { .. } => Code(328),
             Self::NothingChanged => Code(841),
+            Self::Counted { .. } => Code(304),
             Self::Reason { .. } => Code(843),
             Self::BeyondKnown { .. } => Code(844),
             Self::Append(error) => error.code(),

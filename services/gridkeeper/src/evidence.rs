@@ -1,6 +1,7 @@
 //! What an installation knows of its log besides the log: signed checkpoints, watermarks, and the views.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -9,7 +10,7 @@ use std::{
 use gridkeeper_aggregator::known::{self, Known};
 use gridkeeper_eventlog::{
     EventLog, LogError,
-    diagnosis::{Diagnosis, diagnose},
+    diagnosis::{Diagnosis, Stretch, diagnose},
 };
 use gridkeeper_identity::load_checkpoint_verifier;
 use gridkeeper_proto::{
@@ -40,6 +41,10 @@ pub(crate) struct Evidence {
     pub(crate) watermarks: Vec<Kept>,
     /// Watermarks of what was made from another log.
     pub(crate) of_other_logs: Vec<Kept>,
+    /// The checkpoints in intake's folder.
+    in_folder: BTreeSet<Position>,
+    /// Those that the broker has and the folder has not.
+    only_on_broker: BTreeSet<Position>,
     /// How many messages among the broker's checkpoints the log's key did not sign.
     pub(crate) unsigned: usize,
     /// Whether there is a key by which checkpoints can be checked.
@@ -64,6 +69,7 @@ impl Evidence {
         let folder = &layout.config.intake.folder;
         let files = checkpoints(folder, verifier)?.into_iter();
         let mut checkpoints: Vec<_> = files.map(|file| file.checkpoint).collect();
+        let in_folder = checkpoints.iter().map(|known| known.position).collect();
         let (watermarks, of_other_logs) = kept_of(&layout.config, verifier.origin().log)?;
         checkpoints.extend(watermarks.iter().map(|kept| kept.watermark.checkpoint));
         // A log of an earlier version has none, and one that is gone neither.
@@ -73,13 +79,35 @@ impl Evidence {
         };
         let opened: Vec<_> = notes.iter().map(|note| verifier.open(note)).collect();
         let unsigned = opened.iter().filter(|opened| opened.is_err()).count();
-        checkpoints.extend(opened.into_iter().flatten());
+        let signed = opened.into_iter().flatten();
+        let (_, only): (Vec<_>, Vec<_>) = signed.partition(|known| checkpoints.contains(known));
+        let only_on_broker = only.iter().map(|known| known.position).collect();
+        checkpoints.extend(only);
         Ok(Self {
             checkpoints,
             watermarks,
             of_other_logs,
+            in_folder,
+            only_on_broker,
             unsigned,
             has_key: true,
+        })
+    }
+
+    /// Of a log that is shorter than it was known to be, the positions that were perhaps gone on with from an older
+    /// copy. Intake's folder has all that intake signs: what the broker has besides was signed while the folder was
+    /// another one.
+    pub(crate) fn gone_on_without(&self, diagnosis: &Diagnosis) -> Option<Stretch> {
+        if diagnosis.known_to <= diagnosis.last {
+            return None;
+        }
+        let first = *self.in_folder.first()?;
+        let within = self.only_on_broker.range(first..=diagnosis.last);
+        let signed = within.into_iter().next()?;
+        let shared = self.in_folder.range(..*signed).next_back()?;
+        Some(Stretch {
+            from: Position(shared.0 + 1),
+            to: diagnosis.known_to,
         })
     }
 
@@ -166,4 +194,34 @@ pub(crate) fn checkpoints(
         }
     }
     Ok(checkpoints)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_that_only_the_broker_has_tells_that_a_short_log_was_gone_on_with() {
+        let positions = |all: &[u64]| all.iter().copied().map(Position).collect();
+        let found = |in_folder: &[u64], only_on_broker: &[u64], ends: (u64, u64)| {
+            let evidence = Evidence {
+                in_folder: positions(in_folder),
+                only_on_broker: positions(only_on_broker),
+                ..Evidence::default()
+            };
+            let diagnosis = Diagnosis {
+                last: Position(ends.0),
+                known_to: Position(ends.1),
+                ..Diagnosis::default()
+            };
+            let found = evidence.gone_on_without(&diagnosis);
+            found.map(|Stretch { from, to }| (from.0, to.0))
+        };
+        assert_eq!(found(&[181, 313], &[197], (198, 313)), Some((182, 313)));
+        // Nothing is missing; all of it is known here; it is of before the folder was begun.
+        assert_eq!(found(&[181, 313], &[197], (313, 313)), None);
+        assert_eq!(found(&[181, 313], &[], (198, 313)), None);
+        assert_eq!(found(&[181, 313], &[40], (198, 313)), None);
+        assert_eq!(found(&[], &[197], (198, 313)), None);
+    }
 }

@@ -25,13 +25,17 @@ const WINDOW: u64 = 1_000;
 /// # Errors
 /// The broker does not answer, or has no log of the district.
 pub(crate) async fn examine(opened: &OpenedLog, evidence: &Evidence) -> Result<Diagnosis, Error> {
+    // Before the end of the log is looked at, which goes on meanwhile.
+    let views = views_reach(opened).await?;
     let mut diagnosis = evidence.diagnose(&opened.log).await?;
-    let views = views_reach(opened, diagnosis.last).await?;
     // Views of a history that was given up put themselves aside at their next start.
     if diagnosis.statements.loss_at(views).is_some() {
         return Ok(diagnosis);
     }
     add_missing(&mut diagnosis, views);
+    if let Some(found) = evidence.gone_on_without(&diagnosis) {
+        diagnosis.add_other_history(found);
+    }
     // What was changed differs from the views too.
     if diagnosis.changed.is_empty()
         && diagnosis.other_roots.is_empty()
@@ -44,9 +48,9 @@ pub(crate) async fn examine(opened: &OpenedLog, evidence: &Evidence) -> Result<D
 }
 
 /// How far the views of a running aggregator are; zero where none answers.
-async fn views_reach(opened: &OpenedLog, last: Position) -> Result<Position, Error> {
-    let behind = Position(last.0 + 1);
-    let known = known_to_views(&opened.installation, &opened.url, (behind, None)).await?;
+async fn views_reach(opened: &OpenedLog) -> Result<Position, Error> {
+    let of_no_event = (Position(u64::MAX), None);
+    let known = known_to_views(&opened.installation, &opened.url, of_no_event).await?;
     Ok(known.map_or(Position(0), |known| known.position))
 }
 

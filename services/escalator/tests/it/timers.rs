@@ -232,6 +232,32 @@ fn a_moment_beyond_the_calendar_waits_for_the_year_to_be_adopted() {
 }
 
 #[test]
+fn where_the_adoption_of_a_policy_was_lost_its_cases_wait_until_it_is_adopted_again() {
+    let log = history(&[(1, 0, 0, 0), (2, 0, 0, 0)]).events;
+    let adopts = |event: &RawEvent| matches!(event.decode().recorded, Ok(ByAggregate::Rules(_)));
+    let (lost, left): (Vec<_>, Vec<_>) = log.iter().cloned().partition(adopts);
+    assert!(!lost.is_empty());
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let mut projector = Projector::new(store.generation(), Timers::default());
+    projector.apply(&decoded(&left)).unwrap();
+    assert_eq!(found(&store, far_ahead(), ALL), []);
+    assert_eq!(store.read(beyond).unwrap(), 2);
+    let end = log.len() as u64;
+    let again = lost.into_iter().zip(end + 1..);
+    let again: Vec<_> = again
+        .map(|(event, at)| RawEvent::event(Position(at), event.area, event.bytes))
+        .collect();
+    projector.apply(&decoded(&again)).unwrap();
+    assert_eq!(store.read(beyond).unwrap(), 0);
+    let expected = expected(&log, far_ahead());
+    assert_eq!(
+        (expected.len(), found(&store, far_ahead(), ALL)),
+        (2, expected)
+    );
+}
+
+#[test]
 fn what_intake_never_writes_stops_the_timers_with_its_code() {
     let stopped_by = |change: fn(&mut Vec<RawEvent>)| -> Code {
         let mut log = history(&[(1, 0, 0, 0), (2, 0, 0, 0)]).events;

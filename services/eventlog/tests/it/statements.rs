@@ -17,7 +17,7 @@ use gridkeeper_proto::{
     anchor::Anchor,
     checkpoint::Checkpoint,
     code::Coded as _,
-    envelope::Position,
+    envelope::{EventHash, Header, Position},
     event::{IntegrityEvent, LossAccepted, MessageQuarantined},
     integrity::Standing,
     time::Timestamp,
@@ -241,6 +241,15 @@ async fn given_a_hole_it_is_named_and_what_needs_it_is_set_aside_when_it_is_give
     let whole = verified(&log, &roots).await;
     assert_eq!((whole.checkpoints, whole.superseded), (10, 50));
     assert!(diagnose(&log, &roots).await.unwrap().is_whole());
+
+    // What did not happen is sent again, under the same id.
+    let again = &events[usize::try_from(found.unfounded[0].0).unwrap() - 1];
+    let same_area = events.iter().rfind(|event| event.area == again.area);
+    let (mut header, payload) = Header::decode(&again.bytes).unwrap();
+    header.previous = EventHash::of(&same_area.unwrap().bytes);
+    let again = RawEvent::event(Position(62), again.area, header.encode(payload));
+    damaged.publish(&[again]).await;
+    verified(&log, &roots).await;
 }
 
 #[tokio::test]

@@ -210,9 +210,10 @@ impl Seen {
             return Ok(());
         }
         terminal::answer(format!(
-            "1. Stop the services. Keep a copy of the broker's folder as it is.\n\
+            "1. Keep a copy of the broker's folder as it is. Leave the services as they are: nothing gets worse.\n\
              2. Where there is a backup: `gridkeeper backup{options} DIR` brings into it what is still there behind it; \
-             then put the broker's folder aside, start an empty broker, and `gridkeeper restore{options} DIR`."
+             then stop the services and the broker, put the broker's folder aside, start an empty broker, and \
+             `gridkeeper restore{options} DIR`."
         ))?;
         let given_up = match (missing.first(), other_history) {
             _ if !changed.is_empty() => "--changed".to_owned(),
@@ -222,7 +223,9 @@ impl Seen {
             (None, None) => return Ok(()),
         };
         terminal::answer(format!(
-            "3. Where nothing better is left: gridkeeper log accept-loss{options} {given_up} --reason '...'"
+            "3. Where nothing better is left: start the broker again, which then counts only what it has; with an \
+             aggregator running, red as it is, so that it can name what was lost:\n  \
+             gridkeeper log accept-loss{options} {given_up} --reason '...'"
         ))
     }
 }

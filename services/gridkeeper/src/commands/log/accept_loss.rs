@@ -1,7 +1,7 @@
 //! `gridkeeper log accept-loss`: gives up messages that were lost.
 
 use gridkeeper_eventlog::{
-    EventLog, KeyStore, LogError,
+    AppendError, EventLog, KeyStore, LogError,
     diagnosis::{Diagnosis, Stretch},
     verify::unreadable_sections,
 };
@@ -67,12 +67,17 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
         .origin()
         .log;
     let evidence = Evidence::of(installation, log, None).await?;
-    begin_where_gone(log, &keys, own).await?;
+    let begun = begin_where_gone(log, &keys, own).await?;
     let by = By { actor, reason };
     if command.keys {
         return give_up_keys(&opened, &keys, by).await;
     }
     let diagnosis = examine(&opened, &evidence).await?;
+    if begun && diagnosis.is_whole() {
+        return terminal::answer(
+            "the broker had no stream of this log; now that it has one it gives all of it again: nothing is given up, start the services again",
+        );
+    }
     let stretches = command.stretches(&diagnosis)?;
     let Some(&Stretch { from, .. }) = stretches.first() else {
         return Err(Error::NothingChanged);
@@ -165,7 +170,8 @@ async fn give_up(
     });
     let now = opened.installation.clock.now();
     let by = (by.actor.clone(), now);
-    let position = opened.log.state(statement, by, last).await?;
+    let position = opened.log.state(statement, by, last).await;
+    let position = position.map_err(|error| not_stated(error, last))?;
     let what = match other_history {
         true => format!("another history of positions {from} to {end}"),
         false => format!("positions {from} to {to}"),
@@ -174,6 +180,17 @@ async fn give_up(
         "gave up {what} by the statement at position {position}: {named} of their events are known, {aside} others are set aside"
     ))?;
     Ok(position)
+}
+
+/// Why a statement was not made.
+pub(super) fn not_stated(error: AppendError, last: Position) -> Error {
+    match error {
+        AppendError::Conflict {
+            counted: Some(counted),
+            ..
+        } if counted > last => Error::Counted { counted, last },
+        error => error.into(),
+    }
 }
 
 async fn give_up_keys(opened: &OpenedLog, keys: &KeyStore, by: By) -> Result<(), Error> {
@@ -190,22 +207,24 @@ async fn give_up_keys(opened: &OpenedLog, keys: &KeyStore, by: By) -> Result<(),
     let reason = by.reason;
     let statement = IntegrityEvent::KeysLost(KeysLost { cases, reason });
     let by = (by.actor, installation.clock.now());
-    let position = log.state(statement, by, last).await?;
+    let position = log.state(statement, by, last).await;
+    let position = position.map_err(|error| not_stated(error, last))?;
     terminal::answer(format!(
         "gave up the keys of {count} cases by the statement at position {position}"
     ))
 }
 
-/// Begins what is gone altogether, so that a statement can be made at all.
-async fn begin_where_gone(log: &EventLog, keys: &KeyStore, own: LogId) -> Result<(), Error> {
-    if matches!(log.facts().await, Err(LogError::NoStream { .. })) {
+/// Begins what is gone altogether, so that a statement can be made at all; whether that was the log.
+async fn begin_where_gone(log: &EventLog, keys: &KeyStore, own: LogId) -> Result<bool, Error> {
+    let gone = matches!(log.facts().await, Err(LogError::NoStream { .. }));
+    if gone {
         log.begin(own).await?;
     }
     if matches!(keys.confirm(own).await, Err(LogError::NoStream { .. })) {
         keys.begin(own).await?;
     }
     log.checkpoints().await?.begin(own).await?;
-    Ok(())
+    Ok(gone)
 }
 
 /// The stretch to give up: what is missing from a position on, or all up to another one. The end of

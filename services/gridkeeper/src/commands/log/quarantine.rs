@@ -5,7 +5,7 @@ use gridkeeper_proto::{
     event::{IntegrityEvent, MessageQuarantined},
 };
 
-use super::accept_loss::{checked_reason, operator};
+use super::accept_loss::{checked_reason, not_stated, operator};
 use crate::{
     error::Error,
     evidence::Evidence,
@@ -65,7 +65,8 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
         reason,
     });
     let now = installation.clock.now();
-    let stated = log.state(statement, (actor, now), diagnosis.last).await?;
+    let stated = log.state(statement, (actor, now), diagnosis.last).await;
+    let stated = stated.map_err(|error| not_stated(error, diagnosis.last))?;
     terminal::answer(format!(
         "quarantined the message at position {position} ({}: {}) by the statement at position {stated}",
         found.code, found.detail
