@@ -16,7 +16,7 @@ impl Folder {
 }
 
 impl Files {
-    fn folder(&self, folder: Folder) -> PathBuf {
+    pub(crate) fn folder(&self, folder: Folder) -> PathBuf {
         let parent = match folder {
             Folder::Broker => &self.broker,
             _ => &self.data,

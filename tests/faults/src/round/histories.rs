@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use gridkeeper_tests::installation::ENDPOINTS;
+use gridkeeper_eventlog::read_watermark;
+use gridkeeper_tests::{installation::ENDPOINTS, until};
 use rand::RngExt as _;
 
 use super::Round;
@@ -22,6 +23,27 @@ impl Round<'_> {
         self.files.copy_folders();
         self.installation.broker.restart().await.unwrap();
         self.installation.start_all().await;
+    }
+
+    /// Where one folder is to be newer than all others, waits until it is so on the disk: views may
+    /// be a second behind, and after a kill nobody would know more than the others.
+    pub(super) async fn until_newer_folder_has_all(&self) {
+        let (Damage::AllOlderBut(newer) | Damage::TwoHistories(newer)) = self.scenario.damage
+        else {
+            return;
+        };
+        if newer == Folder::Broker {
+            return;
+        }
+        let (folder, last) = (
+            self.files.folder(newer),
+            self.client.ledger().last_position(),
+        );
+        until("the newer folder has all", async || {
+            let reached = read_watermark(&folder)?.checkpoint.position;
+            (reached.0 >= last).then_some(())
+        })
+        .await;
     }
 
     /// Exchanges folders of the installation, whose services do not run. Gives the log before the
