@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use gridkeeper_eventlog::read_watermark;
 use gridkeeper_proto::api::Receipt;
-use gridkeeper_tests::{installation::SERVICES, sample_district};
+use gridkeeper_tests::{installation::SERVICES, sample_district, until};
 
 use crate::{
     site::{Site, report},
@@ -103,6 +104,14 @@ async fn with_an_older_copy() -> (Site, Vec<Receipt>) {
     let last = site.last_position().await;
     let all = format!("/v1/areas/510402?at_least={last}&wait_ms=10000");
     assert_eq!(site.answer(&all).await["reported"], 10);
+    // Nobody vouches for a history before it is compared.
+    for folder in [VIEWS, TIMERS] {
+        until("what was read is noted", async || {
+            let reached = read_watermark(&site.path(folder))?.checkpoint.position;
+            (reached.0 >= last).then_some(())
+        })
+        .await;
+    }
     site.stop_everything().await;
     (site, newest)
 }

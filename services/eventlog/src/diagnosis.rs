@@ -126,11 +126,26 @@ impl Diagnosis {
     }
 }
 
-/// Reads all of a log and says what is wrong with it. `known` are roots that the log has to have.
+/// Roots that a log has to have.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KnownRoots<'a> {
+    /// Those of whoever writes it: signed, or noted with each append.
+    pub written: &'a [Checkpoint],
+    /// Those of readers. Whoever has read what was damaged vouches for the damage.
+    pub read: &'a [Checkpoint],
+}
+
+impl<'a> From<&'a [Checkpoint]> for KnownRoots<'a> {
+    fn from(written: &'a [Checkpoint]) -> Self {
+        Self { written, read: &[] }
+    }
+}
+
+/// Reads all of a log and says what is wrong with it.
 ///
 /// # Errors
 /// [`LogError::Unavailable`] and [`LogError::NoStream`].
-pub async fn diagnose(log: &EventLog, known: &[Checkpoint]) -> Result<Diagnosis, LogError> {
+pub async fn diagnose(log: &EventLog, known: KnownRoots<'_>) -> Result<Diagnosis, LogError> {
     let statements = (*log.read_statements().await?).clone();
     let facts = log.facts().await?;
     let first = walk(log, statements.clone(), known, BTreeSet::new()).await?;
@@ -155,7 +170,7 @@ pub async fn diagnose(log: &EventLog, known: &[Checkpoint]) -> Result<Diagnosis,
 async fn walk(
     log: &EventLog,
     statements: Integrity,
-    known: &[Checkpoint],
+    known: KnownRoots<'_>,
     without: BTreeSet<Position>,
 ) -> Result<Walk, LogError> {
     let mut walk = Walk {

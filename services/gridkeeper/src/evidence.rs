@@ -10,7 +10,7 @@ use std::{
 use gridkeeper_aggregator::known::{self, Known};
 use gridkeeper_eventlog::{
     EventLog, LogError,
-    diagnosis::{Diagnosis, Stretch, diagnose},
+    diagnosis::{Diagnosis, KnownRoots, Stretch, diagnose},
 };
 use gridkeeper_identity::load_checkpoint_verifier;
 use gridkeeper_proto::{
@@ -35,10 +35,10 @@ const QUIET: Duration = Duration::from_secs(2);
 /// The roots that the log has to have.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
-    /// Those of checkpoints and of watermarks.
-    pub(crate) checkpoints: Vec<Checkpoint>,
-    /// The watermarks among them.
-    pub(crate) watermarks: Vec<Kept>,
+    /// Those of signed checkpoints and of intake's watermark.
+    written: Vec<Checkpoint>,
+    /// The watermarks of what was made from the log.
+    pub(crate) read: Vec<Kept>,
     /// Watermarks of what was made from another log.
     pub(crate) of_other_logs: Vec<Kept>,
     /// The checkpoints in intake's folder.
@@ -68,10 +68,12 @@ impl Evidence {
         };
         let folder = &layout.config.intake.folder;
         let files = checkpoints(folder, verifier)?.into_iter();
-        let mut checkpoints: Vec<_> = files.map(|file| file.checkpoint).collect();
-        let in_folder = checkpoints.iter().map(|known| known.position).collect();
+        let mut written: Vec<_> = files.map(|file| file.checkpoint).collect();
+        let in_folder = written.iter().map(|known| known.position).collect();
         let (watermarks, of_other_logs) = kept_of(&layout.config, verifier.origin().log)?;
-        checkpoints.extend(watermarks.iter().map(|kept| kept.watermark.checkpoint));
+        let made = |kept: &Kept| kept.made_from_log.is_some();
+        let (read, own): (Vec<_>, Vec<_>) = watermarks.into_iter().partition(made);
+        written.extend(own.iter().map(Kept::checkpoint));
         // A log of an earlier version has none, and one that is gone neither.
         let notes = match log.checkpoints().await?.all().await {
             Err(LogError::NoStream { .. }) => Vec::new(),
@@ -80,18 +82,24 @@ impl Evidence {
         let opened: Vec<_> = notes.iter().map(|note| verifier.open(note)).collect();
         let unsigned = opened.iter().filter(|opened| opened.is_err()).count();
         let signed = opened.into_iter().flatten();
-        let (_, only): (Vec<_>, Vec<_>) = signed.partition(|known| checkpoints.contains(known));
+        let (_, only): (Vec<_>, Vec<_>) = signed.partition(|known| written.contains(known));
         let only_on_broker = only.iter().map(|known| known.position).collect();
-        checkpoints.extend(only);
+        written.extend(only);
         Ok(Self {
-            checkpoints,
-            watermarks,
+            written,
+            read,
             of_other_logs,
             in_folder,
             only_on_broker,
             unsigned,
             has_key: true,
         })
+    }
+
+    /// All roots that the log has to have.
+    pub(crate) fn roots(&self) -> Vec<Checkpoint> {
+        let read = self.read.iter().map(Kept::checkpoint);
+        self.written.iter().copied().chain(read).collect()
     }
 
     /// Of a log that is shorter than it was known to be, the positions that were perhaps gone on with from an older
@@ -117,7 +125,12 @@ impl Evidence {
     /// The broker does not answer, or has no log of the district.
     pub(crate) async fn diagnose(&self, log: &EventLog) -> Result<Diagnosis, LogError> {
         let began = Instant::now();
-        let diagnosed = diagnose(log, &self.checkpoints).await;
+        let read: Vec<_> = self.read.iter().map(Kept::checkpoint).collect();
+        let known = KnownRoots {
+            written: &self.written,
+            read: &read,
+        };
+        let diagnosed = diagnose(log, known).await;
         if began.elapsed() > QUIET {
             terminal::progress(format!("read the log in {} s", began.elapsed().as_secs()));
         }

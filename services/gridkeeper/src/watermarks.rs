@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gridkeeper_eventlog::{LogError, Watermark, read_watermark};
-use gridkeeper_proto::id::LogId;
+use gridkeeper_proto::{checkpoint::Checkpoint, id::LogId};
 
 use crate::{config::Config, error::Error};
 
@@ -18,6 +18,11 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// The position that the service has reached, and the root there.
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        self.watermark.checkpoint
+    }
+
     /// What it is, for whoever is told of it.
     pub(crate) fn name(&self) -> String {
         let what = self.made_from_log.unwrap_or("evidence");

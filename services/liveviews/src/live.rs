@@ -158,11 +158,15 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         .await
     }
 
-    /// Writes how far the views are beside them, where they are read.
+    /// Writes how far the views are beside them, once the history that they were folded from is
+    /// compared: nobody vouches for what nobody has compared.
     pub(crate) fn note_reached(&self) -> impl FnOnce() -> Result<(), Error> + Send + use<P> {
         let (store, reached) = (self.store.clone(), self.reached.clone());
-        let catching_up = self.is_unused();
-        move || reached.write(&store.read(Progress::read)?, catching_up)
+        let compared = *self.history_compared.borrow();
+        move || match compared {
+            true => reached.write(&store.read(Progress::read)?),
+            false => Ok(()),
+        }
     }
 
     /// Turns health red, for good.

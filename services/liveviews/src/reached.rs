@@ -30,9 +30,8 @@ impl Reached {
         })
     }
 
-    /// Writes how far the views are, onto the disk. Blocks. Views that are catching up do not take back what others
-    /// before them have read.
-    pub(crate) fn write(&self, progress: &Progress, catching_up: bool) -> Result<(), Error> {
+    /// Writes how far the views are, onto the disk. Blocks.
+    pub(crate) fn write(&self, progress: &Progress) -> Result<(), Error> {
         let Some(log) = progress.log else {
             return Ok(());
         };
@@ -43,11 +42,7 @@ impl Reached {
         };
         // A write that failed half leaves the slot before it.
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = file.read();
-        let behind = kept.is_some_and(|kept| {
-            kept.log == log && kept.checkpoint.position > watermark.checkpoint.position
-        });
-        if kept == Some(watermark) || catching_up && behind {
+        if file.read() == Some(watermark) {
             return Ok(());
         }
         let written = file.write(&watermark).and_then(|()| file.sync());
@@ -90,26 +85,16 @@ mod tests {
     }
 
     #[test]
-    fn views_that_begin_anew_leave_what_was_read_before_until_they_follow() {
+    fn how_far_views_are_is_written_once_and_may_go_back_in_two_steps() {
         let folder = tempfile::tempdir().unwrap();
         let position = || read_watermark(folder.path()).map(|kept| kept.checkpoint.position.0);
         let reached = Reached::open(folder.path()).unwrap();
-        reached.write(&Progress::default(), false).unwrap();
+        reached.write(&Progress::default()).unwrap();
         assert_eq!(position(), None);
-        for (events, catching_up, kept) in [
-            (3, true, 3),
-            (9, false, 9),
-            // Set aside as corrupt, and read from the start.
-            (1, true, 9),
-            (8, true, 9),
-            (11, true, 11),
-            // A history that was given up: the file has two places.
-            (5, false, 11),
-            (5, false, 5),
-            (5, false, 5),
-        ] {
-            reached.write(&progress(events), catching_up).unwrap();
-            assert_eq!(position(), Some(kept), "{events} {catching_up}");
+        // The file has two places; the history of nine was given up.
+        for (events, kept) in [(3, 3), (9, 9), (9, 9), (5, 9), (5, 5), (5, 5)] {
+            reached.write(&progress(events)).unwrap();
+            assert_eq!(position(), Some(kept), "{events}");
         }
         let found = read_watermark(folder.path()).unwrap();
         assert_eq!(found.checkpoint, progress(5).checkpoint());

@@ -140,9 +140,7 @@ impl<'a> Round<'a> {
         let goes_away = !self.scenario.damage.needs_broker();
         let phones = (moment.services_run() && goes_away)
             .then(|| Phones::start(self.client.clone(), 40, random(self.scenario.seed)));
-        if moment.kills_broker() {
-            self.until_newer_folder_has_all().await;
-        }
+        self.until_newer_folder_has_all().await;
         if !moment.services_run() {
             self.stop_services().await;
         }

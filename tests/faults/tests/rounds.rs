@@ -31,5 +31,6 @@ rounds! {
     a_message_that_is_no_event = 24, "garbage";
     the_keys_removed_under_running_services = 104, "stream removed";
     the_index_removed = 19, "index removed";
+    one_of_the_newest_events_changed_while_all_is_killed = 20261512, "event changed";
     a_sequence_flipped_so_that_the_broker_reads_for_ever = 20261240, "bit flipped";
 }

@@ -1,29 +1,42 @@
 //! What the roots that the log has to have tell of it.
 //!
 //! A root speaks for all that is before it. Where one is the log's, nothing before it was changed;
-//! an earlier one that is not the log's is of another log then, which began like this one.
+//! an earlier one that is not the log's is of another log then, which began like this one. That holds
+//! for the roots of whoever writes the log: readers may have read what was changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use gridkeeper_proto::{checkpoint::Checkpoint, envelope::Position, tree::Frontier};
 
-use super::Stretch;
+use super::{KnownRoots, Stretch};
 
 /// Known roots, and those among them that were compared with the log's.
 #[derive(Default)]
 pub(super) struct Roots {
-    known: BTreeMap<Position, BTreeSet<[u8; 32]>>,
-    /// Positions up to which the log has a root that it has to have.
+    known: BTreeMap<Position, AtPosition>,
+    /// Positions up to which the log has a root that its writer knows.
     same: BTreeSet<Position>,
     /// Positions up to which it has another one than that.
     other: BTreeSet<Position>,
 }
 
+/// The known roots at a position.
+#[derive(Default)]
+struct AtPosition {
+    written: BTreeSet<[u8; 32]>,
+    read: BTreeSet<[u8; 32]>,
+}
+
 impl Roots {
-    pub(super) fn of(known: &[Checkpoint]) -> Self {
+    pub(super) fn of(known: KnownRoots<'_>) -> Self {
         let mut roots = Self::default();
-        for Checkpoint { position, root } in known {
-            roots.known.entry(*position).or_default().insert(root.0);
+        for Checkpoint { position, root } in known.written {
+            let at = roots.known.entry(*position).or_default();
+            at.written.insert(root.0);
+        }
+        for Checkpoint { position, root } in known.read {
+            let at = roots.known.entry(*position).or_default();
+            at.read.insert(root.0);
         }
         roots
     }
@@ -40,15 +53,16 @@ impl Roots {
             return;
         };
         let root = frontier.root().0;
-        if known.contains(&root) {
+        if known.written.contains(&root) {
             self.same.insert(position);
         }
-        if known.iter().any(|known| *known != root) {
+        let mut all = known.written.iter().chain(&known.read);
+        if all.any(|known| *known != root) {
             self.other.insert(position);
         }
     }
 
-    /// The last position up to which the log has a root that it has to have; zero for none.
+    /// The last position up to which the log has a root that its writer knows; zero for none.
     pub(super) fn last_same(&self) -> Position {
         self.same.last().copied().unwrap_or_default()
     }
@@ -91,6 +105,10 @@ mod tests {
     }
 
     fn compared(known: &[Checkpoint]) -> Roots {
+        compared_with(KnownRoots::from(known))
+    }
+
+    fn compared_with(known: KnownRoots<'_>) -> Roots {
         let mut roots = Roots::of(known);
         let mut frontier = Frontier::default();
         for at in 1..=20_u64 {
@@ -132,5 +150,23 @@ mod tests {
         let roots = compared(&[at(&ours, 7), at(&theirs, 12), at(&theirs, 30)]);
         assert_eq!(roots.other_history(), None);
         assert_eq!(roots.last_others(), [Position(12)]);
+    }
+
+    #[test]
+    fn given_readers_that_have_read_a_changed_event_it_is_no_other_history() {
+        let ours = checkpoints(10, b"ours", 20);
+        let theirs = checkpoints(10, b"theirs", 30);
+        let (read, written) = ([ours[18]], [ours[6], theirs[14]]);
+        let roots = compared_with(KnownRoots {
+            written: &written,
+            read: &read,
+        });
+        assert_eq!(roots.other_history(), None);
+        assert_eq!(roots.last_others(), [Position(15)]);
+        let roots = compared_with(KnownRoots {
+            written: &[ours[6], ours[18]],
+            read: &[theirs[14]],
+        });
+        assert!(roots.other_history().is_some());
     }
 }

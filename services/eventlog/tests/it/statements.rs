@@ -8,7 +8,7 @@ use async_nats::{
 };
 use gridkeeper_eventlog::{
     EventLog, LogError,
-    diagnosis::{Diagnosis, Stretch, diagnose},
+    diagnosis::{Diagnosis, KnownRoots, Stretch, diagnose},
     verify::{Against, Verified, verify},
 };
 use gridkeeper_liveviews::log::RawEvent;
@@ -170,7 +170,7 @@ async fn given_a_lost_end_nobody_goes_on_until_it_is_given_up_and_then_everybody
     };
     let shorter = log.confirm(&reader).await.unwrap_err();
     assert!(matches!(shorter, LogError::Shorter { .. }), "{shorter:?}");
-    let found = diagnose(&log, &roots).await.unwrap();
+    let found = diagnose(&log, KnownRoots::from(&roots[..])).await.unwrap();
     assert_eq!(found.missing, [stretch(21, 30)]);
     assert!(found.foreign.is_empty() && found.changed.is_empty());
 
@@ -185,7 +185,12 @@ async fn given_a_lost_end_nobody_goes_on_until_it_is_given_up_and_then_everybody
     );
     assert_eq!(log.confirm(&before).await.unwrap().last, said);
     assert_eq!(standings(&log).await, [Standing::Event; 21]);
-    assert!(diagnose(&log, &roots).await.unwrap().is_whole());
+    assert!(
+        diagnose(&log, KnownRoots::from(&roots[..]))
+            .await
+            .unwrap()
+            .is_whole()
+    );
     let whole = verified(&log, &roots).await;
     assert_eq!((whole.checkpoints, whole.superseded), (20, 10));
     assert_eq!(whole.statements.losses().len(), 1);
@@ -195,7 +200,7 @@ async fn given_a_lost_end_nobody_goes_on_until_it_is_given_up_and_then_everybody
     let statement = log.read(said).await.unwrap().bytes;
     let sent = client.request("evt.510402.centre", statement).await;
     sent.unwrap();
-    let found = diagnose(&log, &roots).await.unwrap();
+    let found = diagnose(&log, KnownRoots::from(&roots[..])).await.unwrap();
     let foreign: Vec<_> = found.foreign.iter().map(|found| found.position.0).collect();
     assert_eq!((foreign, found.changed.len()), (vec![22], 0));
     assert_eq!(log.read_statements().await.unwrap().losses().len(), 1);
@@ -222,7 +227,7 @@ async fn given_a_hole_it_is_named_and_what_needs_it_is_set_aside_when_it_is_give
     let broken = verify(&log, Against::default(), |_, _| {}).await;
     let broken = broken.unwrap_err();
     assert_eq!(broken.code().0, 309, "{broken}");
-    let found = diagnose(&log, &roots).await.unwrap();
+    let found = diagnose(&log, KnownRoots::from(&roots[..])).await.unwrap();
     assert_eq!(found.missing, [stretch(11, 20)]);
     assert!(found.foreign.is_empty(), "{:?}", found.foreign);
     assert!(!found.unfounded.is_empty(), "some event misses its report");
@@ -240,7 +245,12 @@ async fn given_a_hole_it_is_named_and_what_needs_it_is_set_aside_when_it_is_give
     assert!(matches!(superseded, LogError::Superseded { .. }));
     let whole = verified(&log, &roots).await;
     assert_eq!((whole.checkpoints, whole.superseded), (10, 50));
-    assert!(diagnose(&log, &roots).await.unwrap().is_whole());
+    assert!(
+        diagnose(&log, KnownRoots::from(&roots[..]))
+            .await
+            .unwrap()
+            .is_whole()
+    );
 
     // What did not happen is sent again, under the same id.
     let again = &events[usize::try_from(found.unfounded[0].0).unwrap() - 1];
@@ -264,7 +274,7 @@ async fn given_a_stretch_given_up_that_was_partly_there_another_hole_is_named_al
         }
         damaged.close().await;
         let log = site.log().await;
-        let found = diagnose(&log, &roots).await.unwrap();
+        let found = diagnose(&log, KnownRoots::from(&roots[..])).await.unwrap();
         // Nineteen messages are given up that are still there.
         let said = state(&log, loss(&found, stretch(41, 60)), found.last).await;
         let confirmed = log.confirm(&Anchor::default()).await;
@@ -304,7 +314,7 @@ async fn given_a_message_that_is_no_event_readers_stop_until_it_is_quarantined()
         panic!("{stopped:?}")
     };
     assert_eq!(position, Position(21));
-    let found = diagnose(&log, &[]).await.unwrap();
+    let found = diagnose(&log, KnownRoots::default()).await.unwrap();
     let foreign: Vec<_> = found.foreign.iter().map(|found| found.position.0).collect();
     assert_eq!(foreign, [21, 22], "{:?}", found.foreign);
     let mut last = found.last;
@@ -347,7 +357,9 @@ async fn given_events_that_were_published_once_more_they_are_foreign_and_can_be_
         damaged.publish(&copies).await;
         damaged.close().await;
         let log = site.log().await;
-        let found = diagnose(&log, &roots[..known]).await.unwrap();
+        let found = diagnose(&log, KnownRoots::from(&roots[..known]))
+            .await
+            .unwrap();
         let foreign: Vec<_> = found.foreign.iter().map(|found| found.position).collect();
         let wanted: Vec<_> = copies.iter().map(|copy| copy.position).collect();
         assert_eq!(foreign, wanted, "{again:?} {known} {:?}", found.changed);
@@ -414,7 +426,7 @@ async fn given_a_last_message_that_is_counted_and_not_there_it_alone_is_missing(
     damaged.lose(30..=30).await;
     damaged.close().await;
     let log = site.log().await;
-    let found = diagnose(&log, &roots).await.unwrap();
+    let found = diagnose(&log, KnownRoots::from(&roots[..])).await.unwrap();
     assert_eq!(found.missing, [stretch(30, 30)]);
     assert_eq!((found.changed, found.other_roots), (vec![], vec![]));
 }
@@ -436,7 +448,7 @@ async fn given_foreign_messages_among_the_statements_each_is_quarantined_and_all
         publish(garbage).await;
         let mut last = Position(21);
         for round in 0..2 {
-            let found = diagnose(&log, &roots).await.unwrap();
+            let found = diagnose(&log, KnownRoots::from(&roots[..])).await.unwrap();
             let foreign: Vec<_> = found.foreign.iter().map(|found| found.position).collect();
             assert_eq!((foreign, &found.changed), (vec![last], &vec![]));
             let quarantined = MessageQuarantined {
@@ -446,7 +458,12 @@ async fn given_foreign_messages_among_the_statements_each_is_quarantined_and_all
             };
             let said = IntegrityEvent::MessageQuarantined(quarantined);
             last = state(&log, said, last).await;
-            assert!(diagnose(&log, &roots).await.unwrap().is_whole());
+            assert!(
+                diagnose(&log, KnownRoots::from(&roots[..]))
+                    .await
+                    .unwrap()
+                    .is_whole()
+            );
             // The statement itself, once more.
             if round == 0 {
                 let statement = log.read(last).await.unwrap().bytes;
@@ -477,7 +494,7 @@ async fn given_changed_events_they_are_told_from_foreign_ones_and_can_be_given_u
         sent.unwrap();
         damaged.close().await;
         let log = site.log().await;
-        let found = diagnose(&log, &known).await.unwrap();
+        let found = diagnose(&log, KnownRoots::from(&known[..])).await.unwrap();
         assert!(
             found.changed.contains(&changed),
             "{number}: {changed} of {found:?}"
@@ -494,7 +511,7 @@ async fn given_changed_events_they_are_told_from_foreign_ones_and_can_be_given_u
         for stretch in found.changed_stretches() {
             last = state(&log, loss(&found, stretch), last).await;
         }
-        let found = diagnose(&log, &known).await.unwrap();
+        let found = diagnose(&log, KnownRoots::from(&known[..])).await.unwrap();
         assert_eq!(
             (&found.changed, &found.missing),
             (&vec![], &vec![]),
@@ -506,7 +523,13 @@ async fn given_changed_events_they_are_told_from_foreign_ones_and_can_be_given_u
             reason: "published by hand".into(),
         };
         state(&log, IntegrityEvent::MessageQuarantined(quarantined), last).await;
-        assert!(diagnose(&log, &known).await.unwrap().is_whole(), "{number}");
+        assert!(
+            diagnose(&log, KnownRoots::from(&known[..]))
+                .await
+                .unwrap()
+                .is_whole(),
+            "{number}"
+        );
         verified(&log, &known).await;
         assert_eq!(standings(&log).await[place], Standing::Lost);
     }

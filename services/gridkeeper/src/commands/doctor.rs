@@ -36,8 +36,8 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     let own = load_checkpoint_verifier(&installation.layout.keys());
     let own = own.ok().map(|verifier| verifier.origin().log);
     let known_to = evidence
-        .checkpoints
-        .iter()
+        .roots()
+        .into_iter()
         .map(|known| known.position)
         .max();
     let diagnosis = match examine(&opened, &evidence).await {
@@ -175,10 +175,10 @@ impl Seen {
             "GK0328: of positions {from} to {to} another history is known than this log's: what was acknowledged in it is not in this log"
         ))?;
         let within = |kept: &&Kept| {
-            let position = kept.watermark.checkpoint.position;
-            kept.made_from_log.is_some() && (from..=to).contains(&position)
+            let position = kept.checkpoint().position;
+            (from..=to).contains(&position)
         };
-        for kept in self.evidence.watermarks.iter().filter(within) {
+        for kept in self.evidence.read.iter().filter(within) {
             terminal::answer(format!("  {} may be of it", kept.name()))?;
             exchanged(kept)?;
         }

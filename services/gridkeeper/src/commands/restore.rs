@@ -63,7 +63,7 @@ fn known(layout: &Layout, verifier: &CheckpointVerifier) -> Result<Vec<Known>, E
         .collect();
     let (watermarks, _) = kept_of(&layout.config, verifier.origin().log)?;
     known.extend(watermarks.iter().map(|kept| Known {
-        checkpoint: kept.watermark.checkpoint,
+        checkpoint: kept.checkpoint(),
         by: kept.name(),
     }));
     Ok(known)

@@ -52,7 +52,7 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
         terminal::progress("there is no key of checkpoints: their roots are not compared");
     }
     let unsigned = evidence.unsigned;
-    let mut checkpoints = evidence.checkpoints;
+    let mut checkpoints = evidence.roots();
     for path in &command.checkpoint {
         let note = files::read(path)?;
         let opened = match &verifier {
