@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{envelope::Position, id::LogId, tree::TreeHash};
+use crate::{envelope::Position, id::LogId, time::Timestamp, tree::TreeHash};
 
 /// A position, and what shows whether a log is the one that it was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,8 +13,9 @@ pub struct Anchor {
     pub position: Position,
     /// The hash of the leaf at that position; that of the empty tree before the first.
     pub leaf: TreeHash,
-    /// The last statement on the log ([`crate::integrity`]) that was known when it was read; zero for none.
-    pub statement: Position,
+    /// When the last statement on the log ([`crate::integrity`]) was made that was known when it was read; 1970 for
+    /// none. Logs that began alike may have different statements at one position.
+    pub stated: Timestamp,
 }
 
 impl Default for Anchor {
@@ -23,7 +24,7 @@ impl Default for Anchor {
             log: None,
             position: Position(0),
             leaf: TreeHash::EMPTY,
-            statement: Position(0),
+            stated: Timestamp::EPOCH,
         }
     }
 }

@@ -21,10 +21,13 @@ use crate::{
     code::{Code, Coded},
     envelope::Position,
     id::LogId,
+    time::Timestamp,
     tree::{Frontier, TreeHash},
 };
 
 const NAME: &str = "gridkeeper";
+/// What the extension line of a checkpoint begins with that names the last statement.
+const STATED: &str = "stated ";
 
 /// Which log a checkpoint is of. It is also the name of the key that signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,14 +60,26 @@ pub struct Checkpoint {
     pub position: Position,
     /// The root of its tree.
     pub root: TreeHash,
+    /// When the last of the log's statements ([`crate::integrity`]) was made that whoever knows this root has taken
+    /// in; 1970 for none. A statement gives up what was known before it, and not what follows it.
+    pub stated: Timestamp,
+}
+
+impl Checkpoint {
+    /// What a log is whose last statement was made then.
+    #[must_use]
+    pub fn of(frontier: &Frontier, stated: Timestamp) -> Self {
+        Self {
+            position: frontier.position(),
+            root: frontier.root(),
+            stated,
+        }
+    }
 }
 
 impl From<&Frontier> for Checkpoint {
     fn from(frontier: &Frontier) -> Self {
-        Self {
-            position: frontier.position(),
-            root: frontier.root(),
-        }
+        Self::of(frontier, Timestamp::EPOCH)
     }
 }
 
@@ -147,9 +162,18 @@ impl CheckpointSigner {
     /// # Errors
     /// [`CheckpointError::Key`] where the library refuses to sign.
     pub fn sign(&self, checkpoint: &Checkpoint) -> Result<String, CheckpointError> {
-        let Checkpoint { position, root } = *checkpoint;
+        let Checkpoint {
+            position,
+            root,
+            stated,
+        } = *checkpoint;
         let origin = self.origin().to_string();
-        let text = Text::new(&origin, position.0, Hash(root.0), "").map_err(|error| key(&error))?;
+        let extension = match stated {
+            Timestamp::EPOCH => String::new(),
+            stated => format!("{STATED}{stated}\n"),
+        };
+        let text = Text::new(&origin, position.0, Hash(root.0), &extension);
+        let text = text.map_err(|error| key(&error))?;
         let mut note = Note::new(&text.to_bytes(), &[]).map_err(|error| key(&error))?;
         note.add_sigs(&[&self.signer])
             .map_err(|error| key(&error))?;
@@ -201,9 +225,15 @@ impl CheckpointVerifier {
         if text.origin() != self.origin.to_string() {
             return Err(refused(format!("its origin is {}", text.origin())));
         }
+        let stated = text
+            .extension()
+            .lines()
+            .find_map(|line| line.strip_prefix(STATED));
+        let stated = stated.map_or(Ok(Timestamp::EPOCH), str::parse);
         Ok(Checkpoint {
             position: Position(text.size()),
             root: TreeHash(text.hash().0),
+            stated: stated.map_err(|error| refused(error.to_string()))?,
         })
     }
 }
@@ -260,6 +290,7 @@ mod tests {
         Checkpoint {
             position: Position(1_178),
             root: TreeHash::of_leaf(b"root"),
+            stated: Timestamp::EPOCH,
         }
     }
 
@@ -277,6 +308,13 @@ mod tests {
             let refused = verifier.open(&note.replacen(from, to, 1)).unwrap_err();
             assert_eq!(refused.code(), Code(327), "{from}");
         }
+        let stated = Checkpoint {
+            stated: "2026-05-01T08:30:00.123Z".parse().unwrap(),
+            ..checkpoint()
+        };
+        let noted = signer.sign(&stated).unwrap();
+        assert_eq!(verifier.open(&noted), Ok(stated));
+        assert!(verifier.open(&noted.replacen("08:30", "08:31", 1)).is_err());
         for end in 0..note.len() {
             if let Some(part) = note.get(..end) {
                 assert!(verifier.open(part).is_err(), "{end}");

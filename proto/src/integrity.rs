@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     answers::Answers,
     area::AreaCode,
+    checkpoint::Checkpoint,
     envelope::Position,
     event::{IntegrityEvent, LossAccepted, LostEvent, MessageQuarantined, Recorded},
     id::{AggregateId, CaseId},
@@ -90,6 +91,8 @@ pub struct Integrity {
     pub version: u32,
     /// The position of its last event; zero for none.
     pub position: Position,
+    /// When the last statement was made; 1970 for none.
+    pub stated: Timestamp,
     /// The commands it answered.
     pub answered: Answers,
 }
@@ -132,6 +135,7 @@ impl Integrity {
         }
         self.version += 1;
         self.position = recorded.position;
+        self.stated = self.stated.max(header.recorded_at);
         self.answered
             .remember(recorded.position, header, self.version);
         let (statement, at) = (recorded.position, header.recorded_at);
@@ -189,18 +193,18 @@ impl Integrity {
         }
     }
 
-    /// The statement that makes a position something else than an event; zero where none does.
+    /// When the statement was made that makes a position something else than an event; 1970 where none does.
     #[must_use]
-    pub fn statement_on(&self, position: Position) -> Position {
+    pub fn stated_on(&self, position: Position) -> Timestamp {
         let gone = |loss: &&Loss| {
             let gone = loss.gone();
             let lost = gone.is_some_and(|(from, to)| (from..=to).contains(&position));
             lost || loss.accepted.set_aside.contains(&position)
         };
-        let lost = self.losses.iter().find(gone).map(|loss| loss.statement);
+        let lost = self.losses.iter().find(gone).map(|loss| loss.at);
         let quarantined = self.quarantined.get(&position);
-        let quarantined = quarantined.map(|quarantine| quarantine.statement);
-        lost.or(quarantined).unwrap_or_default()
+        let quarantined = quarantined.map(|quarantine| quarantine.at);
+        lost.or(quarantined).unwrap_or(Timestamp::EPOCH)
     }
 
     /// Whether messages between two positions, both excluded, were given up, so that the later one may follow one
@@ -214,12 +218,18 @@ impl Integrity {
     }
 
     /// The loss by which what a reader has at a position is of the history that was given up; `None` where the
-    /// statements after `known`, the last one that the reader has taken in, leave it as it is.
+    /// statements made after `known`, when the last one was that the reader has taken in, leave it as it is.
     #[must_use]
-    pub fn superseding(&self, position: Position, known: Position) -> Option<&Loss> {
-        let later = self.losses.iter().filter(|loss| loss.statement > known);
+    pub fn superseding(&self, position: Position, known: Timestamp) -> Option<&Loss> {
+        let later = self.losses.iter().filter(|loss| loss.at > known);
         let mut superseding = later.filter(|loss| loss.supersedes(position));
         superseding.next()
+    }
+
+    /// Whether a root is of a history that was given up since it was known.
+    #[must_use]
+    pub fn supersedes(&self, known: &Checkpoint) -> bool {
+        self.superseding(known.position, known.stated).is_some()
     }
 
     /// Whether the key of a case's sealed section was lost.
@@ -291,8 +301,13 @@ mod tests {
         stated(integrity, (at, at), event);
     }
 
+    /// When a statement at a position is made.
+    fn at(position: u64) -> Timestamp {
+        Timestamp::EPOCH.plus_millis(i64::try_from(position).unwrap())
+    }
+
     /// By a person's command with this number.
-    fn stated(integrity: &mut Integrity, (at, command): (u64, u64), event: IntegrityEvent) {
+    fn stated(integrity: &mut Integrity, (position, command): (u64, u64), event: IntegrityEvent) {
         let command = CommandId::new(uuid::Uuid::from_u128(command.into()));
         let district: AreaCode = "510402".parse().unwrap();
         let payload = Event::Integrity(event.clone()).encode();
@@ -303,7 +318,7 @@ mod tests {
             command_digest: [0; 8],
             area: district,
             occurred_at: Timestamp::EPOCH,
-            recorded_at: Timestamp::EPOCH,
+            recorded_at: at(position),
             actor: Actor {
                 id: "operator".into(),
                 role: Role::Admin,
@@ -313,7 +328,7 @@ mod tests {
             previous: EventHash::default(),
         };
         integrity.evolve(&Recorded {
-            position: Position(at),
+            position: Position(position),
             header,
             event,
         });
@@ -341,10 +356,10 @@ mod tests {
         }
         assert!(!integrity.misses_between(Position(90), Position(96)));
         // A reader of the history that was given up, and one that has read the statement.
-        let of_old = |position| integrity.superseding(Position(position), Position(0));
+        let of_old = |position| integrity.superseding(Position(position), Timestamp::EPOCH);
         assert!(of_old(90).is_none() && of_old(101).is_none());
         assert!(of_old(91).is_some() && of_old(100).is_some());
-        assert!(integrity.superseding(Position(95), Position(91)).is_none());
+        assert!(integrity.superseding(Position(95), at(91)).is_none());
     }
 
     #[test]
@@ -365,7 +380,11 @@ mod tests {
         assert!(misses(40, 61) && misses(40, 120) && misses(49, 61));
         assert!(!misses(60, 61) && !misses(61, 300) && !misses(10, 50));
         // Views that hold what was lost are of another history, wherever they are.
-        let superseded = |at| integrity.superseding(Position(at), Position(0)).is_some();
+        let superseded = |at| {
+            integrity
+                .superseding(Position(at), Timestamp::EPOCH)
+                .is_some()
+        };
         assert!(!superseded(49) && superseded(55) && superseded(200) && !superseded(201));
     }
 

@@ -77,6 +77,26 @@ impl Site {
         self.all_is_right(kept + 1, &lost[1..]).await;
     }
 
+    /// Waits until views and timers have noted that they read up to a position.
+    async fn until_read(&self, position: u64) {
+        // Nobody vouches for a history before it is compared.
+        for folder in [VIEWS, TIMERS] {
+            until("what was read is noted", async || {
+                let reached = read_watermark(&self.path(folder))?.checkpoint.position;
+                (reached.0 >= position).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// Where the log ends, by the broker.
+    async fn last_position_of_broker(&self) -> u64 {
+        let client = async_nats::connect(self.broker.url()).await.unwrap();
+        let context = async_nats::jetstream::new(client);
+        let mut stream = context.get_stream("EVT_510402").await.unwrap();
+        stream.info().await.unwrap().state.last_sequence
+    }
+
     async fn all_is_right(&self, kept: usize, lost: &[Receipt]) {
         let last = self.last_position().await;
         let all = format!("/v1/areas/510402?at_least={last}&wait_ms=10000");
@@ -104,14 +124,7 @@ async fn with_an_older_copy() -> (Site, Vec<Receipt>) {
     let last = site.last_position().await;
     let all = format!("/v1/areas/510402?at_least={last}&wait_ms=10000");
     assert_eq!(site.answer(&all).await["reported"], 10);
-    // Nobody vouches for a history before it is compared.
-    for folder in [VIEWS, TIMERS] {
-        until("what was read is noted", async || {
-            let reached = read_watermark(&site.path(folder))?.checkpoint.position;
-            (reached.0 >= last).then_some(())
-        })
-        .await;
-    }
+    site.until_read(last).await;
     site.stop_everything().await;
     (site, newest)
 }
@@ -217,4 +230,60 @@ async fn two_signed_histories_are_told_apart_and_one_is_given_up() {
     let (said, _) = site.fails(&["doctor"]).await;
     assert!(said.contains("another history is known"), "{said}");
     assert!(said.contains("--other-history"), "{said}");
+}
+
+/// Intake's folder alone is of the other history, which went on for longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_of_a_longer_history_tells_where_the_two_may_part() {
+    let (mut site, lost) = gone_on_with_from_a_copy(2).await;
+    site.put_back("older", &[VIEWS]);
+    site.put_back("newer", &[EVIDENCE]);
+    site.start_red(&["GK0308"], &["intake", "aggregator", "escalator"])
+        .await;
+    let first = lost.iter().map(|receipt| receipt.position.0).min().unwrap();
+    let (said, _) = site.fails(&["doctor"]).await;
+    let named = format!("of positions {first} to ");
+    assert!(said.contains(&named), "{said}");
+}
+
+/// After a loss was given up, the log is not yet as long as it was when it loses its end again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_after_a_loss_was_given_up_is_named_too() {
+    let (mut site, lost) = with_an_older_copy().await;
+    site.put_back("older", &[BROKER]);
+    site.start_red(&["GK0308"], &ENDPOINTS).await;
+    let from = lost.iter().map(|receipt| receipt.position.0).min();
+    let from = from.unwrap().to_string();
+    let given_up: &[&str] = &["--from", &from];
+    site.give_up(given_up, 5, &lost).await;
+
+    // The copy that is put back holds the statement, or it does not.
+    site.stop_everything().await;
+    site.set_aside("with the statement");
+    for (copy, kept) in [("with the statement", 6), ("older", 5)] {
+        site.broker.restart().await.unwrap();
+        site.start_all().await;
+        let again = site.file(2, THIRD).await;
+        site.until_read(again[1].position.0).await;
+        site.stop_everything().await;
+        site.put_back(copy, &[BROKER]);
+        site.start_red(&["GK0308"], &ENDPOINTS).await;
+        let (said, _) = site.fails(&["doctor"]).await;
+        let end = again[1].position;
+        assert!(said.contains(&format!("to {end} are missing")), "{said}");
+        let (_, refused) = site.fails(&["verify"]).await;
+        assert!(refused.contains("GK0308"), "{refused}");
+        let from = site.last_position_of_broker().await + 1;
+        let from = from.to_string();
+        site.run(&["log", "accept-loss", "--from", &from, "--reason", "again"])
+            .await;
+        site.kill_all().await;
+        site.start_all().await;
+        let healthy = site.run(&["doctor"]).await;
+        assert!(healthy.contains("nothing is wrong"), "{healthy}");
+        site.all_is_right(kept, &again).await;
+        let same = site.run(&["rebuild", "--diff"]).await;
+        assert!(same.contains(" 0 different"), "{same}");
+        site.stop_everything().await;
+    }
 }

@@ -365,3 +365,61 @@ async fn a_log_that_only_a_checkpoint_knows_to_be_short_is_named_by_every_servic
         site.until_red(service, "GK0308").await;
     }
 }
+
+/// The broker takes a stream whose file of options is damaged for none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_whose_options_are_damaged_or_gone_comes_back_whole() {
+    for name in ["meta.inf", "meta.sum"] {
+        let mut site = Site::started(&sample_district()).await;
+        site.file(7, GRID).await;
+        site.stop_all().await;
+        site.broker.stop().await.unwrap();
+        let options = site.stream().join(name);
+        let mut bytes = fs::read(&options).unwrap();
+        bytes[3] ^= 4;
+        fs::write(&options, bytes).unwrap();
+        site.broker.restart().await.unwrap();
+        for service in SERVICES {
+            site.start(service);
+        }
+        site.until_red("intake", "GK0308").await;
+        site.fails(&["doctor"]).await;
+        let accept = ["log", "accept-loss", "--from", "1", "--reason", "options"];
+        let said = site.run(&accept).await;
+        assert!(said.contains("nothing is given up"), "{said}");
+        site.kill_all().await;
+        site.broker.restart().await.unwrap();
+        site.start_all().await;
+        site.file(2, OTHER).await;
+        let now = site.last_position().await;
+        let all = format!("/v1/areas/510402?at_least={now}&wait_ms=10000");
+        assert_eq!(site.answer(&all).await["reported"], 9);
+        site.run(&["verify"]).await;
+        let healthy = site.run(&["doctor"]).await;
+        assert!(healthy.contains("nothing is wrong"), "{healthy}");
+    }
+}
+
+/// No case has sealed parties, so that no key is missed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_keys_that_is_gone_and_not_missed_is_named_and_made_anew() {
+    let mut site = Site::started(&sample_district()).await;
+    site.file(3, GRID).await;
+    site.stop_all().await;
+    let client = async_nats::connect(site.broker.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    context.delete_stream("KEY_510402").await.unwrap();
+    for service in SERVICES {
+        site.start(service);
+    }
+    site.until_red("intake", "GK0324").await;
+    let (said, _) = site.fails(&["doctor"]).await;
+    assert!(said.contains("GK0324") && said.contains("--keys"), "{said}");
+    site.run(&["log", "accept-loss", "--keys", "--reason", "gone"])
+        .await;
+    site.kill_all().await;
+    site.start_all().await;
+    site.file(2, OTHER).await;
+    let healthy = site.run(&["doctor"]).await;
+    assert!(healthy.contains("nothing is wrong"), "{healthy}");
+}

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use async_nats::{Client, Message, Request};
 use futures::StreamExt as _;
 use gridkeeper_districtviews::known_events;
-use gridkeeper_liveviews::blocking;
-use gridkeeper_proto::{area::AreaCode, envelope::Position, event::LostEvent};
+use gridkeeper_liveviews::{Progress, blocking};
+use gridkeeper_proto::{area::AreaCode, envelope::Position, event::LostEvent, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, admin, aggregator::Aggregator};
@@ -28,6 +28,8 @@ struct Wanted {
 pub struct Known {
     /// Where the views are.
     pub position: Position,
+    /// When the last statement on the log was made that they follow; 1970 for none.
+    pub stated: Timestamp,
     /// The events of cases and inquiries in the stretch, in order.
     pub events: Vec<LostEvent>,
 }
@@ -78,10 +80,17 @@ async fn answer(aggregator: &Aggregator, client: &Client, message: Message) {
         return;
     };
     let store = aggregator.views.store().clone();
-    let position = store.position();
-    let to = to.unwrap_or(position);
-    let known = match blocking(move || known_events(&store, from, to)).await {
-        Ok(events) => Known { position, events },
+    let reading = move || {
+        let progress = store.read(Progress::read)?;
+        let position = progress.frontier.position();
+        Ok::<_, gridkeeper_liveviews::Error>(Known {
+            position,
+            stated: progress.stated,
+            events: known_events(&store, from, to.unwrap_or(position))?,
+        })
+    };
+    let known = match blocking(reading).await {
+        Ok(known) => known,
         Err(error) => {
             tracing::error!(%error, "what the views know cannot be read");
             return;

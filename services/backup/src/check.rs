@@ -121,9 +121,8 @@ impl Copy {
                 found: found.root,
             }));
         }
-        let given_up = |position| verified.statements.loss_at(position).is_some();
         let longer = notes.after(end).into_iter();
-        let mut longer = longer.filter(|checkpoint| !given_up(checkpoint.position));
+        let mut longer = longer.filter(|known| !verified.statements.supersedes(known));
         Ok(Checked {
             manifest: self.manifest.clone(),
             longer: longer.next_back(),

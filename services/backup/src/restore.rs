@@ -282,7 +282,7 @@ fn missing(checked: &Checked, known: &[Known], end: Position) -> Option<Missing>
     });
     let longer = known.iter().cloned().chain(in_backup).filter(|known| {
         let position = known.checkpoint.position;
-        position > end && statements.loss_at(position).is_none()
+        position > end && !statements.supersedes(&known.checkpoint)
     });
     let newest = longer.max_by_key(|known| known.checkpoint.position)?;
     Some(Missing {

@@ -130,7 +130,7 @@ pub async fn take(
     let part = verification.part();
     let compared = notes.up_to(end).into_iter();
     let compared = compared.filter(|known| known.position >= verified_before);
-    let mut compared = compared.filter(|known| copied.statements.loss_at(known.position).is_none());
+    let mut compared = compared.filter(|known| !copied.statements.supersedes(known));
     let before = before.and_then(|before| before.verified_against);
     let manifest = Manifest {
         format: Manifest::FORMAT,
@@ -151,7 +151,7 @@ pub async fn take(
     folder.commit(&manifest, &run.keys, &notes.thinned_out(), &cache)?;
     let acknowledged = source.acknowledged().filter(|known| known.position > end);
     let longer = notes.after(end).into_iter().chain(acknowledged);
-    let longer = longer.filter(|known| copied.statements.loss_at(known.position).is_none());
+    let longer = longer.filter(|known| !copied.statements.supersedes(known));
     Ok(Taken {
         manifest,
         read: run.copying.read,

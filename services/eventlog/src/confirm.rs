@@ -65,7 +65,7 @@ impl EventLog {
             log,
             position,
             leaf,
-            statement: statements.position,
+            stated: statements.stated,
         })
     }
 
@@ -129,7 +129,7 @@ impl EventLog {
             log: Some(known.log),
             position,
             leaf: known.leaf.unwrap_or(TreeHash::EMPTY),
-            statement: Position(0),
+            stated: known.checkpoint.stated,
         };
         self.confirm_one(connection, &anchor, facts).await
     }
@@ -164,7 +164,7 @@ impl EventLog {
     ) -> Result<Result<(), LogError>, LogError> {
         let statements = self.statements();
         let read = anchor.position;
-        if let Some(loss) = statements.superseding(read, anchor.statement) {
+        if let Some(loss) = statements.superseding(read, anchor.stated) {
             let statement = loss.statement;
             return Ok(Err(LogError::Superseded { read, statement }));
         }

@@ -172,7 +172,12 @@ impl Connection {
                 let made = self.context.create_stream(wanted).await;
                 let made =
                     made.map_err(|error| LogError::unavailable("make the stream")(error.into()))?;
-                return self.check(&made.cached_info().config);
+                let info = made.cached_info();
+                self.check(&info.config)?;
+                return match info.state.messages {
+                    0 => Ok(()),
+                    _ => self.write_options(info.config.clone()).await,
+                };
             }
             Err(error) => return Err(LogError::unavailable("look for the stream")(error.into())),
         };
@@ -195,6 +200,16 @@ impl Connection {
                     .map_err(|error| LogError::unavailable("name the stream")(error.into()))
             }
         }
+    }
+
+    /// Lets the broker write its file of a stream's options. Where a stream is made on messages that are there, a file
+    /// that is damaged stays as it is, and the stream is gone with the next start (nats-server 2.15.1).
+    async fn write_options(&self, options: Config) -> Result<(), LogError> {
+        let written = self.context.update_stream(options).await;
+        let failed = |error: jetstream::context::UpdateStreamError| {
+            LogError::unavailable("write the stream's options")(error.into())
+        };
+        written.map(drop).map_err(failed)
     }
 
     /// What stands in the way of restoring the stream: that it is there, unless it is one of this log that is not

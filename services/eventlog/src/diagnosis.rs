@@ -129,15 +129,20 @@ impl Diagnosis {
 /// Roots that a log has to have.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KnownRoots<'a> {
-    /// Those of whoever writes it: signed, or noted with each append.
-    pub written: &'a [Checkpoint],
+    /// Those that whoever writes it keeps: signed, or noted with each append.
+    pub kept: &'a [Checkpoint],
+    /// Those that it signed, as the broker keeps them.
+    pub published: &'a [Checkpoint],
     /// Those of readers. Whoever has read what was damaged vouches for the damage.
     pub read: &'a [Checkpoint],
 }
 
 impl<'a> From<&'a [Checkpoint]> for KnownRoots<'a> {
-    fn from(written: &'a [Checkpoint]) -> Self {
-        Self { written, read: &[] }
+    fn from(kept: &'a [Checkpoint]) -> Self {
+        Self {
+            kept,
+            ..Self::default()
+        }
     }
 }
 
@@ -174,9 +179,9 @@ async fn walk(
     without: BTreeSet<Position>,
 ) -> Result<Walk, LogError> {
     let mut walk = Walk {
+        roots: Roots::of(known, &statements),
         statements,
         without,
-        roots: Roots::of(known),
         ..Walk::default()
     };
     walk.last = log
@@ -354,9 +359,8 @@ impl Walk {
 
     fn go_on(&mut self, leaf: TreeHash) {
         self.frontier.append(leaf);
-        let position = self.frontier.position();
         // Behind what is missing no root can be the one that is known.
-        if self.missing.is_empty() && self.statements.loss_at(position).is_none() {
+        if self.missing.is_empty() {
             self.roots.compare(&self.frontier);
         }
     }
@@ -393,7 +397,6 @@ impl Walk {
     fn diagnosis(self, log: Option<LogId>) -> Diagnosis {
         let Self { last, missing, .. } = self;
         let known = self.roots.positions();
-        let known = known.filter(|known| self.statements.loss_at(*known).is_none());
         let known_to = known.max().unwrap_or_default().max(last);
         let mut missing = missing;
         if known_to > last {

@@ -245,7 +245,7 @@ impl Follower {
     async fn confirm(&mut self) -> Result<Position, LogError> {
         let confirmed = self.log.confirm(&self.anchor).await?;
         self.anchor.log = confirmed.log;
-        self.anchor.statement = self.log.statements().position;
+        self.anchor.stated = self.log.statements().stated;
         self.last_known = confirmed.last;
         Ok(confirmed.last)
     }

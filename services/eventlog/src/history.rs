@@ -36,9 +36,9 @@ impl EventLog {
         let witnessed = witnessed.map(|known| known.checkpoint);
         let statements = self.read_statements().await?;
         let mut roots: BTreeMap<Position, Vec<TreeHash>> = BTreeMap::new();
-        for Checkpoint { position, root } in witnessed.chain([known]) {
-            if position > Position(0) && statements.loss_at(position).is_none() {
-                roots.entry(position).or_default().push(root);
+        for known in witnessed.chain([known]) {
+            if known.position > Position(0) && !statements.supersedes(&known) {
+                roots.entry(known.position).or_default().push(known.root);
             }
         }
         let (max_messages, max_bytes) = RANGE;

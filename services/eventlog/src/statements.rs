@@ -35,6 +35,8 @@ impl EventLog {
             _ => None,
         };
         let previous = self.own_head(&integrity, quarantined).await?;
+        // Readers tell statements apart by their times.
+        let at = at.max(integrity.stated.plus_millis(1));
         let event = Event::from(statement);
         let payload = event.encode();
         let aggregate = Integrity::id(self.district);

@@ -149,7 +149,7 @@ pub struct Verification {
     ids: HashSet<EventId>,
     sealed: SealedCases,
     /// The roots that were signed, by their position.
-    signed: BTreeMap<Position, Vec<TreeHash>>,
+    signed: BTreeMap<Position, Vec<Checkpoint>>,
     checkpoints: usize,
     superseded: usize,
 }
@@ -218,8 +218,11 @@ impl Verification {
         checkpoints: Vec<Checkpoint>,
     ) -> Result<Self, Break> {
         let mut signed = BTreeMap::<_, Vec<_>>::new();
-        for Checkpoint { position, root } in checkpoints {
-            signed.entry(position).or_default().push(root);
+        for checkpoint in checkpoints {
+            signed
+                .entry(checkpoint.position)
+                .or_default()
+                .push(checkpoint);
         }
         let mut verification = Self {
             statements,
@@ -321,14 +324,14 @@ impl Verification {
         };
         let found = self.frontier.root();
         for signed in signed {
-            if signed == found {
+            if signed.root == found {
                 self.checkpoints += 1;
-            } else if self.statements.loss_at(position).is_some() {
+            } else if self.statements.supersedes(&signed) {
                 self.superseded += 1;
             } else {
                 return Err(Break::Root {
                     position,
-                    signed,
+                    signed: signed.root,
                     found,
                 });
             }
@@ -339,7 +342,8 @@ impl Verification {
     /// What was signed for positions behind the end of the log.
     fn compare_longer(&mut self) -> Result<(), Break> {
         for (position, signed) in std::mem::take(&mut self.signed) {
-            if self.statements.loss_at(position).is_none() {
+            let supersedes = |known| self.statements.supersedes(known);
+            if !signed.iter().all(supersedes) {
                 return Err(Break::Log(LogError::Shorter {
                     last: self.position(),
                     read: position,
@@ -356,7 +360,7 @@ impl Verification {
         let bytes: Vec<u8> = heads.iter().flat_map(|(_, head)| head.hash.0).collect();
         Verified {
             log,
-            end: Checkpoint::from(&self.frontier),
+            end: Checkpoint::of(&self.frontier, self.statements.stated),
             areas: heads.len(),
             digest: EventHash::of(&bytes),
             checkpoints: self.checkpoints,

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! slot 0 at 0, slot 1 at 512:
-//! log (16), position (8), root (32), leaf at the position (32), first 8 bytes of the BLAKE3 of these
+//! log (16), position (8), root (32), leaf at the position (32), when the last statement was made in milliseconds since
+//! 1970 (8), first 8 bytes of the BLAKE3 of these
 //! ```
 //!
 //! The slots take turns, so that a write that is interrupted leaves the one before.
@@ -16,13 +17,15 @@ use std::{
     sync::Arc,
 };
 
-use gridkeeper_proto::{checkpoint::Checkpoint, envelope::Position, id::LogId, tree::TreeHash};
+use gridkeeper_proto::{
+    checkpoint::Checkpoint, envelope::Position, id::LogId, time::Timestamp, tree::TreeHash,
+};
 
 /// The name of the file in a service's folder.
 const WATERMARK: &str = "watermark";
 
 const SLOT_BYTES: u64 = 512;
-const CONTENT: usize = 16 + 8 + 32 + 32;
+const CONTENT: usize = 16 + 8 + 32 + 32 + 8;
 const LENGTH: usize = CONTENT + 8;
 
 /// A position that a log has reached.
@@ -118,12 +121,17 @@ fn position(watermark: Watermark) -> Position {
 }
 
 fn encode(watermark: &Watermark) -> [u8; LENGTH] {
-    let Checkpoint { position, root } = watermark.checkpoint;
+    let Checkpoint {
+        position,
+        root,
+        stated,
+    } = watermark.checkpoint;
     let mut bytes = [0; LENGTH];
     bytes[..16].copy_from_slice(watermark.log.as_bytes());
     bytes[16..24].copy_from_slice(&position.0.to_be_bytes());
     bytes[24..56].copy_from_slice(&root.0);
-    bytes[56..CONTENT].copy_from_slice(&watermark.leaf.0);
+    bytes[56..88].copy_from_slice(&watermark.leaf.0);
+    bytes[88..CONTENT].copy_from_slice(&stated.millis().to_be_bytes());
     let sum = sum(&bytes[..CONTENT]);
     bytes[CONTENT..].copy_from_slice(&sum);
     bytes
@@ -136,14 +144,17 @@ fn decode(bytes: &[u8; LENGTH]) -> Option<Watermark> {
     }
     let (log, rest) = content.split_first_chunk::<16>()?;
     let (position, rest) = rest.split_first_chunk::<8>()?;
-    let (root, leaf) = rest.split_first_chunk::<32>()?;
+    let (root, rest) = rest.split_first_chunk::<32>()?;
+    let (leaf, stated) = rest.split_first_chunk::<32>()?;
+    let stated = i64::from_be_bytes(stated.try_into().ok()?);
     Some(Watermark {
         log: LogId::from_bytes(*log),
         checkpoint: Checkpoint {
             position: Position(u64::from_be_bytes(*position)),
             root: TreeHash(*root),
+            stated: Timestamp::from_millis(stated).ok()?,
         },
-        leaf: TreeHash(leaf.try_into().ok()?),
+        leaf: TreeHash(*leaf),
     })
 }
 
@@ -163,6 +174,7 @@ mod tests {
             checkpoint: Checkpoint {
                 position: Position(position),
                 root: TreeHash::of_leaf(&position.to_be_bytes()),
+                stated: Timestamp::EPOCH.plus_millis(7),
             },
             leaf: TreeHash::of_leaf(b"leaf"),
         }

@@ -1,7 +1,7 @@
 //! What an installation knows of its log besides the log: signed checkpoints, watermarks, and the views.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     fs,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -35,8 +35,10 @@ const QUIET: Duration = Duration::from_secs(2);
 /// The roots that the log has to have.
 #[derive(Debug, Default)]
 pub(crate) struct Evidence {
-    /// Those of signed checkpoints and of intake's watermark.
-    written: Vec<Checkpoint>,
+    /// Those of intake's watermark and of the signed checkpoints in its folder.
+    kept: Vec<Checkpoint>,
+    /// Those of the signed checkpoints on the broker.
+    published: Vec<Checkpoint>,
     /// The watermarks of what was made from the log.
     pub(crate) read: Vec<Kept>,
     /// Watermarks of what was made from another log.
@@ -68,12 +70,12 @@ impl Evidence {
         };
         let folder = &layout.config.intake.folder;
         let files = checkpoints(folder, verifier)?.into_iter();
-        let mut written: Vec<_> = files.map(|file| file.checkpoint).collect();
-        let in_folder = written.iter().map(|known| known.position).collect();
+        let mut kept: Vec<_> = files.map(|file| file.checkpoint).collect();
+        let in_folder = kept.iter().map(|known| known.position).collect();
         let (watermarks, of_other_logs) = kept_of(&layout.config, verifier.origin().log)?;
         let made = |kept: &Kept| kept.made_from_log.is_some();
         let (read, own): (Vec<_>, Vec<_>) = watermarks.into_iter().partition(made);
-        written.extend(own.iter().map(Kept::checkpoint));
+        kept.extend(own.iter().map(Kept::checkpoint));
         // A log of an earlier version has none, and one that is gone neither.
         let notes = match log.checkpoints().await?.all().await {
             Err(LogError::NoStream { .. }) => Vec::new(),
@@ -82,11 +84,17 @@ impl Evidence {
         let opened: Vec<_> = notes.iter().map(|note| verifier.open(note)).collect();
         let unsigned = opened.iter().filter(|opened| opened.is_err()).count();
         let signed = opened.into_iter().flatten();
-        let (_, only): (Vec<_>, Vec<_>) = signed.partition(|known| written.contains(known));
-        let only_on_broker = only.iter().map(|known| known.position).collect();
-        written.extend(only);
+        let published: Vec<_> = signed.collect();
+        let here: HashSet<_> = kept
+            .iter()
+            .map(|known| (known.position, known.root.0))
+            .collect();
+        let only = published.iter();
+        let only = only.filter(|known| !here.contains(&(known.position, known.root.0)));
+        let only_on_broker = only.map(|known| known.position).collect();
         Ok(Self {
-            written,
+            kept,
+            published,
             read,
             of_other_logs,
             in_folder,
@@ -99,7 +107,9 @@ impl Evidence {
     /// All roots that the log has to have.
     pub(crate) fn roots(&self) -> Vec<Checkpoint> {
         let read = self.read.iter().map(Kept::checkpoint);
-        self.written.iter().copied().chain(read).collect()
+        let only = self.published.iter();
+        let only = only.filter(|known| self.only_on_broker.contains(&known.position));
+        self.kept.iter().chain(only).copied().chain(read).collect()
     }
 
     /// Of a log that is shorter than it was known to be, the positions that were perhaps gone on with from an older
@@ -127,7 +137,8 @@ impl Evidence {
         let began = Instant::now();
         let read: Vec<_> = self.read.iter().map(Kept::checkpoint).collect();
         let known = KnownRoots {
-            written: &self.written,
+            kept: &self.kept,
+            published: &self.published,
             read: &read,
         };
         let diagnosed = diagnose(log, known).await;

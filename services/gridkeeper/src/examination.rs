@@ -9,6 +9,8 @@ use gridkeeper_proto::{
     envelope::{Header, Position},
     event::{InquiryEvent, LostEvent},
     id::AggregateId,
+    integrity::Standing,
+    time::Timestamp,
 };
 
 use crate::{
@@ -26,10 +28,10 @@ const WINDOW: u64 = 1_000;
 /// The broker does not answer, or has no log of the district.
 pub(crate) async fn examine(opened: &OpenedLog, evidence: &Evidence) -> Result<Diagnosis, Error> {
     // Before the end of the log is looked at, which goes on meanwhile.
-    let views = views_reach(opened).await?;
+    let (views, stated) = views_reach(opened).await?;
     let mut diagnosis = evidence.diagnose(&opened.log).await?;
     // Views of a history that was given up put themselves aside at their next start.
-    if diagnosis.statements.loss_at(views).is_some() {
+    if diagnosis.statements.superseding(views, stated).is_some() {
         return Ok(diagnosis);
     }
     add_missing(&mut diagnosis, views);
@@ -47,11 +49,13 @@ pub(crate) async fn examine(opened: &OpenedLog, evidence: &Evidence) -> Result<D
     Ok(diagnosis)
 }
 
-/// How far the views of a running aggregator are; zero where none answers.
-async fn views_reach(opened: &OpenedLog) -> Result<Position, Error> {
+/// How far the views of a running aggregator are, and when the last statement was made that they follow; zero and 1970
+/// where none answers.
+async fn views_reach(opened: &OpenedLog) -> Result<(Position, Timestamp), Error> {
     let of_no_event = (Position(u64::MAX), None);
     let known = known_to_views(&opened.installation, &opened.url, of_no_event).await?;
-    Ok(known.map_or(Position(0), |known| known.position))
+    let reach = known.map(|known| (known.position, known.stated));
+    Ok(reach.unwrap_or_default())
 }
 
 /// Views may be the last to know how far the log went.
@@ -111,10 +115,16 @@ pub(crate) async fn not_in(
             }
             Err(error) => return Err(error.into()),
         };
-        if !stored.is_event() {
-            continue;
-        }
-        if !Header::decode(&stored.bytes).is_ok_and(|(header, _)| may_be(&header, event)) {
+        let holds = match stored.standing {
+            // Given up already.
+            Standing::Lost => true,
+            Standing::Quarantined => false,
+            Standing::Event | Standing::SetAside => {
+                let header = Header::decode(&stored.bytes);
+                header.is_ok_and(|(header, _)| may_be(&header, event))
+            }
+        };
+        if !holds {
             missed.push(*event);
         }
     }

@@ -22,7 +22,7 @@ use gridkeeper_proto::{
     tree::{Frontier, TreeHash},
 };
 
-use crate::{Error, aggregates::Aggregates, log::Stored};
+use crate::{Error, aggregates::Aggregates, evidence::LogEnd, log::Stored};
 
 /// Aggregates and heads as of a position.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +55,7 @@ impl State {
     /// Sets what the log says of itself, unless more of it is known.
     pub(crate) fn set_statements(&mut self, statements: Arc<Integrity>) {
         if statements.position > self.statements.position {
-            self.anchor.statement = statements.position;
+            self.anchor.stated = statements.stated;
             self.statements = statements;
         }
     }
@@ -70,17 +70,18 @@ impl State {
         self.anchor
     }
 
-    /// The tree over the log, and its last leaf.
-    pub(crate) fn tree(&self) -> (&Frontier, TreeHash) {
-        (&self.frontier, self.anchor.leaf)
+    /// The end of the log.
+    pub(crate) fn end(&self) -> LogEnd<'_> {
+        LogEnd {
+            frontier: &self.frontier,
+            leaf: self.anchor.leaf,
+            stated: self.anchor.stated,
+        }
     }
 
     /// The root of the log up to its position.
     pub(crate) fn checkpoint(&self) -> Checkpoint {
-        Checkpoint {
-            position: self.position(),
-            root: self.frontier.root(),
-        }
+        Checkpoint::of(&self.frontier, self.anchor.stated)
     }
 
     /// The tree over the log.

@@ -10,10 +10,10 @@ use gridkeeper_proto::{
     area::AreaCode,
     chain::{self, AreaHead},
     checkpoint::Checkpoint,
-    envelope::Position,
     event::ByAggregate,
     id::LogId,
     integrity::Standing,
+    time::Timestamp,
     tree::{Frontier, TreeHash},
 };
 use gridkeeper_viewstore::{Changes, Projection, ProjectionError, Reader};
@@ -37,8 +37,8 @@ pub struct Progress {
     pub log: Option<LogId>,
     /// The hash of the leaf at the last position.
     pub leaf: TreeHash,
-    /// The last statement on the log that what was read follows; zero for none.
-    pub statement: Position,
+    /// When the last statement on the log was made that what was read follows; 1970 for none.
+    pub stated: Timestamp,
     /// The tree up to the last position.
     pub frontier: Frontier,
 }
@@ -49,7 +49,7 @@ impl Default for Progress {
         Self {
             log: None,
             leaf,
-            statement: Position(0),
+            stated: Timestamp::EPOCH,
             frontier: Frontier::default(),
         }
     }
@@ -67,10 +67,7 @@ impl Progress {
     /// The root of the log up to the last position.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint {
-            position: self.frontier.position(),
-            root: self.frontier.root(),
-        }
+        Checkpoint::of(&self.frontier, self.stated)
     }
 
     /// What ties the reader to the log.
@@ -80,7 +77,7 @@ impl Progress {
             log: self.log,
             position: self.frontier.position(),
             leaf: self.leaf,
-            statement: self.statement,
+            stated: self.stated,
         }
     }
 }
@@ -138,14 +135,14 @@ impl<P> Verified<P> {
                     hash: event.hash,
                 };
                 if matches!(recorded, ByAggregate::Integrity(_)) {
-                    progress.statement = progress.statement.max(position);
+                    progress.stated = progress.stated.max(header.recorded_at);
                 }
             }
             Standing::Quarantined | Standing::Lost => {}
         }
         if event.standing != Standing::Event {
-            let statement = statements.statement_on(position);
-            progress.statement = progress.statement.max(statement);
+            let stated = statements.stated_on(position);
+            progress.stated = progress.stated.max(stated);
         }
         progress.log = self.source.log;
         progress.leaf = event.leaf;

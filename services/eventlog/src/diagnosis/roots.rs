@@ -6,81 +6,116 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use gridkeeper_proto::{checkpoint::Checkpoint, envelope::Position, tree::Frontier};
+use gridkeeper_proto::{
+    checkpoint::Checkpoint, envelope::Position, integrity::Integrity, tree::Frontier,
+};
 
 use super::{KnownRoots, Stretch};
 
-/// Known roots, and those among them that were compared with the log's.
+/// Known roots, and what came of comparing them with the log's.
 #[derive(Default)]
 pub(super) struct Roots {
-    known: BTreeMap<Position, AtPosition>,
-    /// Positions up to which the log has a root that its writer knows.
+    kept: Source,
+    published: Source,
+    read: Source,
+}
+
+/// The roots that one place knows.
+#[derive(Default)]
+struct Source {
+    known: BTreeMap<Position, BTreeSet<[u8; 32]>>,
+    /// Positions up to which the log has a root that is known here.
     same: BTreeSet<Position>,
     /// Positions up to which it has another one than that.
     other: BTreeSet<Position>,
 }
 
-/// The known roots at a position.
-#[derive(Default)]
-struct AtPosition {
-    written: BTreeSet<[u8; 32]>,
-    read: BTreeSet<[u8; 32]>,
+impl Source {
+    fn of(known: &[Checkpoint], statements: &Integrity) -> Self {
+        let mut source = Self::default();
+        for known in known.iter().filter(|known| !statements.supersedes(known)) {
+            let roots = source.known.entry(known.position).or_default();
+            roots.insert(known.root.0);
+        }
+        source
+    }
+
+    fn compare(&mut self, position: Position, root: [u8; 32]) {
+        let Some(known) = self.known.get(&position) else {
+            return;
+        };
+        if known.contains(&root) {
+            self.same.insert(position);
+        }
+        if known.iter().any(|known| *known != root) {
+            self.other.insert(position);
+        }
+    }
 }
 
 impl Roots {
-    pub(super) fn of(known: KnownRoots<'_>) -> Self {
-        let mut roots = Self::default();
-        for Checkpoint { position, root } in known.written {
-            let at = roots.known.entry(*position).or_default();
-            at.written.insert(root.0);
+    /// Those that no statement has given up since they were known.
+    pub(super) fn of(known: KnownRoots<'_>, statements: &Integrity) -> Self {
+        Self {
+            kept: Source::of(known.kept, statements),
+            published: Source::of(known.published, statements),
+            read: Source::of(known.read, statements),
         }
-        for Checkpoint { position, root } in known.read {
-            let at = roots.known.entry(*position).or_default();
-            at.read.insert(root.0);
-        }
-        roots
+    }
+
+    fn sources(&self) -> [&Source; 3] {
+        [&self.kept, &self.published, &self.read]
     }
 
     /// The positions of all known roots.
     pub(super) fn positions(&self) -> impl Iterator<Item = Position> {
-        self.known.keys().copied()
+        let sources = self.sources().into_iter();
+        sources.flat_map(|source| source.known.keys().copied())
     }
 
     /// Compares those at the frontier's position.
     pub(super) fn compare(&mut self, frontier: &Frontier) {
-        let position = frontier.position();
-        let Some(known) = self.known.get(&position) else {
-            return;
-        };
-        let root = frontier.root().0;
-        if known.written.contains(&root) {
-            self.same.insert(position);
-        }
-        let mut all = known.written.iter().chain(&known.read);
-        if all.any(|known| *known != root) {
-            self.other.insert(position);
+        let (position, root) = (frontier.position(), frontier.root().0);
+        for source in [&mut self.kept, &mut self.published, &mut self.read] {
+            source.compare(position, root);
         }
     }
 
     /// The last position up to which the log has a root that its writer knows; zero for none.
     pub(super) fn last_same(&self) -> Position {
-        self.same.last().copied().unwrap_or_default()
+        let last = self.kept.same.last().max(self.published.same.last());
+        last.copied().unwrap_or_default()
     }
 
     /// Positions up to which the log has another root, and behind which it has none that is known.
     pub(super) fn last_others(&self) -> Vec<Position> {
         let last = self.last_same();
-        let others = self.other.iter().copied();
+        let sources = self.sources().into_iter();
+        let others: BTreeSet<_> = sources.flat_map(|source| &source.other).collect();
+        let others = others.into_iter().copied();
         others.filter(|position| *position > last).collect()
     }
 
-    /// Of which positions another history is known.
+    /// Of which positions another history is known. Where it begins is told by the last root before
+    /// that the same place knows of both: what another place knows is of the log alone.
     pub(super) fn other_history(&self) -> Option<Stretch> {
-        let first = *self.other.first()?;
-        let to = *self.other.range(..=self.last_same()).next_back()?;
-        let shared = self.same.range(..first).next_back().copied();
-        let from = Position(shared.unwrap_or_default().0 + 1);
-        Some(Stretch { from, to })
+        let last = self.last_same();
+        let stretches = self.sources().into_iter().filter_map(|source| {
+            let first = *source.other.first().filter(|first| **first <= last)?;
+            let to = *source.other.range(..=last).next_back()?;
+            // Readers know one root each.
+            let before = |source: &Source| source.same.range(..first).next_back().copied();
+            let shared = match source.same.is_empty() {
+                true => before(&self.kept).max(before(&self.published)),
+                false => before(source),
+            };
+            let from = Position(shared.unwrap_or_default().0 + 1);
+            Some(Stretch { from, to })
+        });
+        stretches.reduce(|all, found| Stretch {
+            from: all.from.min(found.from),
+            to: all.to.max(found.to),
+        })
     }
 }
 
@@ -109,7 +144,7 @@ mod tests {
     }
 
     fn compared_with(known: KnownRoots<'_>) -> Roots {
-        let mut roots = Roots::of(known);
+        let mut roots = Roots::of(known, &Integrity::default());
         let mut frontier = Frontier::default();
         for at in 1..=20_u64 {
             let leaf: &[u8] = if at <= 10 { &at.to_be_bytes() } else { b"ours" };
@@ -156,17 +191,32 @@ mod tests {
     fn given_readers_that_have_read_a_changed_event_it_is_no_other_history() {
         let ours = checkpoints(10, b"ours", 20);
         let theirs = checkpoints(10, b"theirs", 30);
-        let (read, written) = ([ours[18]], [ours[6], theirs[14]]);
+        let (read, kept) = ([ours[18]], [ours[6], theirs[14]]);
         let roots = compared_with(KnownRoots {
-            written: &written,
+            kept: &kept,
             read: &read,
+            ..KnownRoots::default()
         });
         assert_eq!(roots.other_history(), None);
         assert_eq!(roots.last_others(), [Position(15)]);
         let roots = compared_with(KnownRoots {
-            written: &[ours[6], ours[18]],
+            kept: &[ours[6], ours[18]],
             read: &[theirs[14]],
+            ..KnownRoots::default()
         });
         assert!(roots.other_history().is_some());
+    }
+
+    #[test]
+    fn given_a_root_of_the_log_that_the_other_history_does_not_know_it_begins_before_that() {
+        let ours = checkpoints(10, b"ours", 20);
+        let theirs = checkpoints(10, b"theirs", 30);
+        let roots = compared_with(KnownRoots {
+            kept: &[ours[6], theirs[17]],
+            published: &[ours[6], ours[14], ours[19]],
+            ..KnownRoots::default()
+        });
+        let found = roots.other_history().unwrap();
+        assert_eq!((found.from, found.to), (Position(8), Position(18)));
     }
 }

@@ -55,9 +55,15 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
         // What is missing of the log is said below; keys that are gone altogether are too many to count.
         Err(_) => 0,
     };
+    let keys_gone = diagnosis.last > Position(0)
+        && match diagnosis.log {
+            Some(log) => matches!(keys.confirm(log).await, Err(LogError::NoStream { .. })),
+            None => false,
+        };
     let seen = Seen {
         diagnosis,
         keyless,
+        keys_gone,
         evidence,
     };
     seen.say(&options)?;
@@ -97,12 +103,15 @@ struct Seen {
     diagnosis: Diagnosis,
     /// How many sealed sections have no key.
     keyless: usize,
+    /// Whether the broker has no store of keys.
+    keys_gone: bool,
     evidence: Evidence,
 }
 
 impl Seen {
     fn is_sound(&self) -> bool {
-        self.diagnosis.is_whole() && self.keyless == 0 && self.evidence.of_other_logs.is_empty()
+        let has_keys = self.keyless == 0 && !self.keys_gone;
+        self.diagnosis.is_whole() && has_keys && self.evidence.of_other_logs.is_empty()
     }
 
     fn say(&self, options: &str) -> Result<(), Error> {
@@ -125,6 +134,9 @@ impl Seen {
         self.say_missing()?;
         self.say_ways_back(options)?;
         match self.keyless {
+            0 if self.keys_gone => terminal::answer(format!(
+                "GK0324: the broker has no store of keys, and no sealed section needs one of it\n  gridkeeper log accept-loss{options} --keys --reason '...' makes it anew"
+            )),
             0 => Ok(()),
             keyless => terminal::answer(format!(
                 "GK0329, GK0314: {keyless} sealed sections have no key that opens them\n  restore them from a backup, or: gridkeeper log accept-loss{options} --keys --reason '...'"

@@ -123,7 +123,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
             evidence.compare(state.frontier(), state.statements())?;
         }
         if !events.is_empty() {
-            evidence.keep(&hashes, state.tree());
+            evidence.keep(&hashes, state.end());
         }
         Ok(state.position())
     }
@@ -160,7 +160,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
         let state = self.read();
         let mut evidence = self.evidence();
         evidence.compare_end(state.position(), state.statements())?;
-        evidence.record(&[], state.tree());
+        evidence.record(&[], state.end());
         Ok(())
     }
 

@@ -439,7 +439,7 @@ impl<L: Log, K: Keys> Decider<L, K> {
     fn record(&self, hashes: &[TreeHash]) -> bool {
         let state = self.read();
         let mut evidence = self.evidence();
-        evidence.record(hashes, state.tree());
+        evidence.record(hashes, state.end());
         evidence.failure().is_none()
     }
 

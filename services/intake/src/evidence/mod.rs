@@ -26,6 +26,7 @@ use gridkeeper_proto::{
     envelope::Position,
     id::LogId,
     integrity::Integrity,
+    time::Timestamp,
     tree::{Frontier, TreeHash},
 };
 
@@ -37,6 +38,17 @@ pub(crate) use self::{
 };
 use crate::Error;
 
+/// The end of the log as intake knows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogEnd<'a> {
+    /// The tree up to it.
+    pub(crate) frontier: &'a Frontier,
+    /// The hash of the last leaf.
+    pub(crate) leaf: TreeHash,
+    /// When the last statement was made; 1970 for none.
+    pub(crate) stated: Timestamp,
+}
+
 /// What intake keeps of the log outside the broker.
 #[derive(Debug)]
 pub(crate) struct Evidence {
@@ -47,7 +59,7 @@ pub(crate) struct Evidence {
     tree: TreeFile,
     /// The roots that the log has to have, by position: those of the watermark and of all checkpoints that are still
     /// to be compared.
-    known: BTreeMap<Position, Vec<TreeHash>>,
+    known: BTreeMap<Position, Vec<Checkpoint>>,
     /// Why the latest of it could not be written; `None` if it is.
     failure: Option<Error>,
 }
@@ -89,9 +101,9 @@ impl Evidence {
 
     /// Adds a root that the log has to have.
     pub(crate) fn expect(&mut self, checkpoint: Checkpoint) {
-        let roots = self.known.entry(checkpoint.position).or_default();
-        if !roots.contains(&checkpoint.root) {
-            roots.push(checkpoint.root);
+        let known = self.known.entry(checkpoint.position).or_default();
+        if !known.contains(&checkpoint) {
+            known.push(checkpoint);
         }
     }
 
@@ -123,14 +135,15 @@ impl Evidence {
         statements: &Integrity,
     ) -> Result<(), Error> {
         let position = frontier.position();
-        let Some(roots) = self.known.remove(&position) else {
+        let Some(known) = self.known.remove(&position) else {
             return Ok(());
         };
         let found = frontier.root();
-        if roots.iter().all(|root| *root == found) || statements.loss_at(position).is_some() {
-            return Ok(());
+        let holds = |known: &Checkpoint| known.root == found || statements.supersedes(known);
+        match known.iter().all(holds) {
+            true => Ok(()),
+            false => Err(Error::AnotherHistory { position }),
         }
-        Err(Error::AnotherHistory { position })
     }
 
     /// Checks that the log reaches as far as it was known to, once it is read to its end.
@@ -142,8 +155,9 @@ impl Evidence {
         last: Position,
         statements: &Integrity,
     ) -> Result<(), Error> {
-        for position in std::mem::take(&mut self.known).into_keys() {
-            if position > last && statements.loss_at(position).is_none() {
+        for (position, known) in std::mem::take(&mut self.known) {
+            let given_up = known.iter().all(|known| statements.supersedes(known));
+            if position > last && !given_up {
                 return Err(Error::Shorter {
                     last,
                     seen: position,
@@ -155,15 +169,15 @@ impl Evidence {
 
     /// Keeps the hashes that came with events that were read. The watermark stays until the log is read to its end.
     /// What cannot be written waits: see [`Evidence::failure`].
-    pub(crate) fn keep(&mut self, hashes: &[TreeHash], tree: (&Frontier, TreeHash)) {
+    pub(crate) fn keep(&mut self, hashes: &[TreeHash], end: LogEnd<'_>) {
         let marks = self.known.is_empty();
-        self.failure = self.write(hashes, tree, marks).err();
+        self.failure = self.write(hashes, end, marks).err();
     }
 
     /// Keeps the hashes that came with the latest events, and the position that is acknowledged with them. What cannot
     /// be written waits: see [`Evidence::failure`].
-    pub(crate) fn record(&mut self, hashes: &[TreeHash], tree: (&Frontier, TreeHash)) {
-        self.failure = self.write(hashes, tree, true).err();
+    pub(crate) fn record(&mut self, hashes: &[TreeHash], end: LogEnd<'_>) {
+        self.failure = self.write(hashes, end, true).err();
     }
 
     /// Why the latest could not be written; `None` if it is. Until it is, nothing may be acknowledged.
@@ -171,24 +185,19 @@ impl Evidence {
         self.failure.as_ref()
     }
 
-    fn write(
-        &mut self,
-        hashes: &[TreeHash],
-        (frontier, leaf): (&Frontier, TreeHash),
-        marks: bool,
-    ) -> Result<(), Error> {
-        self.tree.append(hashes, frontier.size())?;
+    fn write(&mut self, hashes: &[TreeHash], end: LogEnd<'_>, marks: bool) -> Result<(), Error> {
+        self.tree.append(hashes, end.frontier.size())?;
         match marks {
-            true => self.mark((frontier, leaf)),
+            true => self.mark(end),
             false => Ok(()),
         }
     }
 
-    fn mark(&mut self, (frontier, leaf): (&Frontier, TreeHash)) -> Result<(), Error> {
+    fn mark(&mut self, end: LogEnd<'_>) -> Result<(), Error> {
         let watermark = Watermark {
             log: self.log,
-            checkpoint: Checkpoint::from(frontier),
-            leaf,
+            checkpoint: Checkpoint::of(end.frontier, end.stated),
+            leaf: end.leaf,
         };
         let written = self.watermark.write(&watermark);
         written.map_err(failed(&self.folder))

@@ -7,7 +7,6 @@ use gridkeeper_proto::{
     checkpoint::{Checkpoint, CheckpointSigner},
     code::Coded as _,
     envelope::Position,
-    tree::Frontier,
 };
 use tokio::{
     task::spawn_blocking,
@@ -54,20 +53,19 @@ impl Notary {
 
     /// Signs what the log is now, unless that is signed.
     pub(crate) async fn sign<L: Log>(&self, log: &L, signed: &mut Position) {
-        let frontier = self.frontier();
-        if frontier.position() == *signed {
+        let checkpoint = self.checkpoint();
+        if checkpoint.position == *signed {
             return;
         }
-        match self.signed(&frontier, log).await {
-            Ok(()) => *signed = frontier.position(),
+        match self.signed(checkpoint, log).await {
+            Ok(()) => *signed = checkpoint.position,
             Err(error) => {
                 tracing::error!(code = %error.code(), %error, "a checkpoint is not signed");
             }
         }
     }
 
-    async fn signed<L: Log>(&self, frontier: &Frontier, log: &L) -> Result<(), Error> {
-        let checkpoint = Checkpoint::from(frontier);
+    async fn signed<L: Log>(&self, checkpoint: Checkpoint, log: &L) -> Result<(), Error> {
         let note = self.signer.sign(&checkpoint)?;
         let (folder, text) = (self.folder.clone(), note.clone());
         let added = spawn_blocking(move || folder.add(checkpoint.position, &text)).await;
@@ -79,7 +77,7 @@ impl Notary {
 
     /// Finds out, without a command that waits, whether appends land again.
     async fn probe<L: Log>(&self, log: &L) {
-        let checkpoint = Checkpoint::from(&self.frontier());
+        let checkpoint = self.checkpoint();
         let probing = async { log.probe(&self.signer.sign(&checkpoint)?).await };
         match probing.await {
             Ok(true) => {
@@ -92,7 +90,7 @@ impl Notary {
     }
 
     async fn sync(&self, synced: &mut Position) {
-        let position = self.frontier().position();
+        let position = self.checkpoint().position;
         if position == *synced {
             return;
         }
@@ -105,8 +103,8 @@ impl Notary {
         }
     }
 
-    fn frontier(&self) -> Frontier {
+    fn checkpoint(&self) -> Checkpoint {
         let state = self.state.read().expect("no holder of the lock panics");
-        state.frontier().clone()
+        state.checkpoint()
     }
 }

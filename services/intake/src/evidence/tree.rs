@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use gridkeeper_proto::{checkpoint::Checkpoint, envelope::Position, tree::TreeHash};
+use gridkeeper_proto::{envelope::Position, tree::TreeHash};
 use tlog_tiles::tlog::{
     self, Hash, HashReader, prove_record, prove_tree, stored_hash_index, tree_hash,
 };
@@ -115,17 +115,14 @@ impl TreeReader {
         Ok(hashes.first().map(|hash| TreeHash(hash.0)))
     }
 
-    /// What the log was at a position.
+    /// The root of the log up to a position.
     ///
     /// # Errors
     /// [`Error::BeyondEnd`] and [`Error::Evidence`].
-    pub(crate) fn checkpoint(&self, position: Position) -> Result<Checkpoint, Error> {
+    pub(crate) fn root(&self, position: Position) -> Result<TreeHash, Error> {
         self.check(position)?;
         let root = tree_hash(position.0, self).map_err(|error| self.failed(&error))?;
-        Ok(Checkpoint {
-            position,
-            root: TreeHash(root.0),
-        })
+        Ok(TreeHash(root.0))
     }
 
     /// The proof that the message at a position is in the tree of the log up to another one.
@@ -247,7 +244,7 @@ mod tests {
         let root = |size: u64| Hash(roots[usize::try_from(size).unwrap()].0);
         for size in 1..=40 {
             let at = Position(size);
-            assert_eq!(reader.checkpoint(at).unwrap().root.0, root(size).0);
+            assert_eq!(reader.root(at).unwrap().0, root(size).0);
             for position in 1..=size {
                 let leaf = reader.leaf(Position(position)).unwrap().unwrap();
                 let proof = back(reader.inclusion(Position(position), at).unwrap());
@@ -261,7 +258,7 @@ mod tests {
             }
         }
         assert_eq!(reader.leaf(Position(41)).unwrap(), None);
-        assert!(reader.checkpoint(Position(41)).is_err());
+        assert!(reader.root(Position(41)).is_err());
         assert!(reader.inclusion(Position(0), Position(40)).is_err());
         assert!(reader.inclusion(Position(9), Position(8)).is_err());
         assert!(reader.consistency(Position(9), Position(8)).is_err());
@@ -288,13 +285,13 @@ mod tests {
             file.append(&added, frontier.size()).unwrap();
             roots.push(frontier.root());
             leaves.push(leaf);
-            let newest = reader.checkpoint(frontier.position()).unwrap();
-            assert_eq!(newest.root, frontier.root());
+            let newest = reader.root(frontier.position()).unwrap();
+            assert_eq!(newest, frontier.root());
         }
         for (before, leaf) in leaves.iter().enumerate() {
             let position = Position(before as u64 + 1);
             assert_eq!(reader.leaf(position).unwrap(), Some(*leaf));
-            assert_eq!(reader.checkpoint(position).unwrap().root, roots[before + 1]);
+            assert_eq!(reader.root(position).unwrap(), roots[before + 1]);
         }
     }
 
@@ -313,11 +310,11 @@ mod tests {
         let refused = file.append(&added, frontier.size());
         assert!(matches!(refused, Err(Error::Evidence { .. })));
         let end = frontier.position();
-        assert_eq!(file.reader().checkpoint(end).unwrap().root, frontier.root());
+        assert_eq!(file.reader().root(end).unwrap(), frontier.root());
         file.reader.file = writable;
         file.append(&[], frontier.size()).unwrap();
         let bytes: Vec<u8> = added.iter().flat_map(|hash| hash.0).collect();
         assert_eq!(fs::read(&path).unwrap(), bytes);
-        assert_eq!(file.reader().checkpoint(end).unwrap().root, frontier.root());
+        assert_eq!(file.reader().root(end).unwrap(), frontier.root());
     }
 }

@@ -10,7 +10,6 @@ use axum::{
 use gridkeeper_http::{Bearer, Json, Problem, Query, Refusals};
 use gridkeeper_proto::{
     api::{ConsistencyProof, InclusionProof},
-    checkpoint::Checkpoint,
     envelope::Position,
     tree::TreeHash,
 };
@@ -130,7 +129,7 @@ impl<K: Keys> Intake<K> {
     fn signed_now(&self) -> Result<String, Error> {
         self.is_open()?;
         let state = self.state.read().expect("no holder of the lock panics");
-        let checkpoint = Checkpoint::from(state.frontier());
+        let checkpoint = state.checkpoint();
         drop(state);
         Ok(self.signer.sign(&checkpoint)?)
     }
@@ -155,7 +154,7 @@ impl<K: Keys> Intake<K> {
             return Err(self.beyond(position));
         };
         let to = asked.to.unwrap_or_else(|| self.tree.position());
-        let Checkpoint { root, .. } = self.tree.checkpoint(to)?;
+        let root = self.tree.root(to)?;
         Ok(InclusionProof {
             position,
             leaf_hash,
@@ -171,9 +170,9 @@ impl<K: Keys> Intake<K> {
         let proof = self.tree.consistency(from, to)?;
         Ok(ConsistencyProof {
             from,
-            from_root: self.tree.checkpoint(from)?.root,
+            from_root: self.tree.root(from)?,
             to,
-            root: self.tree.checkpoint(to)?.root,
+            root: self.tree.root(to)?,
             proof,
         })
     }

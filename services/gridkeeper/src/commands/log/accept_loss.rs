@@ -200,7 +200,7 @@ async fn give_up_keys(opened: &OpenedLog, keys: &KeyStore, by: By) -> Result<(),
     let cases = unreadable_sections(log, keys).await?;
     if cases.is_empty() {
         return terminal::answer(
-            "every sealed section has the key that opens it: nothing to give up",
+            "every sealed section has the key that opens it: nothing to give up; the store of keys is there",
         );
     }
     let (count, last) = (cases.len(), log.last_position().await?);
