@@ -7,7 +7,9 @@ use async_nats::{Client, Message, Request};
 use futures::StreamExt as _;
 use gridkeeper_districtviews::known_events;
 use gridkeeper_liveviews::{Progress, blocking};
-use gridkeeper_proto::{area::AreaCode, envelope::Position, event::LostEvent, time::Timestamp};
+use gridkeeper_proto::{
+    area::AreaCode, envelope::Position, event::LostEvent, id::LogId, time::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, admin, aggregator::Aggregator};
@@ -26,6 +28,8 @@ struct Wanted {
 /// What the views of an aggregator know of a stretch of the log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Known {
+    /// The log that they were made from; `None` before anything of one was read.
+    pub log: Option<LogId>,
     /// Where the views are.
     pub position: Position,
     /// When the last statement on the log was made that they follow; 1970 for none.
@@ -84,6 +88,7 @@ async fn answer(aggregator: &Aggregator, client: &Client, message: Message) {
         let progress = store.read(Progress::read)?;
         let position = progress.frontier.position();
         Ok::<_, gridkeeper_liveviews::Error>(Known {
+            log: progress.log,
             position,
             stated: progress.stated,
             events: known_events(&store, from, to.unwrap_or(position))?,

@@ -83,6 +83,8 @@ pub struct Diagnosis {
     /// Positions of which another history is known than this log's: what was acknowledged there is
     /// not in it.
     pub other_history: Option<Stretch>,
+    /// Positions of readers that have read another log than this, or further.
+    pub read_elsewhere: BTreeSet<Position>,
     /// The statements so far.
     pub statements: Integrity,
 }
@@ -397,6 +399,7 @@ impl Walk {
     fn diagnosis(self, log: Option<LogId>) -> Diagnosis {
         let Self { last, missing, .. } = self;
         let known = self.roots.positions();
+        let read_elsewhere = self.roots.read_elsewhere(last);
         let known_to = known.max().unwrap_or_default().max(last);
         let mut missing = missing;
         if known_to > last {
@@ -412,6 +415,7 @@ impl Walk {
             missing,
             foreign: self.foreign.into_values().collect(),
             unfounded: self.unfounded,
+            read_elsewhere,
             statements: self.statements,
             ..Diagnosis::default()
         }

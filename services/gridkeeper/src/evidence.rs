@@ -149,7 +149,8 @@ impl Evidence {
     }
 }
 
-/// What the views of a running aggregator know of the log from a position on; `None` where none answers.
+/// What the views of a running aggregator know of the log from a position on; `None` where none answers, or one whose
+/// views were made from another log.
 ///
 /// # Errors
 /// The broker cannot be reached.
@@ -165,7 +166,10 @@ pub(crate) async fn known_to_views(
                 detail: error.to_string(),
             })?;
     let district = installation.district.code();
-    Ok(known::request(&client, district, (from, to), PATIENCE).await?)
+    let known = known::request(&client, district, (from, to), PATIENCE).await?;
+    let own = load_checkpoint_verifier(&installation.layout.keys()).ok();
+    let own = own.map(|verifier| verifier.origin().log);
+    Ok(known.filter(|known| known.log.is_none() || own.is_none() || known.log == own))
 }
 
 /// The public key of checkpoints in a file, where one is named.

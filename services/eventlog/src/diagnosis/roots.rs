@@ -96,6 +96,13 @@ impl Roots {
         others.filter(|position| *position > last).collect()
     }
 
+    /// The positions of readers that have read another log than one that ends at `last`, or further.
+    pub(super) fn read_elsewhere(&self, last: Position) -> BTreeSet<Position> {
+        let beyond = self.read.known.range(Position(last.0 + 1)..);
+        let beyond = beyond.map(|(position, _)| *position);
+        self.read.other.iter().copied().chain(beyond).collect()
+    }
+
     /// Of which positions another history is known. Where it begins is told by the last root before
     /// that the same place knows of both: what another place knows is of the log alone.
     pub(super) fn other_history(&self) -> Option<Stretch> {

@@ -188,7 +188,7 @@ impl Seen {
         ))?;
         let within = |kept: &&Kept| {
             let position = kept.checkpoint().position;
-            (from..=to).contains(&position)
+            (from..=to).contains(&position) && self.diagnosis.read_elsewhere.contains(&position)
         };
         for kept in self.evidence.read.iter().filter(within) {
             terminal::answer(format!("  {} may be of it", kept.name()))?;
