@@ -13,8 +13,9 @@ pub struct Anchor {
     pub position: Position,
     /// The hash of the leaf at that position; that of the empty tree before the first.
     pub leaf: TreeHash,
-    /// When the last statement on the log ([`crate::integrity`]) was made that was known when it was read; 1970 for
-    /// none. Logs that began alike may have different statements at one position.
+    /// When the last statement on the log ([`crate::integrity`]) was made that was known when it
+    /// was read; 1970 for none. Logs that began alike may have different statements at one
+    /// position.
     pub stated: Timestamp,
 }
 

@@ -60,8 +60,9 @@ pub struct Checkpoint {
     pub position: Position,
     /// The root of its tree.
     pub root: TreeHash,
-    /// When the last of the log's statements ([`crate::integrity`]) was made that whoever knows this root has taken
-    /// in; 1970 for none. A statement gives up what was known before it, and not what follows it.
+    /// When the last of the log's statements ([`crate::integrity`]) was made before this root was
+    /// known; 1970 for none. A statement gives up what was known before it, and not what follows
+    /// it.
     pub stated: Timestamp,
 }
 

@@ -193,7 +193,8 @@ impl Integrity {
         }
     }
 
-    /// When the statement was made that makes a position something else than an event; 1970 where none does.
+    /// When the statement was made that makes a position something else than an event; 1970 where
+    /// none does.
     #[must_use]
     pub fn stated_on(&self, position: Position) -> Timestamp {
         let gone = |loss: &&Loss| {
@@ -217,8 +218,9 @@ impl Integrity {
         })
     }
 
-    /// The loss by which what a reader has at a position is of the history that was given up; `None` where the
-    /// statements made after `known`, when the last one was that the reader has taken in, leave it as it is.
+    /// The loss by which what a reader has at a position is of the history that was given up;
+    /// `None` where the statements made after `known`, the time of the last one that the reader
+    /// has taken in, leave it as it is.
     #[must_use]
     pub fn superseding(&self, position: Position, known: Timestamp) -> Option<&Loss> {
         let later = self.losses.iter().filter(|loss| loss.at > known);

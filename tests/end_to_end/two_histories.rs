@@ -62,6 +62,16 @@ impl Site {
         let said = self.run(&command).await;
         let named = format!("{} of their events are known", lost.len());
         assert!(said.contains(&named), "{said}");
+        self.restart_right(kept, lost).await;
+        // What is filed again counts.
+        let again = &lost[0];
+        let id = again.case_id.to_string();
+        self.door().file(&[report(&id, again.grid.as_str())]).await;
+        self.all_is_right(kept + 1, &lost[1..]).await;
+    }
+
+    /// Starts everything again, and checks that all is right then.
+    async fn restart_right(&mut self, kept: usize, lost: &[Receipt]) {
         self.kill_all().await;
         self.start_all().await;
         let healthy = self.run(&["doctor"]).await;
@@ -70,11 +80,6 @@ impl Site {
         self.run(&["verify"]).await;
         let same = self.run(&["rebuild", "--diff"]).await;
         assert!(same.contains(" 0 different"), "{same}");
-        // What is filed again counts.
-        let again = &lost[0];
-        let id = again.case_id.to_string();
-        self.door().file(&[report(&id, again.grid.as_str())]).await;
-        self.all_is_right(kept + 1, &lost[1..]).await;
     }
 
     /// Waits until views and timers have noted that they read up to a position.
@@ -112,6 +117,12 @@ impl Site {
     }
 }
 
+/// The first position of receipts.
+fn first_of(receipts: &[Receipt]) -> u64 {
+    let positions = receipts.iter().map(|receipt| receipt.position.0);
+    positions.min().unwrap()
+}
+
 /// A stopped installation with a copy of all its parts that is older than its last reports; these.
 async fn with_an_older_copy() -> (Site, Vec<Receipt>) {
     let mut site = Site::started(&sample_district()).await;
@@ -138,7 +149,7 @@ async fn a_log_that_only_views_know_to_be_short_is_named_before_anything_is_appe
         site.put_back("older", &[BROKER, EVIDENCE]);
         fs::remove_dir_all(site.path(gone)).unwrap();
         site.start_red(&["GK0308"], &ENDPOINTS).await;
-        let first = lost.iter().map(|receipt| receipt.position.0).min().unwrap();
+        let first = first_of(&lost);
         let missing = format!("positions {first} to {end} are missing");
         let (said, _) = site.fails(&["doctor"]).await;
         assert!(said.contains(&missing), "{newer}: {said}");
@@ -240,7 +251,7 @@ async fn evidence_of_a_longer_history_tells_where_the_two_may_part() {
     site.put_back("newer", &[EVIDENCE]);
     site.start_red(&["GK0308"], &["intake", "aggregator", "escalator"])
         .await;
-    let first = lost.iter().map(|receipt| receipt.position.0).min().unwrap();
+    let first = first_of(&lost);
     let (said, _) = site.fails(&["doctor"]).await;
     let named = format!("of positions {first} to ");
     assert!(said.contains(&named), "{said}");
@@ -252,8 +263,7 @@ async fn what_is_lost_after_a_loss_was_given_up_is_named_too() {
     let (mut site, lost) = with_an_older_copy().await;
     site.put_back("older", &[BROKER]);
     site.start_red(&["GK0308"], &ENDPOINTS).await;
-    let from = lost.iter().map(|receipt| receipt.position.0).min();
-    let from = from.unwrap().to_string();
+    let from = first_of(&lost).to_string();
     let given_up: &[&str] = &["--from", &from];
     site.give_up(given_up, 5, &lost).await;
 
@@ -277,13 +287,7 @@ async fn what_is_lost_after_a_loss_was_given_up_is_named_too() {
         let from = from.to_string();
         site.run(&["log", "accept-loss", "--from", &from, "--reason", "again"])
             .await;
-        site.kill_all().await;
-        site.start_all().await;
-        let healthy = site.run(&["doctor"]).await;
-        assert!(healthy.contains("nothing is wrong"), "{healthy}");
-        site.all_is_right(kept, &again).await;
-        let same = site.run(&["rebuild", "--diff"]).await;
-        assert!(same.contains(" 0 different"), "{same}");
+        site.restart_right(kept, &again).await;
         site.stop_everything().await;
     }
 }

@@ -399,8 +399,8 @@ pub struct InquiryAnsweredV1 {
 pub struct LossAcceptedV1 {
     /// The first position that was lost.
     pub from: Position,
-    /// The last position that was lost. One before `from` where another history than the log's is given up: nothing
-    /// that is in the log is lost then.
+    /// The last position that was lost. One before `from` where another history than the log's is
+    /// given up: nothing that is in the log is lost then.
     pub to: Position,
     /// Up to which position the log is known to have reached before: what was read or signed from `from` to here is
     /// of the history that was given up.

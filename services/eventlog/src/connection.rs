@@ -202,8 +202,9 @@ impl Connection {
         }
     }
 
-    /// Lets the broker write its file of a stream's options. Where a stream is made on messages that are there, a file
-    /// that is damaged stays as it is, and the stream is gone with the next start (nats-server 2.15.1).
+    /// Lets the broker write its file of a stream's options. Where a stream is made on messages that
+    /// are there, a file that is damaged stays as it is, and the stream is gone with the next start
+    /// (nats-server 2.15.1).
     async fn write_options(&self, options: Config) -> Result<(), LogError> {
         let written = self.context.update_stream(options).await;
         let failed = |error: jetstream::context::UpdateStreamError| {

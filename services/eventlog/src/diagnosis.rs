@@ -131,11 +131,11 @@ impl Diagnosis {
 /// Roots that a log has to have.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KnownRoots<'a> {
-    /// Those that whoever writes it keeps: signed, or noted with each append.
+    /// Those that its writer keeps: signed, or noted with each append.
     pub kept: &'a [Checkpoint],
     /// Those that it signed, as the broker keeps them.
     pub published: &'a [Checkpoint],
-    /// Those of readers. Whoever has read what was damaged vouches for the damage.
+    /// Those of readers, which may have read the log after it was damaged.
     pub read: &'a [Checkpoint],
 }
 

@@ -1,5 +1,5 @@
-//! The last position of a log that somebody acknowledged or read, and its root, in a file that is overwritten again and
-//! again: so that a log that lost its end is noticed by whoever still has the file.
+//! The last position of a log that a service acknowledged or read, and its root, in a file that is
+//! overwritten each time. The service notices by it that the log lost its end.
 //!
 //! ```text
 //! slot 0 at 0, slot 1 at 512:

@@ -1,4 +1,4 @@
-//! What an installation knows of its log besides the log: signed checkpoints, watermarks, and the views.
+//! What an installation keeps of its log besides the log: signed checkpoints and watermarks.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gridkeeper_aggregator::known::{self, Known};
 use gridkeeper_eventlog::{
     EventLog, LogError,
     diagnosis::{Diagnosis, KnownRoots, Stretch, diagnose},
@@ -27,8 +26,6 @@ use crate::{
     watermarks::{Kept, kept_of},
 };
 
-/// How long to wait for an aggregator that tells what its views know.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How long before the reading of a long log is announced.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -83,14 +80,13 @@ impl Evidence {
         };
         let opened: Vec<_> = notes.iter().map(|note| verifier.open(note)).collect();
         let unsigned = opened.iter().filter(|opened| opened.is_err()).count();
-        let signed = opened.into_iter().flatten();
-        let published: Vec<_> = signed.collect();
+        let published: Vec<_> = opened.into_iter().flatten().collect();
         let here: HashSet<_> = kept
             .iter()
             .map(|known| (known.position, known.root.0))
             .collect();
-        let only = published.iter();
-        let only = only.filter(|known| !here.contains(&(known.position, known.root.0)));
+        let is_here = |known: &&Checkpoint| here.contains(&(known.position, known.root.0));
+        let only = published.iter().filter(|known| !is_here(known));
         let only_on_broker = only.map(|known| known.position).collect();
         Ok(Self {
             kept,
@@ -147,29 +143,6 @@ impl Evidence {
         }
         diagnosed
     }
-}
-
-/// What the views of a running aggregator know of the log from a position on; `None` where none answers, or one whose
-/// views were made from another log.
-///
-/// # Errors
-/// The broker cannot be reached.
-pub(crate) async fn known_to_views(
-    installation: &Installation,
-    url: &str,
-    (from, to): (Position, Option<Position>),
-) -> Result<Option<Known>, Error> {
-    let client =
-        async_nats::connect(url)
-            .await
-            .map_err(|error| gridkeeper_aggregator::Error::Broker {
-                detail: error.to_string(),
-            })?;
-    let district = installation.district.code();
-    let known = known::request(&client, district, (from, to), PATIENCE).await?;
-    let own = load_checkpoint_verifier(&installation.layout.keys()).ok();
-    let own = own.map(|verifier| verifier.origin().log);
-    Ok(known.filter(|known| known.log.is_none() || own.is_none() || known.log == own))
 }
 
 /// The public key of checkpoints in a file, where one is named.

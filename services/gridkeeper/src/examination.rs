@@ -13,11 +13,7 @@ use gridkeeper_proto::{
     time::Timestamp,
 };
 
-use crate::{
-    error::Error,
-    evidence::{Evidence, known_to_views},
-    opened_log::OpenedLog,
-};
+use crate::{error::Error, evidence::Evidence, running_views::RunningViews};
 
 /// How many positions of the views are compared with the log at once.
 const WINDOW: u64 = 1_000;
@@ -26,10 +22,14 @@ const WINDOW: u64 = 1_000;
 ///
 /// # Errors
 /// The broker does not answer, or has no log of the district.
-pub(crate) async fn examine(opened: &OpenedLog, evidence: &Evidence) -> Result<Diagnosis, Error> {
+pub(crate) async fn examine(
+    log: &EventLog,
+    evidence: &Evidence,
+    running: &RunningViews,
+) -> Result<Diagnosis, Error> {
     // Before the end of the log is looked at, which goes on meanwhile.
-    let (views, stated) = views_reach(opened).await?;
-    let mut diagnosis = evidence.diagnose(&opened.log).await?;
+    let (views, stated) = reach(running).await?;
+    let mut diagnosis = evidence.diagnose(log).await?;
     // Views of a history that was given up put themselves aside at their next start.
     if diagnosis.statements.superseding(views, stated).is_some() {
         return Ok(diagnosis);
@@ -41,7 +41,7 @@ pub(crate) async fn examine(opened: &OpenedLog, evidence: &Evidence) -> Result<D
     // What was changed differs from the views too.
     if diagnosis.changed.is_empty()
         && diagnosis.other_roots.is_empty()
-        && let Some(from) = parting(opened, views.min(diagnosis.last)).await?
+        && let Some(from) = parting(log, running, views.min(diagnosis.last)).await?
     {
         let to = views.max(diagnosis.last);
         diagnosis.add_other_history(Stretch { from, to });
@@ -51,9 +51,9 @@ pub(crate) async fn examine(opened: &OpenedLog, evidence: &Evidence) -> Result<D
 
 /// How far the views of a running aggregator are, and when the last statement was made that they follow; zero and 1970
 /// where none answers.
-async fn views_reach(opened: &OpenedLog) -> Result<(Position, Timestamp), Error> {
+async fn reach(running: &RunningViews) -> Result<(Position, Timestamp), Error> {
     let of_no_event = (Position(u64::MAX), None);
-    let known = known_to_views(&opened.installation, &opened.url, of_no_event).await?;
+    let known = running.known(of_no_event).await?;
     let reach = known.map(|known| (known.position, known.stated));
     Ok(reach.unwrap_or_default())
 }
@@ -72,18 +72,22 @@ fn add_missing(diagnosis: &mut Diagnosis, views: Position) {
 }
 
 /// The first position at which the views hold another event than the log; `None` where they hold the same up to `end`.
-async fn parting(opened: &OpenedLog, end: Position) -> Result<Option<Position>, Error> {
+async fn parting(
+    log: &EventLog,
+    running: &RunningViews,
+    end: Position,
+) -> Result<Option<Position>, Error> {
     let (mut parting, mut end) = (None, end);
     while end > Position(0) {
         let from = Position(end.0.saturating_sub(WINDOW - 1).max(1));
-        let window = (from, Some(end));
-        let known = known_to_views(&opened.installation, &opened.url, window).await?;
-        let events = known.map(|known| known.events).unwrap_or_default();
-        let missed = not_in((&opened.log, end), &events).await?;
+        let Some(known) = running.known((from, Some(end))).await? else {
+            break;
+        };
+        let missed = not_in((log, end), &known.events).await?;
         match missed.first() {
             Some(first) => parting = Some(first.position),
             // The two have this in common, and what is before it.
-            None if !events.is_empty() => break,
+            None if !known.events.is_empty() => break,
             None => {}
         }
         end = Position(from.0 - 1);

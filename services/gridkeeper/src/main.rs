@@ -19,6 +19,7 @@ mod logging;
 mod opened_log;
 #[cfg(test)]
 mod realdoor;
+mod running_views;
 mod signals;
 mod simulate;
 mod supervise;

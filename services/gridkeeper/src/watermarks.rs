@@ -31,7 +31,7 @@ impl Kept {
 }
 
 /// The folders of the services that keep one, intake's first.
-pub(crate) fn folders(config: &Config) -> [(&Path, Option<&'static str>); 3] {
+fn folders(config: &Config) -> [(&Path, Option<&'static str>); 3] {
     [
         (&config.intake.folder, None),
         (&config.aggregator.folder, Some("views")),

@@ -50,27 +50,15 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
             error = self.fold(log) => error,
             error = self.compare_histories(log) => error,
         };
-        let note_reached = self.note_reached();
+        let flush = self.flush_and_note();
         self.stop(&error);
-        if !is_of_disk(error.code()) {
-            self.keep_what_is_known(note_reached).await;
-        }
-        error
-    }
-
-    /// Hands what is committed to the disk: of what is lost, the views may be the last to know.
-    async fn keep_what_is_known(
-        &self,
-        note_reached: impl FnOnce() -> Result<(), Error> + Send + 'static,
-    ) {
-        let store = self.store.clone();
-        let kept = blocking(move || {
-            store.flush()?;
-            note_reached()
-        });
-        if let Err(error) = kept.await {
+        // Of what is lost, the views may be the last to know.
+        if !is_of_disk(error.code())
+            && let Err(error) = blocking(flush).await
+        {
             tracing::error!(code = %error.code(), %error, "the last of the views is not on the disk");
         }
+        error
     }
 
     async fn fold<L: Log>(&self, log: &L) -> Error {

@@ -146,16 +146,23 @@ impl<P: Projection<LogEvent> + Clone + 'static> LiveViews<P> {
         if let Some(stopped) = self.stopped() {
             return Err(stopped);
         }
-        let store = self.store.clone();
-        let note_reached = self.note_reached();
+        let flush = self.flush_and_note();
         blocking(move || {
             folding.commit()?;
             // A compaction keeps flushes waiting while it waits for the projector.
             drop(folding);
-            store.flush()?;
-            note_reached()
+            flush()
         })
         .await
+    }
+
+    /// Hands what is committed to the disk, and writes how far that is.
+    pub(crate) fn flush_and_note(&self) -> impl FnOnce() -> Result<(), Error> + Send + use<P> {
+        let (store, note_reached) = (self.store.clone(), self.note_reached());
+        move || {
+            store.flush()?;
+            note_reached()
+        }
     }
 
     /// Writes how far the views are beside them, once the history that they were folded from is

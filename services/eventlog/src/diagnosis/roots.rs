@@ -1,8 +1,8 @@
 //! What the roots that the log has to have tell of it.
 //!
-//! A root speaks for all that is before it. Where one is the log's, nothing before it was changed;
-//! an earlier one that is not the log's is of another log then, which began like this one. That holds
-//! for the roots of whoever writes the log: readers may have read what was changed.
+//! A root covers all that is before it. Where one is the log's, nothing before it was changed; an
+//! earlier one that is not the log's is of another log then, which began like this one. That holds
+//! for the roots of the log's writer: readers may have read what was changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -96,15 +96,16 @@ impl Roots {
         others.filter(|position| *position > last).collect()
     }
 
-    /// The positions of readers that have read another log than one that ends at `last`, or further.
+    /// The positions of readers that have read another log than this one, which ends at `last`, or
+    /// have read further.
     pub(super) fn read_elsewhere(&self, last: Position) -> BTreeSet<Position> {
         let beyond = self.read.known.range(Position(last.0 + 1)..);
         let beyond = beyond.map(|(position, _)| *position);
         self.read.other.iter().copied().chain(beyond).collect()
     }
 
-    /// Of which positions another history is known. Where it begins is told by the last root before
-    /// that the same place knows of both: what another place knows is of the log alone.
+    /// The positions for which another history is known. It begins after the last root that one
+    /// source shares with the log: the roots of other sources may be of this log alone.
     pub(super) fn other_history(&self) -> Option<Stretch> {
         let last = self.last_same();
         let stretches = self.sources().into_iter().filter_map(|source| {

@@ -13,6 +13,7 @@ use crate::{
     evidence::Evidence,
     examination::examine,
     opened_log::{LogPlace, OpenedLog},
+    running_views::RunningViews,
     terminal,
     watermarks::Kept,
 };
@@ -40,7 +41,8 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
         .into_iter()
         .map(|known| known.position)
         .max();
-    let diagnosis = match examine(&opened, &evidence).await {
+    let views = RunningViews::of(&opened).await?;
+    let diagnosis = match examine(log, &evidence, &views).await {
         Err(Error::Log(LogError::NoStream { .. })) => gone(known_to.unwrap_or_default())?,
         diagnosis => diagnosis?,
     };

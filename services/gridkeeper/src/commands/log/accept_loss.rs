@@ -15,9 +15,10 @@ use gridkeeper_proto::{
 
 use crate::{
     error::Error,
-    evidence::{Evidence, known_to_views},
+    evidence::Evidence,
     examination::{examine, not_in},
     opened_log::{LogPlace, OpenedLog},
+    running_views::RunningViews,
     terminal,
 };
 
@@ -72,7 +73,8 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     if command.keys {
         return give_up_keys(&opened, &keys, by).await;
     }
-    let diagnosis = examine(&opened, &evidence).await?;
+    let views = RunningViews::of(&opened).await?;
+    let diagnosis = examine(log, &evidence, &views).await?;
     if begun && diagnosis.is_whole() {
         return terminal::answer(
             "the broker had no stream of this log; now that it has one it gives all of it again: nothing is given up, start the services again",
@@ -82,18 +84,16 @@ pub(super) async fn run(command: Command) -> Result<(), Error> {
     let Some(&Stretch { from, .. }) = stretches.first() else {
         return Err(Error::NothingChanged);
     };
-    let known = known_to_views(installation, &opened.url, (from, None)).await?;
+    let known = views.known((from, None)).await?;
     let events = known.map(|known| known.events).unwrap_or_default();
+    let (unfounded, events) = match command.other_history {
+        true => (Vec::new(), not_in((log, diagnosis.last), &events).await?),
+        false => (diagnosis.unfounded, events),
+    };
     let loss = Loss {
         known_to: diagnosis.known_to,
-        unfounded: match command.other_history {
-            true => Vec::new(),
-            false => diagnosis.unfounded,
-        },
-        events: match command.other_history {
-            true => not_in((log, diagnosis.last), &events).await?,
-            false => events,
-        },
+        unfounded,
+        events,
     };
     let mut last = diagnosis.last;
     for stretch in stretches {
